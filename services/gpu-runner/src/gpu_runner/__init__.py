@@ -1,0 +1,1 @@
+"""Runs stage commands on this machine's hardware, each in a child process."""
