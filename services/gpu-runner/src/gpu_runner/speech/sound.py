@@ -1,0 +1,92 @@
+"""Mono sound as an array, and the few things every speech module does with it.
+
+Samples are float32 in [-1, 1]; the rate is 24 kHz unless a function says otherwise,
+since that is what the synthesiser speaks at. Files are 16-bit PCM WAV, which every
+later stage and every player reads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+
+RATE = 24_000
+"""Samples per second of all speech in this package."""
+
+SILENCE_DBFS = -120.0
+"""What the level of digital silence is reported as, instead of minus infinity."""
+
+
+def read_wav(path: Path) -> Samples:
+    """The samples of a mono WAV file at 24 kHz, shape (samples,).
+
+    Raises:
+        ValueError: the file has another rate or more than one channel; it was then not
+            made by `write_wav`.
+    """
+    import soundfile
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if rate != RATE or samples.shape[1] != 1:
+        msg = f"expected mono sound at {RATE} Hz, found {samples.shape[1]} channels at {rate} Hz"
+        raise ValueError(msg)
+    return np.ascontiguousarray(samples[:, 0])
+
+
+def write_wav(path: Path, samples: Samples) -> None:
+    """Write samples as 16-bit mono WAV at 24 kHz; values beyond ±1 are clipped."""
+    import soundfile
+
+    soundfile.write(path, np.clip(samples, -1.0, 1.0), RATE, subtype="PCM_16", format="WAV")
+
+
+def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
+    """Change the sampling rate, band-limited (soxr's high-quality filter)."""
+    if rate == new_rate:
+        return samples
+    import soxr
+
+    return np.asarray(soxr.resample(samples, rate, new_rate), dtype=np.float32)
+
+
+def level(samples: Samples) -> float:
+    """Root-mean-square level in dB relative to full scale."""
+    if samples.size == 0:
+        return SILENCE_DBFS
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return max(SILENCE_DBFS, 10.0 * float(np.log10(power))) if power > 0 else SILENCE_DBFS
+
+
+def amplify(samples: Samples, decibel: float, ceiling_dbfs: float = -1.0) -> Samples:
+    """Change the level by `decibel`; peaks above the ceiling are bent smoothly below it.
+
+    Up to 6 dB under the ceiling the curve is a straight line, above it a hyperbolic
+    tangent of the same slope, so that ordinary peaks stay untouched and none clips.
+    """
+    louder = samples * np.float32(10.0 ** (decibel / 20.0))
+    ceiling = 10.0 ** (ceiling_dbfs / 20.0)
+    knee = ceiling / 2.0
+    size = np.abs(louder)
+    bent = knee + (ceiling - knee) * np.tanh((size - knee) / (ceiling - knee))
+    return np.where(size > knee, np.sign(louder) * bent, louder).astype(np.float32)
+
+
+def join(pieces: list[Samples], fade_seconds: float = 0.005) -> Samples:
+    """Put pieces end to end, each faded in and out for a moment so that no joint clicks."""
+    if not pieces:
+        return np.zeros(0, np.float32)
+    length = round(fade_seconds * RATE)
+    ramp = np.sin(np.linspace(0.0, np.pi / 2.0, length, dtype=np.float32)) ** 2
+    faded = []
+    for piece in pieces:
+        soft = piece.copy()
+        if soft.size >= 2 * length:
+            soft[:length] *= ramp
+            soft[-length:] *= ramp[::-1]
+        faded.append(soft)
+    return np.concatenate(faded)
