@@ -1,0 +1,1 @@
+"""Finding faces in pictures, measuring them, cutting them out and telling them apart."""
