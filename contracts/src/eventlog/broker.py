@@ -1,0 +1,201 @@
+"""One connection to the broker: requests to the JetStream API, with errors that say why.
+
+A denied publish looks like a time-out to its caller in NATS; here the connection's
+asynchronous error is matched to the waiting request, so that it fails at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
+from nats.errors import TimeoutError as NatsTimeoutError
+
+from eventlog.errors import BrokerError, DeniedError, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+API = "$JS.API."
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where the broker is and who we are. `seed_file` holds the user's nkey seed."""
+
+    url: str
+    role: str
+    seed_file: Path | None = None
+
+
+@dataclass(slots=True)
+class Broker:
+    """A connection. Make it with `connect`, end it with `close`."""
+
+    client: Client
+    address: BrokerAddress
+    _waiting: dict[str, set[asyncio.Future[Msg]]] = field(default_factory=dict)
+    _on_reconnect: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached now."""
+        return self.client.is_connected
+
+    async def close(self) -> None:
+        """Flush what was published and disconnect."""
+        with contextlib.suppress(ConnectionClosedError, NatsTimeoutError):
+            await self.client.close()
+
+    def on_reconnect(self, callback: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        """Call back after every reconnection; returns a function that ends it."""
+        self._on_reconnect.append(callback)
+        return lambda: self._on_reconnect.remove(callback)
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 5.0,
+    ) -> Msg:
+        """One request and its reply.
+
+        Raises UnavailableError when none comes in time, DeniedError when we may not ask.
+        """
+        loop = asyncio.get_running_loop()
+        denied: asyncio.Future[Msg] = loop.create_future()
+        waiting = self._waiting.setdefault(subject, set())
+        waiting.add(denied)
+        reply = asyncio.ensure_future(
+            self.client.request(subject, payload, timeout, headers=dict(headers or {}) or None)
+        )
+        try:
+            await asyncio.wait({reply, denied}, return_when=asyncio.FIRST_COMPLETED)
+            if denied.done():
+                denied.result()
+            return await reply
+        except (NatsTimeoutError, NoRespondersError, OutboundBufferLimitError) as error:
+            raise UnavailableError(subject) from error
+        except ConnectionClosedError as error:
+            raise UnavailableError(f"{subject} (connection closed)") from error
+        finally:
+            reply.cancel()
+            waiting.discard(denied)
+            if not waiting:
+                self._waiting.pop(subject, None)
+
+    async def api(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A JetStream API call such as `STREAM.INFO.JOBS`; BrokerError if it is refused."""
+        payload = json.dumps(body).encode() if body is not None else b""
+        reply = json.loads((await self.request(API + subject, payload)).data)
+        if error := reply.get("error"):
+            raise BrokerError(subject, int(error.get("err_code", 0)), error.get("description", ""))
+        return dict(reply)
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Publish to a stream and return its acknowledgement, which may be an `error`."""
+        return dict(json.loads((await self.request(subject, payload, headers)).data))
+
+    async def pull(self, stream: str, consumer: str, wait_s: float = 0.0) -> Msg | None:
+        """The next message of a pull consumer, or None if none comes within `wait_s`."""
+        body: dict[str, int | bool] = {"batch": 1}
+        if wait_s > 0:
+            body["expires"] = int(wait_s * 1_000_000_000)
+        else:
+            body["no_wait"] = True
+        subject = f"{API}CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        # A delivered message keeps its own subject, so the shared reply inbox would not know it.
+        inbox = self.client.new_inbox()
+        try:
+            subscription = await self.client.subscribe(inbox, max_msgs=1)
+            await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
+            try:
+                msg = await subscription.next_msg(wait_s + 2.0)
+            except NatsTimeoutError:
+                await subscription.unsubscribe()
+                return None
+        except (ConnectionClosedError, OutboundBufferLimitError) as error:
+            raise UnavailableError(subject) from error
+        return None if (msg.headers or {}).get("Status") else msg
+
+    async def many(
+        self, subject: str, body: Mapping[str, Any], timeout: float = 5.0
+    ) -> AsyncIterator[Msg]:
+        """A direct get that has many replies: each message until the end of the batch."""
+        inbox = self.client.new_inbox()
+        sub = await self.client.subscribe(inbox)
+        try:
+            await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
+            while True:
+                try:
+                    msg = await sub.next_msg(timeout)
+                except NatsTimeoutError as error:
+                    raise UnavailableError(subject) from error
+                status = (msg.headers or {}).get("Status")
+                if status in ("204", "404"):
+                    return
+                if status is not None:
+                    raise BrokerError(subject, int(status), str(msg.headers))
+                yield msg
+        except ConnectionClosedError as error:
+            raise UnavailableError(f"{subject} (connection closed)") from error
+        finally:
+            with contextlib.suppress(ConnectionClosedError):
+                await sub.unsubscribe()
+
+    async def _error(self, error: Exception) -> None:
+        text = str(error)
+        if "permissions violation" in text.lower():
+            subject = text.split('"')[1] if '"' in text else ""
+            log.error("broker.denied", detail=text)
+            # The server lower-cases the subject in this error.
+            for waiting_subject, futures in self._waiting.items():
+                if waiting_subject.lower() == subject.lower():
+                    for future in futures:
+                        if not future.done():
+                            future.set_exception(DeniedError(text))
+            return
+        log.warning("broker.error", detail=text or type(error).__name__)
+
+    async def _reconnected(self) -> None:
+        log.info("broker.reconnected", url=self.address.url)
+        for callback in tuple(self._on_reconnect):
+            await callback()
+
+
+async def connect(address: BrokerAddress) -> Broker:
+    """Connect, and keep trying for as long as the broker is away."""
+    broker = Broker(Client(), address)
+
+    async def disconnected() -> None:
+        if not broker.client.is_closed:
+            log.warning("broker.disconnected", url=address.url)
+
+    await broker.client.connect(
+        address.url,
+        name=f"myspinbot-{address.role}",
+        nkeys_seed=str(address.seed_file) if address.seed_file else None,
+        inbox_prefix=f"_INBOX_{address.role}",
+        error_cb=broker._error,
+        disconnected_cb=disconnected,
+        reconnected_cb=broker._reconnected,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.25,
+        connect_timeout=2,
+        ping_interval=10,
+        max_outstanding_pings=2,
+    )
+    return broker
+
+

@@ -1,0 +1,102 @@
+"""Who may say and hear what: the broker users of the services, as data.
+
+The embedded stack and every deployment make their broker configuration from this table,
+so that a service that is broken into can do no more than its own work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts import subjects
+from contracts.events import EVENTS, Teller
+from eventlog.broker import API
+from eventlog.topology import DLQ_CONSUMER
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects that one role may publish and subscribe to."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    allow_responses: bool = False
+
+
+def _tells(teller: Teller) -> tuple[str, ...]:
+    return tuple(
+        subjects.event("*", name) for name, event in EVENTS.items() if teller in event.told_by
+    )
+
+
+_JOBS = subjects.JOBS
+_READ_JOB = (f"{API}DIRECT.GET.{_JOBS}",)
+_READ_LOG = (
+    f"{API}STREAM.INFO.{_JOBS}",
+    f"{API}CONSUMER.CREATE.{_JOBS}.>",
+    f"{API}CONSUMER.DELETE.{_JOBS}.>",
+    f"{API}CONSUMER.MSG.NEXT.{_JOBS}.>",
+    *_READ_JOB,
+)
+
+
+def _inbox(role: str) -> str:
+    return f"_INBOX_{role}.>"
+
+
+ROLES: dict[str, Permissions] = {
+    "admin": Permissions(publish=(">",), subscribe=(">",)),
+    "gateway": Permissions(
+        publish=(
+            *_tells(Teller.USER),
+            subjects.query(">"),
+            *_READ_LOG,
+            f"{API}DIRECT.GET.{subjects.PROGRESS}",
+            f"{API}DIRECT.GET.{subjects.RUNNERS}",
+        ),
+        subscribe=(_inbox("gateway"), subjects.ALL_PROGRESS, subjects.ALL_RUNNERS),
+    ),
+    "planner": Permissions(
+        publish=(
+            *_tells(Teller.PLANNER),
+            subjects.ALL_COMMANDS,
+            subjects.ALL_STOPS,
+            *_READ_LOG,
+            f"{API}DIRECT.GET.{subjects.RUNNERS}",
+            f"{API}DIRECT.GET.{subjects.COMMANDS}",
+            f"{API}STREAM.MSG.DELETE.{subjects.COMMANDS}",
+            f"{API}CONSUMER.MSG.NEXT.{subjects.DEAD_LETTERS}.{DLQ_CONSUMER}",
+            f"$JS.ACK.{subjects.DEAD_LETTERS}.>",
+        ),
+        subscribe=(_inbox("planner"), subjects.ALL_RUNNERS),
+    ),
+    "runner": Permissions(
+        publish=(
+            *_tells(Teller.RUNNER),
+            subjects.ALL_PROGRESS,
+            subjects.ALL_RUNNERS,
+            *_READ_JOB,
+            f"{API}DIRECT.GET.{subjects.PROGRESS}",
+            f"{API}DIRECT.GET.{subjects.CONTROL}",
+            f"{API}CONSUMER.CREATE.{subjects.COMMANDS}.>",
+            f"{API}CONSUMER.MSG.NEXT.{subjects.COMMANDS}.>",
+            f"$JS.ACK.{subjects.COMMANDS}.>",
+        ),
+        subscribe=(_inbox("runner"), subjects.ALL_COMMANDS, subjects.ALL_STOPS),
+    ),
+    "projector": Permissions(
+        publish=_READ_LOG,
+        subscribe=(_inbox("projector"), subjects.query(">")),
+        allow_responses=True,
+    ),
+    "observer": Permissions(
+        publish=_READ_LOG,
+        subscribe=(
+            _inbox("observer"),
+            subjects.ALL_EVENTS,
+            subjects.ALL_PROGRESS,
+            subjects.ALL_RUNNERS,
+        ),
+    ),
+}
+"""Every role. `admin` makes the streams; `observer` is for people with a NATS client."""

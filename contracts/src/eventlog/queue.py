@@ -1,0 +1,123 @@
+"""The work queue of stage commands: published by the planner, worked off by runners.
+
+There is one durable consumer for each kind of stage and lane. A message that is neither
+finished nor heard of for `ACK_WAIT_S` is delivered again, to any runner.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from nats.aio.msg import Msg
+
+from contracts import subjects
+from contracts.commands import Lane, StageCommand
+from contracts.subjects import CommandSubject
+from eventlog.broker import API, Broker
+from eventlog.errors import BrokerError
+
+ACK_WAIT_S = 30.0
+HEARTBEAT_S = 10.0
+MAX_DELIVERIES = 5
+_SECOND = 1_000_000_000
+_SUBJECT_IS_TAKEN = (10077,)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A command in a runner's hands. It must end in `done`, `later` or `hopeless`."""
+
+    subject: CommandSubject
+    body: bytes
+    traceparent: str | None
+    number: int
+    """How often this command has been delivered, from 1."""
+    _broker: Broker
+    _reply: str
+
+    async def working(self) -> None:
+        """Say that the stage is still being worked on."""
+        await self._broker.client.publish(self._reply, b"+WPI")
+
+    async def done(self) -> None:
+        """Take the command off the queue; UnavailableError if the broker did not confirm it."""
+        await self._broker.request(self._reply, b"+ACK")
+
+    async def later(self, delay_s: float) -> None:
+        """Give the command back, to be delivered again after a delay."""
+        delay = json.dumps({"delay": int(delay_s * _SECOND)})
+        await self._broker.client.publish(self._reply, f"-NAK {delay}".encode())
+
+    async def hopeless(self, reason: str) -> None:
+        """Take the command off the queue for good; the broker keeps a note of it."""
+        await self._broker.client.publish(self._reply, f"+TERM {reason}".encode())
+
+
+class CommandQueue:
+    """The queue, as the planner and the runners see it."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def publish(self, command: StageCommand, traceparent: str | None) -> bool:
+        """Put a command on the queue; False if it is there already."""
+        subject = CommandSubject(
+            command.kind, command.lane, command.job, command.stage, command.attempt
+        )
+        headers = {"content-type": "application/json"}
+        if traceparent:
+            headers["traceparent"] = traceparent
+        reply = await self._broker.publish(str(subject), command.to_json(), headers)
+        error = reply.get("error")
+        if error is None:
+            return True
+        if int(error.get("err_code", 0)) in _SUBJECT_IS_TAKEN:
+            return False
+        raise BrokerError(str(subject), int(error["err_code"]), error.get("description", ""))
+
+    async def open(self, kind: str, lane: Lane) -> str:
+        """Make sure that the consumer for a kind and lane exists; returns its name."""
+        name = f"{kind}-{lane}"
+        await self._broker.api(
+            f"CONSUMER.CREATE.{subjects.COMMANDS}.{name}.{subjects.commands(kind, lane)}",
+            {
+                "stream_name": subjects.COMMANDS,
+                "config": {
+                    "name": name,
+                    "durable_name": name,
+                    "filter_subject": subjects.commands(kind, lane),
+                    "ack_policy": "explicit",
+                    "ack_wait": int(ACK_WAIT_S * _SECOND),
+                    "max_deliver": MAX_DELIVERIES,
+                    "max_ack_pending": 10_000,
+                },
+            },
+        )
+        return name
+
+    async def pull(self, consumer: str, wait_s: float = 0.0) -> Delivery | None:
+        """The next command of a consumer, or None if there is none within `wait_s`."""
+        msg = await self._broker.pull(subjects.COMMANDS, consumer, wait_s)
+        return None if msg is None else self._delivery(msg)
+
+    def _delivery(self, msg: Msg) -> Delivery:
+        return Delivery(
+            subject=CommandSubject.parse(msg.subject),
+            body=msg.data,
+            traceparent=(msg.headers or {}).get("traceparent"),
+            number=int(msg.reply.split(".")[-5]),
+            _broker=self._broker,
+            _reply=msg.reply,
+        )
+
+    async def subject_at(self, sequence: int) -> CommandSubject | None:
+        """What the message at a sequence of the queue is about, if it is still there."""
+        body = json.dumps({"seq": sequence}).encode()
+        reply = await self._broker.request(f"{API}DIRECT.GET.{subjects.COMMANDS}", body)
+        subject = (reply.headers or {}).get("Nats-Subject")
+        return CommandSubject.parse(subject) if subject else None
+
+    async def remove(self, sequence: int) -> None:
+        """Delete a message that nobody may receive any more."""
+        await self._broker.api(f"STREAM.MSG.DELETE.{subjects.COMMANDS}", {"seq": sequence})

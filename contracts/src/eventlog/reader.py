@@ -1,0 +1,166 @@
+"""Reads the whole log in order, and goes on as it grows, without ever missing an event.
+
+The client library's ordered consumer drops messages silently when its reader is slow. This
+one asks for a window of messages at a time, so nothing is sent that is not awaited, and
+checks that the stream sequences follow each other without a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import ConnectionClosedError
+
+from contracts import subjects
+from contracts.envelope import Recorded, from_headers
+from eventlog.broker import API, Broker
+from eventlog.errors import BrokerError, GapError, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+WINDOW = 2000
+_HEARTBEAT_S = 2.0
+_EXPIRES_S = 30.0
+_SECOND = 1_000_000_000
+
+
+@dataclass(slots=True)
+class _Window:
+    """What has arrived of the messages asked for."""
+
+    arrived: deque[Msg] = field(default_factory=deque)
+    awaited: int = 0
+    stirred: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def receive(self, msg: Msg) -> None:
+        self.arrived.append(msg)
+        self.stirred.set()
+
+
+async def read_log(broker: Broker, after: int, window: int = WINDOW) -> AsyncIterator[list[Recorded]]:
+    """Every event after a sequence, in order, in lists of at most `window`, without end.
+
+    Survives the loss of the connection and of the broker. Raises GapError when events are
+    missing from the log, and UnknownEventError when one cannot be understood.
+    """
+    while True:
+        try:
+            async for messages in _read_once(broker, after, window):
+                recorded = [_recorded(msg) for msg in messages]
+                for item in recorded:
+                    if item.sequence != after + 1:
+                        raise GapError(after + 1, item.sequence)
+                    after = item.sequence
+                yield recorded
+        except UnavailableError as error:
+            log.warning("reader.waiting", after=after, detail=str(error))
+        except BrokerError as error:
+            log.warning("reader.refused", after=after, detail=str(error))
+        await asyncio.sleep(0.25)
+
+
+async def _read_once(broker: Broker, after: int, window: int) -> AsyncIterator[list[Msg]]:
+    """Messages of one broker-side consumer, until it falls silent or the connection breaks."""
+    name = f"{broker.address.role}-{secrets.token_hex(6)}"
+    await broker.api(
+        f"CONSUMER.CREATE.{subjects.JOBS}.{name}.{subjects.ALL_EVENTS}",
+        {
+            "stream_name": subjects.JOBS,
+            "config": {
+                "name": name,
+                "deliver_policy": "by_start_sequence",
+                "opt_start_seq": after + 1,
+                "ack_policy": "none",
+                "filter_subject": subjects.ALL_EVENTS,
+                "mem_storage": True,
+                "num_replicas": 1,
+                "inactive_threshold": 60 * _SECOND,
+            },
+        },
+    )
+    incoming = _Window()
+    inbox = broker.client.new_inbox()
+    subscription = await broker.client.subscribe(inbox, cb=incoming.receive)
+    broken = asyncio.Event()
+
+    async def reconnected() -> None:
+        broken.set()
+        incoming.stirred.set()
+
+    forget = broker.on_reconnect(reconnected)
+    try:
+        while not broken.is_set():
+            if incoming.awaited <= 0:
+                await _ask(broker, name, inbox, window)
+                incoming.awaited = window
+            if not await _stirred(incoming):
+                log.warning("reader.silent", consumer=name)
+                return
+            if messages := _take(incoming):
+                yield messages
+    finally:
+        forget()
+        await _leave(broker, name, subscription)
+
+
+async def _ask(broker: Broker, name: str, inbox: str, window: int) -> None:
+    body = {
+        "batch": window,
+        "expires": int(_EXPIRES_S * _SECOND),
+        "idle_heartbeat": int(_HEARTBEAT_S * _SECOND),
+    }
+    subject = f"{API}CONSUMER.MSG.NEXT.{subjects.JOBS}.{name}"
+    try:
+        await broker.client.publish(subject, json.dumps(body).encode(), reply=inbox)
+    except ConnectionClosedError as error:
+        raise UnavailableError(subject) from error
+
+
+async def _stirred(incoming: _Window) -> bool:
+    """Whether anything, if only a heartbeat, came in time."""
+    try:
+        async with asyncio.timeout(3 * _HEARTBEAT_S):
+            await incoming.stirred.wait()
+    except TimeoutError:
+        return False
+    incoming.stirred.clear()
+    return True
+
+
+def _take(incoming: _Window) -> list[Msg]:
+    messages: list[Msg] = []
+    while incoming.arrived:
+        msg = incoming.arrived.popleft()
+        status = (msg.headers or {}).get("Status")
+        if status is None:
+            messages.append(msg)
+            incoming.awaited -= 1
+        elif status != "100":
+            # The request ended early: its time is over, or the consumer is gone.
+            incoming.awaited = 0
+            if status == "409" and "Deleted" in str(msg.headers):
+                raise UnavailableError("the reader's consumer was deleted")
+    return messages
+
+
+async def _leave(broker: Broker, name: str, subscription: Subscription) -> None:
+    with suppress(ConnectionClosedError, UnavailableError, BrokerError):
+        await subscription.unsubscribe()
+        if broker.connected:
+            await broker.api(f"CONSUMER.DELETE.{subjects.JOBS}.{name}")
+
+
+def _recorded(msg: Msg) -> Recorded:
+    # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>,
+    # with <domain>.<account hash> before the stream on newer servers.
+    tokens = msg.reply.split(".")
+    return from_headers(msg.headers or {}, msg.data, int(tokens[-4]))

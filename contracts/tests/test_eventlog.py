@@ -1,0 +1,191 @@
+"""The log, the queue and the boards against a real broker."""
+
+import asyncio
+import secrets
+
+import pytest
+
+from contracts import subjects
+from contracts.commands import Lane, StageCommand
+from contracts.envelope import Recorded
+from contracts.events import JobCancelRequested, JobRequested, JobType, StageStarted
+from eventlog.board import Board
+from eventlog.broker import Broker, connect
+from eventlog.errors import ConflictError, DeniedError
+from eventlog.log import EventLog
+from eventlog.queue import CommandQueue
+from eventlog.reader import read_log
+from eventlog.topology import ensure
+from tests.support.broker import NatsServer
+
+REQUEST = JobRequested(type=JobType.TRAIN, owner="me")
+
+
+def a_job() -> str:
+    return f"job-{secrets.token_hex(4)}"
+
+
+async def test_an_event_is_read_back_as_it_was_told(admin: Broker) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    sequence = await log.tell(job, REQUEST)
+    [recorded] = [item async for item in log.read_job(job)]
+    assert recorded.event == REQUEST
+    assert recorded.sequence == sequence
+    assert recorded.source == "/myspinbot/test"
+
+
+async def test_decisions_of_one_batch_enter_the_log_together(admin: Broker) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    first = await log.tell(job, REQUEST)
+    batch = [log.record(job, JobCancelRequested(by="me")) for _ in range(3)]
+    last = await log.append(batch, expected=first)
+    assert [item.sequence async for item in log.read_job(job, first)] == [last - 2, last - 1, last]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_decision_on_a_job_that_moved_on_is_a_conflict(admin: Broker, count: int) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    first = await log.tell(job, REQUEST)
+    await log.tell(job, JobCancelRequested(by="me"))
+    batch = [log.record(job, JobCancelRequested(by="you")) for _ in range(count)]
+    with pytest.raises(ConflictError):
+        await log.append(batch, expected=first)
+    assert len([item async for item in log.read_job(job)]) == 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_an_append_that_had_succeeded_may_be_repeated(admin: Broker, count: int) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    first = await log.tell(job, REQUEST)
+    batch = [log.record(job, JobCancelRequested(by="me")) for _ in range(count)]
+    last = await log.append(batch, expected=first)
+    assert await log.append(batch, expected=first) == last
+    assert len([item async for item in log.read_job(job)]) == 1 + count
+
+
+async def test_only_one_of_two_requests_begins_a_job(admin: Broker) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    await log.append([log.record(job, REQUEST)], expected=0)
+    with pytest.raises(ConflictError):
+        await log.append([log.record(job, REQUEST)], expected=0)
+
+
+async def test_a_job_of_many_events_is_read_whole(admin: Broker) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    for _ in range(30):
+        state = await log.fold(job)
+        await log.append([log.record(job, REQUEST) for _ in range(90)], expected=state.sequence)
+    assert len([item async for item in log.read_job(job)]) == 2700
+
+
+async def test_the_reader_sees_every_event_once_and_then_those_that_come(admin: Broker) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    before = (await log.position()).last_sequence
+    for _ in range(50):
+        await log.tell(job, REQUEST)
+    seen: list[Recorded] = []
+
+    async def read() -> None:
+        async for batch in read_log(admin, before, window=7):
+            seen.extend(batch)
+            if len(seen) == 60:
+                return
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(read())
+        for _ in range(10):
+            await log.tell(job, REQUEST)
+    assert [item.sequence for item in seen] == list(range(before + 1, before + 61))
+
+
+async def test_the_reader_goes_on_after_the_broker_was_killed(tmp_path_factory) -> None:
+    from tests.support.broker import nats_server
+
+    with nats_server(tmp_path_factory.mktemp("killed"), sync_interval="always") as server:
+        broker = await connect(server.address("admin"))
+        await ensure(broker)
+        log, job = EventLog(broker, "test"), a_job()
+        seen: list[int] = []
+
+        async def read() -> None:
+            async for batch in read_log(broker, 0):
+                seen.extend(item.sequence for item in batch)
+                if len(seen) == 6:
+                    return
+
+        async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+            group.create_task(read())
+            for _ in range(3):
+                await log.tell(job, REQUEST)
+            server.kill()
+            server.start()
+            for _ in range(3):
+                await log.tell(job, REQUEST)
+        assert seen == [1, 2, 3, 4, 5, 6]
+        await broker.close()
+
+
+async def test_a_service_that_says_what_it_may_not_is_told_at_once(
+    server: NatsServer, admin: Broker
+) -> None:
+    broker = await connect(server.address("runner"))
+    with pytest.raises(DeniedError):
+        await EventLog(broker, "runner").tell(a_job(), REQUEST)
+    await EventLog(broker, "runner").tell(
+        a_job(), StageStarted(stage="s", attempt=1, runner="r", device="cpu")
+    )
+    await broker.close()
+
+
+def a_command(job: str) -> StageCommand:
+    return StageCommand(
+        job=job,
+        stage="train",
+        attempt=1,
+        kind="train_lora",
+        engine="mini",
+        lane=Lane.GPU,
+        params={},
+        inputs={},
+        seed=0,
+    )
+
+
+async def test_a_command_is_queued_once_and_delivered_until_it_is_done(
+    server: NatsServer, admin: Broker
+) -> None:
+    runner = await connect(server.address("runner"))
+    planner = await connect(server.address("planner"))
+    queue = CommandQueue(runner)
+    command = a_command(a_job())
+    assert await CommandQueue(planner).publish(command, "00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+    assert not await CommandQueue(planner).publish(command, None)
+    consumer = await queue.open("train_lora", Lane.GPU)
+    delivery = await queue.pull(consumer)
+    assert delivery is not None
+    assert StageCommand.model_validate_json(delivery.body) == command
+    assert await queue.pull(consumer) is None
+    await delivery.later(0.01)
+    again = await queue.pull(consumer, wait_s=5)
+    assert again is not None
+    assert again.number == 2
+    await again.done()
+    assert await queue.pull(consumer) is None
+    await runner.close()
+    await planner.close()
+
+
+async def test_a_board_shows_the_latest_of_each_subject(server: NatsServer, admin: Broker) -> None:
+    runner = await connect(server.address("runner"))
+    gateway = await connect(server.address("gateway"))
+    job = a_job()
+    posted = Board(runner, subjects.PROGRESS, subjects.ALL_PROGRESS)
+    shown = Board(gateway, subjects.PROGRESS, subjects.ALL_PROGRESS)
+    for stage in ("a", "b"):
+        await posted.post(subjects.progress(job, stage), b"old")
+        await posted.post(subjects.progress(job, stage), b"new")
+    notes = {note.subject: note.data async for note in shown.all(subjects.job_progress(job))}
+    assert notes == {subjects.progress(job, "a"): b"new", subjects.progress(job, "b"): b"new"}
+    assert [note async for note in shown.all(subjects.job_progress("nobody"))] == []
+    await runner.close()
+    await gateway.close()
