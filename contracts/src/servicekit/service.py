@@ -1,0 +1,91 @@
+"""The life of a service process: start, say when ready, run until told to stop, stop cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+import uvloop
+
+from eventlog.broker import Broker, connect
+from servicekit import admin, logs, traces
+from servicekit.admin import Readiness
+from servicekit.settings import Environment, SettingsError
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Service:
+    """What a running service is given."""
+
+    name: str
+    environment: Environment
+    readiness: Readiness = field(default_factory=Readiness)
+
+    @contextlib.asynccontextmanager
+    async def broker(self, role: str) -> AsyncIterator[Broker]:
+        """A connection to the broker, awaited for as long as it takes."""
+        self.readiness.lost("broker")
+        broker = await connect(self.environment.broker(role))
+        self.readiness.reached("broker")
+        try:
+            yield broker
+        finally:
+            await broker.close()
+
+
+def run(name: str, body: Callable[[Service], Awaitable[None]], *, own_admin: bool = True) -> None:
+    """Run a service's body until it ends or the process is told to stop.
+
+    `own_admin` is False for a service that answers /health, /ready and /metrics itself.
+    Ends the process with status 2 if its settings are wrong, and 1 if the body raised.
+    """
+    environment = Environment.current()
+    try:
+        logs.configure(name, environment.text("LOG_LEVEL", "INFO"))
+        provider = traces.configure(name, environment)
+        service = Service(name, environment)
+        port = int(environment.number("ADMIN_PORT", 0))
+        host = environment.text("ADMIN_HOST", "127.0.0.1")
+        stop = admin.serve(port, service.readiness, host) if own_admin and port else None
+    except SettingsError as error:
+        log.error("service.misconfigured", detail=str(error))  # noqa: TRY400 - no trace needed
+        sys.exit(2)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_stopped(service, body))
+    except SettingsError as error:
+        log.error("service.misconfigured", detail=str(error))  # noqa: TRY400 - no trace needed
+        sys.exit(2)
+    except Exception:
+        log.exception("service.crashed")
+        sys.exit(1)
+    finally:
+        if stop:
+            stop()
+        if provider:
+            provider.shutdown()
+
+
+async def _until_stopped(service: Service, body: Callable[[Service], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    log.info("service.started")
+    work = asyncio.ensure_future(body(service))
+    stopped = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not work.done():
+        log.info("service.stopping")
+        work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    log.info("service.stopped")

@@ -1,0 +1,58 @@
+"""Settings of a service, read from the environment once, at start.
+
+Nothing in a service knows whether it runs on a laptop or in a cluster: only these
+addresses and credentials differ.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventlog.broker import BrokerAddress
+
+PREFIX = "MYSPINBOT_"
+
+
+class SettingsError(Exception):
+    """A setting is missing or makes no sense. The message names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Typed access to environment variables that begin with `MYSPINBOT_`."""
+
+    values: Mapping[str, str]
+
+    @staticmethod
+    def current() -> Environment:
+        """The environment of this process."""
+        return Environment(dict(os.environ))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A variable's text; SettingsError if it is missing and has no default."""
+        value = self.values.get(PREFIX + name, default)
+        if value is None:
+            raise SettingsError(f"set {PREFIX}{name}: this service cannot start without it")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        """A variable as a number."""
+        value = self.values.get(PREFIX + name)
+        if value is None:
+            return default
+        try:
+            return float(value)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}{name} must be a number, not {value!r}") from error
+
+    def path(self, name: str) -> Path | None:
+        """A variable as a path, if it is set."""
+        value = self.values.get(PREFIX + name)
+        return Path(value) if value else None
+
+    def broker(self, role: str) -> BrokerAddress:
+        """Where the broker is, and the seed of this role's user."""
+        return BrokerAddress(self.text("NATS_URL"), role, self.path("NATS_SEED"))
