@@ -40,7 +40,7 @@ class Contract(BaseModel):
     )
 
     def to_json(self) -> bytes:
-        """This model as compact UTF-8 JSON."""
+        """The model as compact UTF-8 JSON."""
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 

@@ -31,6 +31,9 @@ class EngineManifest(Contract):
     lane: Lane
     qualities: tuple[Quality, ...]
     params_schema: dict[str, Any] = Field(description="JSON Schema of its parameters")
+    presets: dict[Quality, dict[str, Any]] = Field(
+        default_factory=dict, description="parameters that a quality stands for"
+    )
     available: bool = True
     missing: tuple[Weights, ...] = ()
 

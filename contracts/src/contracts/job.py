@@ -155,9 +155,7 @@ class JobState(Contract):
         bound: dict[str, tuple[Artifact, ...]] = {}
         for name, binding in self.graph.stage(stage_id).inputs.items():
             source = (
-                self.request.inputs
-                if binding.stage is None
-                else self.stages[binding.stage].outputs
+                self.request.inputs if binding.stage is None else self.stages[binding.stage].outputs
             )
             if artifacts := source.get(binding.output):
                 bound[name] = artifacts
@@ -266,9 +264,7 @@ def _retry(state: JobState) -> JobState:
     )
 
 
-def _stage_changes(
-    stage: StageState, recorded: Recorded, attempts: int
-) -> dict[str, Any] | None:
+def _stage_changes(stage: StageState, recorded: Recorded, attempts: int) -> dict[str, Any] | None:
     event, time = recorded.event, recorded.time
     if stage.status.ended:
         return None
@@ -285,9 +281,7 @@ def _stage_changes(
                 "device": None,
             }
         case e.StageReused():
-            return _completion(event.outputs, event.metrics, time) | {
-                "reused_from": event.from_job
-            }
+            return _completion(event.outputs, event.metrics, time) | {"reused_from": event.from_job}
         case e.StageSkipped():
             return {"status": StageStatus.SKIPPED, "ended_at": time, "fraction": 1.0}
         case e.StageRetryScheduled() if stage.status is StageStatus.FAILING:

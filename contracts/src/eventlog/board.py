@@ -45,10 +45,12 @@ class Board:
         async for msg in self._broker.many(f"{API}DIRECT.GET.{self._stream}", query):
             headers = msg.headers or {}
             stamp = headers.get("Nats-Time-Stamp", "")
-            posted = datetime.fromisoformat(stamp[:26].rstrip("Z") + "+00:00") if stamp else None
+            posted = datetime.fromisoformat(stamp) if stamp else None
             yield Note(headers.get("Nats-Subject", ""), msg.data, posted)
 
-    async def watch(self, callback: Callable[[Note], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def watch(
+        self, callback: Callable[[Note], Awaitable[None]]
+    ) -> Callable[[], Awaitable[None]]:
         """Call back for every message posted from now on; returns what ends it."""
 
         async def received(msg: Msg) -> None:

@@ -25,6 +25,7 @@ from eventlog.errors import BrokerError, DeniedError, UnavailableError
 log = structlog.get_logger(__name__)
 
 API = "$JS.API."
+_NO_SUCH_STREAM = 10059
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class Broker:
         payload = json.dumps(body).encode() if body is not None else b""
         reply = json.loads((await self.request(API + subject, payload)).data)
         if error := reply.get("error"):
+            if int(error.get("err_code", 0)) == _NO_SUCH_STREAM:
+                raise UnavailableError(f"{subject} (the streams are not made yet)")
             raise BrokerError(subject, int(error.get("err_code", 0)), error.get("description", ""))
         return dict(reply)
 
@@ -145,6 +148,8 @@ class Broker:
                 status = (msg.headers or {}).get("Status")
                 if status in ("204", "404"):
                     return
+                if status == "503":
+                    raise UnavailableError(subject)
                 if status is not None:
                     raise BrokerError(subject, int(status), str(msg.headers))
                 yield msg
@@ -154,7 +159,8 @@ class Broker:
             with contextlib.suppress(ConnectionClosedError):
                 await sub.unsubscribe()
 
-    async def _error(self, error: Exception) -> None:
+    async def note_error(self, error: Exception) -> None:
+        """For the client: an error that belongs to no reply."""
         text = str(error)
         if "permissions violation" in text.lower():
             subject = text.split('"')[1] if '"' in text else ""
@@ -168,7 +174,8 @@ class Broker:
             return
         log.warning("broker.error", detail=text or type(error).__name__)
 
-    async def _reconnected(self) -> None:
+    async def note_reconnection(self) -> None:
+        """For the client: the broker is back."""
         log.info("broker.reconnected", url=self.address.url)
         for callback in tuple(self._on_reconnect):
             await callback()
@@ -187,15 +194,13 @@ async def connect(address: BrokerAddress) -> Broker:
         name=f"myspinbot-{address.role}",
         nkeys_seed=str(address.seed_file) if address.seed_file else None,
         inbox_prefix=f"_INBOX_{address.role}",
-        error_cb=broker._error,
+        error_cb=broker.note_error,
         disconnected_cb=disconnected,
-        reconnected_cb=broker._reconnected,
+        reconnected_cb=broker.note_reconnection,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.25,
+        reconnect_time_wait=0.25,  # type: ignore[arg-type]  # it is only slept for
         connect_timeout=2,
         ping_interval=10,
         max_outstanding_pings=2,
     )
     return broker
-
-

@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-from contracts import subjects
 from contracts.subjects import CommandSubject
+
+from contracts import subjects
 from eventlog.broker import Broker
 from eventlog.errors import UnavailableError
 from eventlog.queue import CommandQueue

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from nats.aio.msg import Msg
-
-from contracts import subjects
 from contracts.base import make_id
 from contracts.envelope import Recorded, from_headers, to_headers
 from contracts.events import Event
 from contracts.job import JobState, evolve, initial
+from nats.aio.msg import Msg
+
+from contracts import subjects
 from eventlog import tracing
 from eventlog.broker import API, Broker
-from eventlog.errors import BrokerError, ConflictError, EventLogError, UnavailableError
+from eventlog.errors import BrokerError, ConflictError, EventLogError
+from eventlog.patience import insist
 
 # The job moved on; so does a race of two in a cluster; a batch's id is in the log already.
 # Each is also the answer to repeating an append that had succeeded.
@@ -77,7 +76,7 @@ class EventLog:
         makes sure that it enters the log once.
         """
         recorded = self.record(job, event)
-        return await self._insist(lambda: self._publish([recorded], None), patience_s)
+        return await insist(lambda: self._publish([recorded], None), patience_s)
 
     async def append(
         self, recorded: Sequence[Recorded], expected: int, patience_s: float = 10.0
@@ -87,19 +86,7 @@ class EventLog:
         Returns the sequence of the last one. Raises ConflictError if the job has moved on.
         An append that had in fact succeeded is recognised by its id.
         """
-        return await self._insist(lambda: self._publish(recorded, expected), patience_s)
-
-    async def _insist(self, attempt: Callable[[], Any], patience_s: float) -> int:
-        deadline = asyncio.get_running_loop().time() + patience_s
-        pause = 0.05
-        while True:
-            try:
-                return int(await attempt())
-            except UnavailableError:
-                if asyncio.get_running_loop().time() + pause > deadline:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2.0)
+        return await insist(lambda: self._publish(recorded, expected), patience_s)
 
     async def _publish(self, recorded: Sequence[Recorded], expected: int | None) -> int:
         job = recorded[0].job
@@ -157,7 +144,7 @@ class EventLog:
     async def position(self) -> LogPosition:
         """How far the log reaches now."""
         info = await self._broker.api(f"STREAM.INFO.{subjects.JOBS}")
-        created = datetime.fromisoformat(info["created"][:26].rstrip("Z") + "+00:00")
+        created = datetime.fromisoformat(info["created"])
         return LogPosition(int(info["state"]["last_seq"]), created)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts import subjects
 from contracts.events import EVENTS, Teller
+
+from contracts import subjects
 from eventlog.broker import API
 from eventlog.topology import DLQ_CONSUMER
 

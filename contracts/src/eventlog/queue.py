@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from contracts.commands import Lane, StageCommand
+from contracts.subjects import CommandSubject
 from nats.aio.msg import Msg
 
 from contracts import subjects
-from contracts.commands import Lane, StageCommand
-from contracts.subjects import CommandSubject
 from eventlog.broker import API, Broker
 from eventlog.errors import BrokerError
 

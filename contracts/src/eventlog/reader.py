@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
+from contracts.envelope import Recorded, from_headers
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError
 
 from contracts import subjects
-from contracts.envelope import Recorded, from_headers
 from eventlog.broker import API, Broker
 from eventlog.errors import BrokerError, GapError, UnavailableError
 
@@ -46,7 +46,9 @@ class _Window:
         self.stirred.set()
 
 
-async def read_log(broker: Broker, after: int, window: int = WINDOW) -> AsyncIterator[list[Recorded]]:
+async def read_log(
+    broker: Broker, after: int, window: int = WINDOW
+) -> AsyncIterator[list[Recorded]]:
     """Every event after a sequence, in order, in lists of at most `window`, without end.
 
     Survives the loss of the connection and of the broker. Raises GapError when events are

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
+from contracts.base import Contract
+from contracts.queries import QUERIES, RESULTS, Answer, Query, QueryError
 from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from contracts import subjects
-from contracts.base import Contract
-from contracts.queries import QUERIES, RESULTS, Answer, Query, QueryError
 from eventlog import tracing
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError

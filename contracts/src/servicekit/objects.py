@@ -13,8 +13,8 @@ from typing import Any
 import aioboto3
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
-
 from contracts.artifacts import Artifact
+
 from servicekit.settings import Environment
 
 PART_BYTES = 8 << 20

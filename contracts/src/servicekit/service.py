@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import structlog
 import uvloop
-
 from eventlog.broker import Broker, connect
+
 from servicekit import admin, logs, traces
 from servicekit.admin import Readiness
 from servicekit.settings import Environment, SettingsError

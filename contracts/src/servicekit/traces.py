@@ -40,7 +40,7 @@ def configure(service: str, environment: Environment) -> TracerProvider | None:
     exporter: SpanExporter
     if environment.values.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         # Imported where it is used: it brings requests and protobuf, which take memory.
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
             OTLPSpanExporter,
         )
 

@@ -1,0 +1,1 @@
+"""Decides what happens next in every job, from the event log alone."""

@@ -1,0 +1,52 @@
+"""When an earlier stage's outputs serve for a new one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.artifacts import Artifacts
+from contracts.capabilities import EngineManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Reusable:
+    """A completed stage whose outputs may be used again."""
+
+    job: str
+    stage: str
+    outputs: Artifacts
+    metrics: Mapping[str, Any]
+
+
+Lookup = Callable[[str], Reusable | None]
+"""Finds a completed stage by its input hash."""
+
+
+def input_hash(
+    owner: str, engine: EngineManifest, params: Mapping[str, Any], inputs: Artifacts, seed: int
+) -> str:
+    """SHA-256 over everything that a stage's outputs depend on, and whose they are.
+
+    The owner is part of it, so that nobody learns what others have made by its speed.
+    """
+    identity = {
+        "owner": owner,
+        "kind": engine.kind,
+        "engine": engine.engine,
+        "version": engine.version,
+        "params": params,
+        "inputs": {name: [a.sha256 for a in artifacts] for name, artifacts in inputs.items()},
+        "seed": seed,
+    }
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def stage_seed(job_seed: int, stage: str) -> int:
+    """A stage's own seed: the same for the same job seed, different between stages."""
+    digest = hashlib.sha256(f"{job_seed}/{stage}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,222 @@
+"""The planner's shell: reads the log, folds jobs, appends decisions, publishes what follows.
+
+An event is only a nudge that a job moved. The planner keeps the folded state of every job
+that has not ended, and the log is its outbox: a command is published when its
+`StageScheduled` is read back. So duplicated, late and lost messages are harmless, and a
+planner that starts anew reads the log, publishes again what is outstanding, and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+import structlog
+from contracts.commands import StageCommand, StopCommand
+from contracts.envelope import Recorded
+from contracts.job import JobState, evolve, initial
+from eventlog import tracing
+from eventlog.board import Board
+from eventlog.errors import ConflictError, EventLogError
+from eventlog.log import EventLog
+from eventlog.patience import insist
+from eventlog.queue import CommandQueue
+from opentelemetry.trace import SpanKind
+from prometheus_client import Counter, Gauge
+
+from contracts import events as e
+from contracts import subjects
+from planner.domain.decide import RUNNER_GRACE_S, World, decide
+from planner.domain.effects import command_of, commands, stops
+from planner.domain.fleet import Fleet
+from planner.domain.reuse import Reusable
+
+log = structlog.get_logger(__name__)
+
+_APPEND_PAUSE = timedelta(seconds=1)
+
+ACTIVE = Gauge("myspinbot_planner_active_jobs", "Jobs that have not ended")
+DECISIONS = Counter("myspinbot_planner_decisions_total", "Events decided", ["type"])
+CONFLICTS = Counter("myspinbot_planner_conflicts_total", "Decisions overtaken by other events")
+COMMANDS = Counter("myspinbot_planner_commands_total", "Stage commands published", ["kind"])
+
+
+class Reconciler:
+    """Brings every job to where its events say that it should be."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        queue: CommandQueue,
+        control: Board,
+        now: Callable[[], datetime],
+        runner_grace_s: float = RUNNER_GRACE_S,
+    ) -> None:
+        self._log = event_log
+        self._queue = queue
+        self._control = control
+        self._now = now
+        self._grace = runner_grace_s
+        self._fleet = Fleet((), now())
+        self._jobs: dict[str, JobState] = {}
+        self._reusable: dict[str, Reusable] = {}
+        self._timers: list[tuple[datetime, str]] = []
+        self._wakes: dict[str, datetime] = {}
+        self._timer_set = asyncio.Event()
+        self._live = False
+        self._lock = asyncio.Lock()
+
+    async def read(self, batch: Iterable[Recorded]) -> None:
+        """Take in events; once caught up, act on what they change."""
+        async with self._lock:
+            moved: dict[str, None] = {}
+            for recorded in batch:
+                before = await self._state_before(recorded)
+                if recorded.sequence <= before.sequence:
+                    continue
+                after = evolve(before, recorded)
+                self._keep(recorded, after)
+                moved[recorded.job] = None
+                if self._live:
+                    await self._effects(recorded, before, after)
+            ACTIVE.set(len(self._jobs))
+            if self._live:
+                for job in moved:
+                    await self._decide(job)
+
+    async def go_live(self) -> None:
+        """The log has been read to its end: publish what is outstanding and decide."""
+        async with self._lock:
+            self._live = True
+            log.info("planner.live", active=len(self._jobs), reusable=len(self._reusable))
+            await self._publish_outstanding()
+            for job in tuple(self._jobs):
+                await self._decide(job)
+
+    async def republish(self) -> None:
+        """The broker was away and may have lost the queue, which lives in its memory."""
+        async with self._lock:
+            if self._live:
+                await self._publish_outstanding()
+
+    async def fleet_changed(self, fleet: Fleet) -> None:
+        """Runners came or went: stages that waited for one may begin."""
+        async with self._lock:
+            self._fleet = fleet
+            if self._live:
+                for job in tuple(self._jobs):
+                    await self._decide(job)
+
+    async def fail_dead_letter(self, letter: subjects.CommandSubject) -> None:
+        """A command that killed every runner that took it is a failed attempt."""
+        event = e.StageFailed(
+            stage=letter.stage,
+            attempt=letter.attempt,
+            code="runner-lost",
+            cause="every runner that worked on it vanished before it was done",
+            remedy="Look at the runners' logs; most often memory was short: try a lower quality",
+            retryable=False,
+        )
+        await self._log.tell(letter.job, event)
+        log.warning("planner.dead_letter", job=letter.job, stage=letter.stage)
+
+    async def keep_time(self) -> None:
+        """Look at jobs again when the time comes that their decision named. Runs for ever."""
+        while True:
+            self._timer_set.clear()
+            delay = (self._timers[0][0] - self._now()).total_seconds() if self._timers else None
+            if delay is None or delay > 0:
+                try:
+                    async with asyncio.timeout(delay):
+                        await self._timer_set.wait()
+                except TimeoutError:
+                    pass
+                continue
+            async with self._lock:
+                at, job = heapq.heappop(self._timers)
+                if self._wakes.get(job) == at:
+                    del self._wakes[job]
+                    await self._decide(job)
+
+    def _wake(self, job: str, at: datetime) -> None:
+        if self._wakes.get(job) != at:
+            self._wakes[job] = at
+            heapq.heappush(self._timers, (at, job))
+            self._timer_set.set()
+
+    async def _state_before(self, recorded: Recorded) -> JobState:
+        """The job as it was before an event; one that had ended is read from the log again."""
+        state = self._jobs.get(recorded.job)
+        if state is not None:
+            return state
+        state = initial(recorded.job)
+        if isinstance(recorded.event, e.JobRetryRequested):
+            async for earlier in self._log.read_job(recorded.job):
+                if earlier.sequence < recorded.sequence:
+                    state = evolve(state, earlier)
+        return state
+
+    def _keep(self, recorded: Recorded, after: JobState) -> None:
+        if after.status.ended or after.request is None:
+            self._jobs.pop(recorded.job, None)
+            self._wakes.pop(recorded.job, None)
+        else:
+            self._jobs[recorded.job] = after
+        if isinstance(recorded.event, e.StageCompleted):
+            stage = after.stages.get(recorded.event.stage)
+            if stage and stage.command and stage.outputs == recorded.event.outputs:
+                self._reusable[stage.command.input_hash] = Reusable(
+                    after.job, stage.id, stage.outputs, stage.metrics
+                )
+
+    async def _effects(self, recorded: Recorded, before: JobState, after: JobState) -> None:
+        scheduled = isinstance(recorded.event, e.StageScheduled)
+        stage = after.stages.get(getattr(recorded.event, "stage", ""))
+        if scheduled and stage and (command := command_of(after, stage)):
+            await self._publish(command, recorded.traceparent)
+        for stop in stops(before, after):
+            await self._stop(stop)
+
+    async def _stop(self, stop: StopCommand) -> None:
+        subject = subjects.stop(stop.job, stop.stage, stop.attempt)
+        await insist(lambda: self._control.post(subject, stop.to_json()))
+        log.info("planner.stopped", job=stop.job, stage=stop.stage, attempt=stop.attempt)
+
+    async def _publish(self, command: StageCommand, traceparent: str | None) -> None:
+        if await insist(lambda: self._queue.publish(command, traceparent)):
+            COMMANDS.labels(command.kind).inc()
+            log.info("planner.commanded", job=command.job, stage=command.stage)
+
+    async def _publish_outstanding(self) -> None:
+        for state in self._jobs.values():
+            for command in commands(state):
+                await self._publish(command, state.traceparent)
+
+    async def _decide(self, job: str) -> None:
+        state = self._jobs.get(job)
+        if state is None:
+            return
+        world = World(self._now(), self._fleet, self._reusable.get, self._grace)
+        with tracing.continued("plan", state.traceparent, SpanKind.INTERNAL, {"job": job}) as span:
+            decision = decide(state, world)
+            span.set_attribute("decisions", len(decision.events))
+            if decision.wake_at is not None:
+                self._wake(job, decision.wake_at)
+            if not decision.events:
+                return
+            recorded = [self._log.record(job, event) for event in decision.events]
+            try:
+                await self._log.append(recorded, expected=state.sequence)
+            except ConflictError:
+                # The events that overtook this decision are on their way and will nudge again.
+                CONFLICTS.inc()
+                return
+            except EventLogError as error:
+                log.warning("planner.append_failed", job=job, detail=str(error))
+                self._wake(job, self._now() + _APPEND_PAUSE)
+                return
+        for event in decision.events:
+            DECISIONS.labels(event.type_name()).inc()
+            log.info("planner.decided", job=job, type=event.type_name())
