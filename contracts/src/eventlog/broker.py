@@ -130,7 +130,10 @@ class Broker:
                 return None
         except (ConnectionClosedError, OutboundBufferLimitError) as error:
             raise UnavailableError(subject) from error
-        return None if (msg.headers or {}).get("Status") else msg
+        status = (msg.headers or {}).get("Status")
+        if status == "503":
+            raise UnavailableError(f"{subject} (there is no such consumer)")
+        return None if status else msg
 
     async def many(
         self, subject: str, body: Mapping[str, Any], timeout: float = 5.0

@@ -12,7 +12,7 @@ from contracts.events import EVENTS, Teller
 
 from contracts import subjects
 from eventlog.broker import API
-from eventlog.topology import DLQ_CONSUMER
+from eventlog.topology import DLQ_CONSUMER, derived_streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ ROLES: dict[str, Permissions] = {
             f"{API}DIRECT.GET.{subjects.RUNNERS}",
             f"{API}DIRECT.GET.{subjects.COMMANDS}",
             f"{API}STREAM.MSG.DELETE.{subjects.COMMANDS}",
+            *(f"{API}STREAM.CREATE.{config['name']}" for config in derived_streams()),
             f"{API}CONSUMER.MSG.NEXT.{subjects.DEAD_LETTERS}.{DLQ_CONSUMER}",
             f"$JS.ACK.{subjects.DEAD_LETTERS}.>",
         ),

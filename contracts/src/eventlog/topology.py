@@ -14,12 +14,8 @@ _NAME_IN_USE = 10058
 DLQ_CONSUMER = "planner"
 
 
-def streams(replicas: int = 1) -> list[dict[str, Any]]:
-    """The configuration of every stream, as the JetStream API takes it.
-
-    Only the log must outlive the broker. The queue is derived from it and the planner fills
-    it again, and the boards hold only what is true now, so those live in memory.
-    """
+def lasting_streams(replicas: int = 1) -> list[dict[str, Any]]:
+    """The streams that must outlive the broker, as the JetStream API takes them."""
     log = {
         "name": subjects.JOBS,
         "description": "The append-only log of job events",
@@ -34,6 +30,25 @@ def streams(replicas: int = 1) -> list[dict[str, Any]]:
         "duplicate_window": 600 * _SECOND,
         "num_replicas": replicas,
     }
+    dead_letters = {
+        "name": subjects.DEAD_LETTERS,
+        "description": "Commands that the broker gave up delivering",
+        "subjects": list(subjects.ADVISORIES),
+        "retention": "limits",
+        "storage": "file",
+        "max_age": 30 * 86_400 * _SECOND,
+        "num_replicas": replicas,
+    }
+    return [log, dead_letters]
+
+
+def derived_streams(replicas: int = 1) -> list[dict[str, Any]]:
+    """The streams that live in the broker's memory.
+
+    The queue is derived from the log, and the planner fills it again; the boards hold only
+    what is true now. A single broker forgets these streams when it restarts, so the planner
+    makes them anew.
+    """
     commands = {
         "name": subjects.COMMANDS,
         "description": "Stage commands, derived from the log",
@@ -48,21 +63,12 @@ def streams(replicas: int = 1) -> list[dict[str, Any]]:
         "max_msgs": 1_000_000,
         "num_replicas": replicas,
     }
-    dead_letters = {
-        "name": subjects.DEAD_LETTERS,
-        "description": "Commands that the broker gave up delivering",
-        "subjects": list(subjects.ADVISORIES),
-        "retention": "limits",
-        "storage": "file",
-        "max_age": 30 * 86_400 * _SECOND,
-        "num_replicas": replicas,
-    }
     boards = [
         _board(subjects.PROGRESS, subjects.ALL_PROGRESS, 86_400, replicas),
         _board(subjects.RUNNERS, subjects.ALL_RUNNERS, 30, replicas),
         _board(subjects.CONTROL, subjects.ALL_STOPS, 86_400, replicas),
     ]
-    return [log, commands, dead_letters, *boards]
+    return [commands, *boards]
 
 
 def _board(name: str, subject: str, age_s: int, replicas: int) -> dict[str, Any]:
@@ -79,14 +85,9 @@ def _board(name: str, subject: str, age_s: int, replicas: int) -> dict[str, Any]
 
 
 async def ensure(broker: Broker, replicas: int = 1) -> None:
-    """Make the streams, or bring them to this configuration. Safe to repeat."""
-    for config in streams(replicas):
-        try:
-            await broker.api(f"STREAM.CREATE.{config['name']}", config)
-        except BrokerError as error:
-            if error.code != _NAME_IN_USE:
-                raise
-            await broker.api(f"STREAM.UPDATE.{config['name']}", config)
+    """Make all streams, or bring them to this configuration. Safe to repeat; takes `admin`."""
+    for config in (*lasting_streams(replicas), *derived_streams(replicas)):
+        await _create(broker, config, update=True)
     await broker.api(
         f"CONSUMER.CREATE.{subjects.DEAD_LETTERS}.{DLQ_CONSUMER}",
         {
@@ -101,3 +102,19 @@ async def ensure(broker: Broker, replicas: int = 1) -> None:
             },
         },
     )
+
+
+async def ensure_derived(broker: Broker, replicas: int = 1) -> None:
+    """Make the streams that a restarted broker has forgotten; those that exist stay as they are."""
+    for config in derived_streams(replicas):
+        await _create(broker, config, update=False)
+
+
+async def _create(broker: Broker, config: dict[str, Any], *, update: bool) -> None:
+    try:
+        await broker.api(f"STREAM.CREATE.{config['name']}", config)
+    except BrokerError as error:
+        if error.code != _NAME_IN_USE:
+            raise
+        if update:
+            await broker.api(f"STREAM.UPDATE.{config['name']}", config)

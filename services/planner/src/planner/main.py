@@ -13,6 +13,7 @@ from eventlog.patience import insist
 from eventlog.queue import CommandQueue
 from eventlog.reader import read_log
 from eventlog.registry import RunnerRegistry
+from eventlog.topology import ensure_derived
 from servicekit.service import Service, run
 
 from contracts import subjects
@@ -37,7 +38,12 @@ async def plan(service: Service) -> None:
         async def fleet_changed(manifests: tuple[RunnerManifest, ...]) -> None:
             await reconciler.fleet_changed(Fleet(manifests, known_since))
 
-        broker.on_reconnect(reconciler.republish)
+        async def broker_returned() -> None:
+            await insist(lambda: ensure_derived(broker))
+            await reconciler.republish()
+
+        broker.on_reconnect(broker_returned)
+        await insist(lambda: ensure_derived(broker))
         async with asyncio.TaskGroup() as group:
             group.create_task(_follow_log(service, broker, event_log, reconciler))
             group.create_task(RunnerRegistry(broker, utc_now).follow(fleet_changed))

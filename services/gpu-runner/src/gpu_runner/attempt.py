@@ -1,0 +1,263 @@
+"""One attempt at one stage, from the command to the event that tells how it ended.
+
+What is told comes before what is acknowledged: a runner that dies in between is asked
+again, looks at the log first, and finds that nothing is left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from contracts.commands import StageCommand
+from contracts.job import Checkpoint, JobState
+from contracts.progress import StageProgress
+from eventlog.board import Board
+from eventlog.errors import EventLogError
+from eventlog.log import EventLog, utc_now
+from opentelemetry import trace
+from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
+
+from contracts import events as e
+from contracts import subjects
+from gpu_runner import protocol
+from gpu_runner.catalogue import Engine
+from gpu_runner.pace import Pace
+from gpu_runner.process import StageProcess
+from gpu_runner.transfer import Transfer
+
+log = structlog.get_logger(__name__)
+
+_PROGRESS_EVERY_S = 0.4
+_TELL_PATIENCE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where attempts are made: the connections, the device, and the scratch disk."""
+
+    log: EventLog
+    progress: Board
+    store: ObjectStore
+    runner: str
+    scratch: Path
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A running attempt. `stop` ends it early, without any event."""
+
+    bench: Bench
+    command: StageCommand
+    engine: Engine
+    device: str
+    delivery: int
+    _pace: Pace = field(default_factory=Pace)
+    _high: float = 0.0
+    _posted_at: float = float("-inf")
+    _process: StageProcess | None = None
+    _stopped: bool = False
+    _uploads: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def stop(self) -> None:
+        """Nobody wants the result any more."""
+        self._stopped = True
+        if self._process is not None:
+            await self._process.kill()
+
+    async def run(self, state: JobState) -> None:
+        """Do the stage and tell the log how it ended. `state` is the job as it stands."""
+        command = self.command
+        folder = self.bench.scratch / f"{command.job}.{command.stage}.{command.attempt}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        begun = self.bench.clock()
+        stage = state.stages[command.stage]
+        self._high = stage.fraction
+        try:
+            await self._started(stage.checkpoint)
+            ending = await self._perform(folder, stage.checkpoint)
+            if self._stopped or ending is None:
+                log.info("stage.stopped", job=command.job, stage=command.stage)
+                return
+            if isinstance(ending, protocol.Done):
+                event: e.Event = await self._completed(ending, self.bench.clock() - begun)
+            else:
+                event = self._failed(ending)
+        except MissingObjectError as error:
+            log.warning("stage.input_missing", job=command.job, detail=str(error))
+            event = self._failed(_MISSING)
+        except ObjectStoreError as error:
+            log.warning("stage.store_failed", job=command.job, detail=str(error))
+            event = self._failed(_STORE_AWAY)
+        finally:
+            if self._process is not None:
+                await self._process.kill()
+            shutil.rmtree(folder, ignore_errors=True)
+        await self._tell(event)
+        trace.get_current_span().set_attribute("outcome", event.type_name())
+        log.info("stage.ended", job=command.job, stage=command.stage, outcome=event.type_name())
+
+    async def _tell(self, event: e.Event) -> None:
+        await self.bench.log.tell(self.command.job, event, patience_s=_TELL_PATIENCE_S)
+
+    async def _started(self, checkpoint: Checkpoint | None) -> None:
+        command = self.command
+        await self._tell(
+            e.StageStarted(
+                stage=command.stage,
+                attempt=command.attempt,
+                runner=self.bench.runner,
+                device=self.device,
+                delivery=self.delivery,
+                resumed_from_step=checkpoint.step if checkpoint else None,
+            )
+        )
+        log.info("stage.started", job=command.job, stage=command.stage, engine=command.engine)
+
+    async def _perform(
+        self, folder: Path, checkpoint: Checkpoint | None
+    ) -> protocol.Done | protocol.Failed | None:
+        command = self.command
+        transfer = Transfer(self.bench.store, command.job, command.stage, command.attempt)
+        output, scratch = folder / "output", folder / "scratch"
+        output.mkdir()
+        scratch.mkdir()
+        task = protocol.Task(
+            module=self.engine.module,
+            params_module=self.engine.params_module,
+            params_class=self.engine.params_class,
+            params=command.params,
+            inputs=await transfer.fetch(command.inputs, folder / "inputs"),
+            output=output,
+            scratch=scratch,
+            resume=await transfer.fetch_checkpoint(checkpoint.artifact, folder)
+            if checkpoint
+            else None,
+            device=self.device,
+            seed=command.seed,
+        )
+        if self._stopped:
+            return None
+        self._process = await StageProcess.start(folder, task)
+        ending: protocol.Done | protocol.Failed | None = None
+        async with asyncio.TaskGroup() as group:
+            async for line in self._process.lines():
+                match line:
+                    case protocol.Progress():
+                        await self._progressed(line)
+                    case protocol.Checkpointed():
+                        group.create_task(self._checkpointed(transfer, line))
+                    case protocol.Sampled():
+                        group.create_task(self._sampled(transfer, line))
+                    case protocol.Done() | protocol.Failed():
+                        ending = line
+        return ending
+
+    async def _progressed(self, line: protocol.Progress) -> None:
+        now = self.bench.clock()
+        self._pace.mark(now, line.done, line.total)
+        if now - self._posted_at < _PROGRESS_EVERY_S and line.done < line.total:
+            return
+        self._posted_at = now
+        fraction = min(max(line.done / line.total, 0.0), 1.0) if line.total else 0.0
+        self._high = max(self._high, fraction)
+        progress = StageProgress(
+            job=self.command.job,
+            stage=self.command.stage,
+            attempt=self.command.attempt,
+            fraction=fraction,
+            high=self._high,
+            done=line.done,
+            total=line.total,
+            unit=line.unit,
+            message=line.message,
+            rate=self._pace.rate,
+            eta_s=self._pace.eta_s,
+            at=utc_now(),
+        )
+        subject = subjects.progress(self.command.job, self.command.stage)
+        try:
+            await self.bench.progress.post(subject, progress.to_json())
+        except EventLogError as error:
+            # Progress is a courtesy: the stage goes on without it.
+            log.warning("stage.progress_lost", job=self.command.job, detail=str(error))
+
+    async def _checkpointed(self, transfer: Transfer, line: protocol.Checkpointed) -> None:
+        async with self._uploads:
+            try:
+                artifact = await transfer.put_checkpoint(line.directory, line.step)
+            except ObjectStoreError as error:
+                log.warning("stage.checkpoint_lost", job=self.command.job, detail=str(error))
+                return
+            finally:
+                shutil.rmtree(line.directory, ignore_errors=True)
+        await self._tell(
+            e.StageCheckpointed(
+                stage=self.command.stage,
+                attempt=self.command.attempt,
+                step=line.step,
+                fraction=line.fraction,
+                artifact=artifact,
+            )
+        )
+
+    async def _sampled(self, transfer: Transfer, line: protocol.Sampled) -> None:
+        try:
+            artifact = await transfer.put(line.path, f"sample/{line.step}-{line.path.name}")
+        except ObjectStoreError as error:
+            log.warning("stage.sample_lost", job=self.command.job, detail=str(error))
+            return
+        await self._tell(
+            e.StageSampled(
+                stage=self.command.stage,
+                attempt=self.command.attempt,
+                step=line.step,
+                caption=line.caption,
+                artifact=artifact,
+            )
+        )
+
+    async def _completed(self, done: protocol.Done, duration_s: float) -> e.Event:
+        transfer = Transfer(
+            self.bench.store, self.command.job, self.command.stage, self.command.attempt
+        )
+        return e.StageCompleted(
+            stage=self.command.stage,
+            attempt=self.command.attempt,
+            runner=self.bench.runner,
+            outputs=await transfer.put_outputs(done.outputs),
+            metrics=done.metrics,
+            duration_s=round(duration_s, 3),
+        )
+
+    def _failed(self, failed: protocol.Failed) -> e.Event:
+        return e.StageFailed(
+            stage=self.command.stage,
+            attempt=self.command.attempt,
+            code=failed.code,
+            cause=failed.cause,
+            remedy=failed.remedy,
+            retryable=failed.retryable,
+            runner=self.bench.runner,
+        )
+
+
+_MISSING = protocol.Failed(
+    code="input-missing",
+    cause="an input of the stage is not in the object store any more",
+    remedy="Upload the files again and start a new job",
+    retryable=False,
+)
+_STORE_AWAY = protocol.Failed(
+    code="store-unavailable",
+    cause="the object store could not be reached, or gave something else than was put in",
+    remedy="Check that the object store is running and has space; the stage is tried again",
+    retryable=True,
+)

@@ -1,0 +1,57 @@
+"""The engines that this package brings: which stage each one does, and where its code is.
+
+Entries are data, so the runner can announce its engines without importing what they compute
+with; only the child process that runs a stage imports its `module`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from contracts.capabilities import EngineManifest
+from contracts.commands import Lane
+from contracts.events import Quality
+from pydantic import BaseModel
+
+_ALL = (Quality.DRAFT, Quality.STANDARD, Quality.BEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One way of doing one kind of stage.
+
+    `module` holds `run(context) -> StageResult`; `params_module` holds the pydantic model
+    `params_class` and imports nothing heavy. `version` changes whenever results would, as
+    it decides whether an earlier result may be reused.
+    """
+
+    kind: str
+    name: str
+    version: str
+    title: str
+    lane: Lane
+    module: str
+    params_module: str
+    params_class: str = "Params"
+    presets: Mapping[Quality, Mapping[str, Any]] = field(default_factory=dict)
+
+    def params(self) -> type[BaseModel]:
+        """The model of its parameters."""
+        model: type[BaseModel] = getattr(import_module(self.params_module), self.params_class)
+        return model
+
+    def manifest(self) -> EngineManifest:
+        """What a runner announces of it."""
+        return EngineManifest(
+            kind=self.kind,
+            engine=self.name,
+            version=self.version,
+            title=self.title,
+            lane=self.lane,
+            qualities=_ALL,
+            params_schema=self.params().model_json_schema(),
+            presets={quality: dict(preset) for quality, preset in self.presets.items()},
+        )

@@ -1,0 +1,139 @@
+"""The child process in which one stage runs: `python -m gpu_runner.child FOLDER`.
+
+Its death frees all memory, the accelerator's too, and it can be killed at any moment. It
+dies with its parent, so that a killed runner leaves nothing behind that computes for nobody.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ValidationError
+
+from gpu_runner import protocol
+from gpu_runner.stage import Report, StageContext, StageError, StageResult
+
+_PR_SET_PDEATHSIG = 1
+
+
+class LineReport(Report):
+    """Writes each report as a line; safe to use from several threads."""
+
+    def __init__(self, channel: IO[str]) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._fraction = 0.0
+
+    def send(self, line: BaseModel) -> None:
+        """One message to the runner."""
+        with self._lock:
+            self._channel.write(line.model_dump_json() + "\n")
+            self._channel.flush()
+
+    def progress(self, done: float, total: float, unit: str, message: str = "") -> None:
+        self._fraction = min(max(done / total, 0.0), 1.0) if total else 0.0
+        self.send(protocol.Progress(done=done, total=total, unit=unit, message=message))
+
+    def checkpoint(self, directory: Path, step: int) -> None:
+        self.send(protocol.Checkpointed(directory=directory, step=step, fraction=self._fraction))
+
+    def sample(self, path: Path, caption: str, step: int) -> None:
+        self.send(protocol.Sampled(path=path, caption=caption, step=step))
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends, where it can (Linux)."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def perform(task: protocol.Task, report: LineReport) -> protocol.Done | protocol.Failed:
+    """Run the stage and tell how it ended."""
+    try:
+        params = _params(task)
+        context = StageContext(
+            params=params,
+            inputs=task.inputs,
+            output=task.output,
+            scratch=task.scratch,
+            device=task.device,
+            seed=task.seed,
+            report=report,
+            resume=task.resume,
+        )
+        result: StageResult = import_module(task.module).run(context)
+    except StageError as error:
+        return protocol.Failed(
+            code=error.code, cause=error.cause, remedy=error.remedy, retryable=False
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, the runner must hear of it
+        traceback.print_exc()
+        return _failure(error)
+    outputs = {name: list(paths) for name, paths in result.outputs.items()}
+    return protocol.Done(outputs=outputs, metrics=_plain(result.metrics))
+
+
+def _params(task: protocol.Task) -> BaseModel:
+    model: type[BaseModel] = getattr(import_module(task.params_module), task.params_class)
+    try:
+        return model.model_validate(task.params)
+    except ValidationError as error:
+        details = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
+        )
+        raise StageError(
+            "invalid-params",
+            f"the parameters of the stage are not valid: {details}",
+            "See /api/capabilities for the parameters of each engine",
+        ) from error
+
+
+def _failure(error: Exception) -> protocol.Failed:
+    # Only the type is told: a message may quote what the user wrote, and this enters the log.
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
+        return protocol.Failed(
+            code="out-of-memory",
+            cause="there was not enough memory for the stage",
+            remedy="Choose a lower quality or smaller settings, or a machine with more memory",
+            retryable=True,
+        )
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return protocol.Failed(
+        code="stage-crashed",
+        cause=f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}",
+        remedy="This is a defect: see the runner's log, and report it",
+        retryable=True,
+    )
+
+
+def _plain(metrics: Any) -> Any:
+    """Metrics as plain JSON: numbers of array libraries become numbers."""
+    return json.loads(json.dumps(metrics, default=float))
+
+
+def main() -> None:
+    """Run the stage whose folder is the only argument."""
+    die_with_parent()
+    # Libraries print to standard output as they like; the runner listens on a copy of it.
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    task = protocol.Task.model_validate_json((Path(sys.argv[1]) / protocol.TASK_FILE).read_bytes())
+    report = LineReport(channel)
+    report.send(perform(task, report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Wires the runner: the one place where its parts are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import structlog
+from contracts.capabilities import RunnerManifest
+from contracts.commands import Lane, StopCommand
+from eventlog.board import Board, Note
+from eventlog.broker import Broker
+from eventlog.errors import EventLogError
+from eventlog.log import EventLog, utc_now
+from eventlog.registry import ANNOUNCE_EVERY_S, announce
+from servicekit.objects import StoreAddress, open_store
+from servicekit.service import Service, run
+
+from contracts import subjects
+from gpu_runner.attempt import Bench
+from gpu_runner.devices import find_devices
+from gpu_runner.engines import ENGINES
+from gpu_runner.worker import InHand, LaneWorker
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(service: Service) -> None:
+    """Announce what this machine can do, and do it. Runs until stopped."""
+    environment = service.environment
+    runner = environment.text("RUNNER_ID", _default_id())
+    scratch = environment.path("SCRATCH") or Path(tempfile.gettempdir()) / f"myspinbot-{runner}"
+    # Whatever lies there belongs to attempts of an earlier process, which are begun anew.
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    devices = find_devices()
+    engines = {(engine.kind, engine.name): engine for engine in ENGINES}
+    manifests = tuple(engine.manifest() for engine in ENGINES)
+    in_hand = InHand()
+    async with (
+        service.broker("runner") as broker,
+        open_store(StoreAddress.of(environment)) as store,
+    ):
+        bench = Bench(
+            log=EventLog(broker, "gpu-runner"),
+            progress=Board(broker, subjects.PROGRESS, subjects.ALL_PROGRESS),
+            store=store,
+            runner=runner,
+            scratch=scratch,
+        )
+
+        async def tell_all() -> None:
+            manifest = RunnerManifest(
+                runner=runner,
+                devices=devices,
+                engines=manifests,
+                busy=len(in_hand.attempts),
+                announced_at=utc_now(),
+            )
+            with contextlib.suppress(EventLogError):
+                await announce(broker, manifest)
+
+        await _hear_stops(broker, in_hand)
+        lanes = [(Lane.GPU, device.name) for device in devices] + [(Lane.CPU, "cpu")]
+        async with asyncio.TaskGroup() as group:
+            for lane, device in lanes:
+                worker = LaneWorker(broker, bench, lane, device, engines, in_hand, tell_all)
+                group.create_task(worker.work())
+            service.readiness.reached("start")
+            while True:
+                await tell_all()
+                await asyncio.sleep(ANNOUNCE_EVERY_S)
+
+
+async def _hear_stops(broker: Broker, in_hand: InHand) -> None:
+    async def stopped(note: Note) -> None:
+        stop = StopCommand.model_validate_json(note.data)
+        await in_hand.stop(stop.job, stop.stage, stop.attempt)
+
+    await Board(broker, subjects.CONTROL, subjects.ALL_STOPS).watch(stopped)
+
+
+def _default_id() -> str:
+    return re.sub(r"[^a-z0-9-]", "-", platform.node().lower())[:48].strip("-") or "runner"
+
+
+def main() -> None:
+    """The runner's process."""
+    run("gpu-runner", serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What a stage's child process and the runner say to each other.
+
+The runner writes `task.json` into the stage's folder and starts the child there. The child
+answers with one JSON object a line. Any program that keeps to this can be an engine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+TASK_FILE = "task.json"
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(_Message):
+    """What the child is to do. All paths are absolute."""
+
+    module: str
+    params_module: str
+    params_class: str
+    params: dict[str, Any]
+    inputs: dict[str, list[Path]]
+    output: Path
+    scratch: Path
+    resume: Path | None
+    device: str
+    seed: int
+
+
+class Progress(_Message):
+    """So much is done."""
+
+    type: Literal["progress"] = "progress"
+    done: float
+    total: float
+    unit: str
+    message: str = ""
+
+
+class Checkpointed(_Message):
+    """A folder from which the stage could go on."""
+
+    type: Literal["checkpoint"] = "checkpoint"
+    directory: Path
+    step: int
+    fraction: float
+
+
+class Sampled(_Message):
+    """Something to look at or listen to."""
+
+    type: Literal["sample"] = "sample"
+    path: Path
+    caption: str
+    step: int
+
+
+class Done(_Message):
+    """The stage has made its outputs. The last line."""
+
+    type: Literal["done"] = "done"
+    outputs: dict[str, list[Path]]
+    metrics: dict[str, Any]
+
+
+class Failed(_Message):
+    """The stage cannot be done. The last line."""
+
+    type: Literal["failed"] = "failed"
+    code: str
+    cause: str
+    remedy: str
+    retryable: bool
+
+
+Line = Annotated[Progress | Checkpointed | Sampled | Done | Failed, Field(discriminator="type")]
+LINE: TypeAdapter[Line] = TypeAdapter(Line)
+"""Parses one line of a child."""

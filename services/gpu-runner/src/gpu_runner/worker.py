@@ -1,0 +1,184 @@
+"""Takes commands off the queue, one at a time for each lane of this runner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from contracts.commands import Lane, StageCommand
+from contracts.subjects import CommandSubject
+from eventlog import tracing
+from eventlog.broker import Broker
+from eventlog.errors import EventLogError
+from eventlog.patience import insist
+from eventlog.queue import HEARTBEAT_S, CommandQueue, Delivery
+from nats.aio.msg import Msg
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import ValidationError
+
+from contracts import events as e
+from gpu_runner.attempt import Attempt, Bench
+from gpu_runner.catalogue import Engine
+
+log = structlog.get_logger(__name__)
+
+_LOOK_AGAIN_S = 2.0
+_HINT_WAIT_S = 1.0
+
+BUSY = Gauge("myspinbot_runner_busy", "Stages running now", ["lane"])
+STAGES = Counter("myspinbot_runner_stages_total", "Stage attempts worked on", ["kind", "engine"])
+DURATION = Histogram(
+    "myspinbot_runner_stage_seconds",
+    "How long attempts took",
+    ["kind", "engine"],
+    buckets=(1, 2, 5, 10, 20, 45, 90, 180, 600, 1800, 7200),
+)
+
+
+@dataclass(slots=True)
+class InHand:
+    """The attempts that this runner is working on now, of all its lanes."""
+
+    attempts: dict[tuple[str, str, int], Attempt] = field(default_factory=dict)
+
+    async def stop(self, job: str, stage: str, attempt: int) -> None:
+        """End an attempt that nobody wants any more."""
+        if running := self.attempts.get((job, stage, attempt)):
+            await running.stop()
+
+
+@dataclass(slots=True)
+class LaneWorker:
+    """Works off the commands of one lane on one device. Make several for several devices."""
+
+    broker: Broker
+    bench: Bench
+    lane: Lane
+    device: str
+    engines: Mapping[tuple[str, str], Engine]
+    in_hand: InHand
+    busy_changed: Callable[[], Awaitable[None]]
+    _hints: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(maxsize=64))
+
+    async def work(self) -> None:
+        """Take and do commands, for ever."""
+        queue = CommandQueue(self.broker)
+        kinds = sorted({e.kind for e in self.engines.values() if e.lane is self.lane})
+        consumers = await self._open(queue, kinds)
+        # Publishing a command is also a hint: it spares idle runners from asking all the time.
+        await self.broker.client.subscribe(f"cmd.stage.*.{self.lane}.>", cb=self._hinted)
+        while True:
+            try:
+                delivery = await self._next(queue, consumers)
+                if delivery is not None:
+                    await self._take(delivery)
+            except EventLogError as error:
+                log.warning("runner.waiting", lane=self.lane, detail=str(error))
+                await asyncio.sleep(1.0)
+                consumers = await self._open(queue, kinds)
+
+    async def _open(self, queue: CommandQueue, kinds: Sequence[str]) -> dict[str, str]:
+        async def open_all() -> dict[str, str]:
+            return {kind: await queue.open(kind, self.lane) for kind in kinds}
+
+        return await insist(open_all)
+
+    async def _hinted(self, msg: Msg) -> None:
+        with contextlib.suppress(asyncio.QueueFull, ValueError):
+            self._hints.put_nowait(CommandSubject.parse(msg.subject).kind)
+
+    async def _next(self, queue: CommandQueue, consumers: Mapping[str, str]) -> Delivery | None:
+        for consumer in consumers.values():
+            if delivery := await queue.pull(consumer):
+                return delivery
+        try:
+            async with asyncio.timeout(_LOOK_AGAIN_S):
+                kind = await self._hints.get()
+        except TimeoutError:
+            return None
+        if kind not in consumers:
+            return None
+        return await queue.pull(consumers[kind], wait_s=_HINT_WAIT_S)
+
+    async def _take(self, delivery: Delivery) -> None:
+        try:
+            command = StageCommand.model_validate_json(delivery.body)
+        except ValidationError as error:
+            await self._refuse(delivery, "invalid-command", f"it cannot be read: {error}")
+            return
+        engine = self.engines.get((command.kind, command.engine))
+        if engine is None:
+            # Another runner of this kind may have it.
+            await delivery.later(5.0)
+            return
+        key = (command.job, command.stage, command.attempt)
+        if key in self.in_hand.attempts:
+            await delivery.later(HEARTBEAT_S)
+            return
+        attempt = Attempt(self.bench, command, engine, self.device, delivery.number)
+        self.in_hand.attempts[key] = attempt
+        labels = {"kind": command.kind, "engine": command.engine}
+        attributes: dict[str, str | int | float] = {
+            "job": command.job,
+            "stage": command.stage,
+            "attempt": command.attempt,
+            **labels,
+        }
+        structlog.contextvars.bind_contextvars(job=command.job, stage=command.stage)
+        BUSY.labels(self.lane).inc()
+        try:
+            await self.busy_changed()
+            with (
+                tracing.continued(
+                    f"stage {command.kind}", delivery.traceparent, attributes=attributes
+                ),
+                DURATION.labels(**labels).time(),
+            ):
+                STAGES.labels(**labels).inc()
+                await self._do(delivery, attempt)
+        finally:
+            del self.in_hand.attempts[key]
+            BUSY.labels(self.lane).dec()
+            structlog.contextvars.unbind_contextvars("job", "stage")
+            await self.busy_changed()
+
+    async def _do(self, delivery: Delivery, attempt: Attempt) -> None:
+        command = attempt.command
+        state = await insist(lambda: self.bench.log.fold(command.job))
+        if not state.wants(command.stage, command.attempt):
+            await insist(delivery.done)
+            return
+        heartbeat = asyncio.create_task(self._heartbeat(delivery))
+        try:
+            await attempt.run(state)
+        except asyncio.CancelledError:
+            # The runner is told to stop: somebody else may have the stage at once.
+            await delivery.later(0.0)
+            raise
+        finally:
+            heartbeat.cancel()
+        with contextlib.suppress(EventLogError):
+            # If it is not confirmed, it is delivered again, and the log says that it is done.
+            await delivery.done()
+
+    async def _heartbeat(self, delivery: Delivery) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            with contextlib.suppress(EventLogError):
+                await delivery.working()
+
+    async def _refuse(self, delivery: Delivery, code: str, cause: str) -> None:
+        event = e.StageFailed(
+            stage=delivery.subject.stage,
+            attempt=delivery.subject.attempt,
+            code=code,
+            cause=f"the command cannot be carried out: {cause}",
+            remedy="Run the same version of planner and runners, then retry the job",
+            retryable=False,
+            runner=self.bench.runner,
+        )
+        await self.bench.log.tell(delivery.subject.job, event)
+        await delivery.hopeless(code)
