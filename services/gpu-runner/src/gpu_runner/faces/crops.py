@@ -162,6 +162,15 @@ def crop_portrait(
     return cv2.resize(inside, (side, side), interpolation=method).astype(np.uint8)
 
 
+def crop_square(rgb: NDArray[np.uint8], mesh: Mesh, side: int) -> NDArray[np.uint8]:
+    """`rgb` as (side, side, 3): only scaled when it is square already, else cut around the face."""
+    height, width = rgb.shape[:2]
+    if height != width:
+        return crop_portrait(rgb, mesh, side)
+    method = cv2.INTER_AREA if width > side else cv2.INTER_CUBIC
+    return cv2.resize(rgb, (side, side), interpolation=method).astype(np.uint8)
+
+
 def _fit(start: float, extent: float, length: int) -> float:
     """Shift the span so that it lies inside 0…length, or centre it when it cannot."""
     if extent >= length:
