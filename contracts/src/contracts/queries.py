@@ -84,11 +84,11 @@ class JobSummary(Contract):
     type: JobType
     status: JobStatus
     progress: float
-    profile: Id | None
-    failure: Failure | None
+    profile: Id | None = None
+    failure: Failure | None = None
     created_at: Timestamp
     updated_at: Timestamp
-    ended_at: Timestamp | None
+    ended_at: Timestamp | None = None
     sequence: int
 
 

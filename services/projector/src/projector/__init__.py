@@ -1,0 +1,1 @@
+"""Read models of the event log: folded into SQL, thrown away and rebuilt at will."""

@@ -1,0 +1,152 @@
+"""The SQL database behind the views: SQLite or PostgreSQL, with the same behaviour.
+
+Only what differs between the two stands here: how a connection is opened, how a consistent
+snapshot is read, and the dialect's own upsert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, MetaData, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.types import TypeDecorator
+
+from projector.errors import DatabaseUnavailableError, UnsupportedDatabaseError
+
+Row = dict[str, Any]
+
+_SQLITE = "sqlite+aiosqlite"
+_POSTGRESQL = "postgresql+asyncpg"
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    # The last commits may be lost in a power cut, rows and position alike: they are read again.
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA busy_timeout=10000",
+    "PRAGMA cache_size=-4000",
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time. SQLite has no zones, so it is kept in UTC and comes back with its zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To UTC."""
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From UTC."""
+        return value.replace(tzinfo=UTC) if value is not None else None
+
+
+@dataclass(slots=True)
+class Database:
+    """The engines of one database. Make it with `open_database`, end it with `close`."""
+
+    engine: AsyncEngine
+    readers: AsyncEngine
+    _upserts: dict[str, Insert] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed if the block ends well.
+
+        Raises DatabaseUnavailableError if the database cannot be reached or written.
+        """
+        with _translated():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A snapshot: everything read in the block is of one moment."""
+        with _translated():
+            async with self.readers.connect() as connection:
+                yield connection
+
+    async def create(self, metadata: MetaData, tables: Sequence[Table]) -> None:
+        """Make the tables that are not there yet."""
+        async with self.writing() as connection:
+            await connection.run_sync(metadata.create_all, tables=list(tables))
+
+    async def upsert(
+        self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Write whole rows over those with the same primary key. No key may occur twice."""
+        if rows:
+            await connection.execute(self._upsert(table), list(rows))
+
+    def _upsert(self, table: Table) -> Insert:
+        statement = self._upserts.get(table.name)
+        if statement is None:
+            insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
+            new = insert(table)
+            keys = [column.name for column in table.primary_key]
+            changes = {c.name: new.excluded[c.name] for c in table.columns if c.name not in keys}
+            statement = self._upserts[table.name] = new.on_conflict_do_update(
+                index_elements=keys, set_=changes
+            )
+        return statement
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """A database by its SQLAlchemy URL; UnsupportedDatabaseError if it is of another kind.
+
+    Nothing is connected until it is used, and only the driver that is used is imported.
+    """
+    try:
+        scheme = make_url(url).drivername
+    except ArgumentError as error:
+        raise UnsupportedDatabaseError(url.split(":", 1)[0]) from error
+    if scheme == _SQLITE:
+        engine = create_async_engine(url, pool_size=3, max_overflow=0)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return Database(engine, engine)
+    if scheme == _POSTGRESQL:
+        engine = create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True)
+        return Database(engine, engine.execution_options(isolation_level="REPEATABLE READ"))
+    raise UnsupportedDatabaseError(scheme)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver would begin transactions at writes only; a snapshot needs one for reads too.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+class _translated:  # noqa: N801 - used as a function
+    """Turns the loss of the database into DatabaseUnavailableError, and nothing else."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        lost = isinstance(error, OperationalError | InterfaceError | OSError) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        )
+        if error is not None and lost:
+            cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+            raise DatabaseUnavailableError(cause) from error

@@ -1,0 +1,48 @@
+"""What a batch of events does to the jobs it is about, as data for the projections.
+
+A projection never folds events itself: it is given each event with the job as it was
+before and as it is after, by the one fold that all services share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from contracts.envelope import Recorded
+from contracts.events import JobRequested
+from contracts.job import JobState, evolve, initial
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event, and the state of its job around it."""
+
+    recorded: Recorded
+    before: JobState
+    after: JobState
+
+    @property
+    def owner(self) -> str:
+        """Who the job belongs to; empty, which is nobody's id, before it was requested."""
+        return self.after.request.owner if self.after.request else ""
+
+
+def changes(known: Mapping[str, JobState], events: Sequence[Recorded]) -> list[Change]:
+    """The change that each event makes, in order. Jobs not in `known` begin with these events."""
+    states = dict(known)
+    result = []
+    for recorded in events:
+        before = states.get(recorded.job) or initial(recorded.job)
+        after = states[recorded.job] = evolve(before, recorded)
+        result.append(Change(recorded, before, after))
+    return result
+
+
+def latest(batch: Sequence[Change]) -> list[tuple[JobRequested, JobState]]:
+    """Each job of the batch as it is after the whole batch, with what was asked for.
+
+    A job whose first event is not its request is none, and left out.
+    """
+    states = {change.after.job: change.after for change in batch}
+    return [(state.request, state) for state in states.values() if state.request]

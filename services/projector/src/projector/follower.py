@@ -1,0 +1,163 @@
+"""Follows the log for as long as the process lives, and says how that is going.
+
+The loss of the broker or of the database is waited out. What would make the views wrong
+halts it: nothing more is written, and readiness says what an operator has to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import structlog
+from contracts.envelope import Recorded, UnknownEventError
+from eventlog.broker import Broker
+from eventlog.errors import GapError, UnavailableError
+from eventlog.log import EventLog, LogPosition
+from eventlog.reader import WINDOW, read_log
+from servicekit.admin import Readiness
+
+from projector import metrics, positions
+from projector.answers import Progress
+from projector.catch_up import level
+from projector.database import Database
+from projector.errors import (
+    DatabaseUnavailableError,
+    HaltedError,
+    PositionMovedError,
+    UnreadableEventError,
+)
+from projector.projection import Projection
+from projector.projections import jobs
+from projector.track import BATCH, Track
+
+log = structlog.get_logger(__name__)
+
+_WATCH_S = 2.0
+_PAUSE_S = 1.0
+
+
+class Follower:
+    """One projector process's way along the log. `caught_up` is called once, when it is ready."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        database: Database,
+        projections: Sequence[Projection],
+        *,
+        progress: Progress,
+        readiness: Readiness,
+        caught_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._broker = broker
+        self._database = database
+        self._projections = tuple(projections)
+        self._progress = progress
+        self._readiness = readiness
+        self._caught_up = caught_up
+        self._log = EventLog(broker, "projector")
+        self._newest: datetime | None = None
+
+    async def run(self) -> None:
+        """Follow the log until cancelled or halted; returns only when halted."""
+        self._readiness.lost("catching-up")
+        while True:
+            try:
+                await self._follow()
+            except HaltedError as error:
+                await self._halt(error)
+                return
+            except PositionMovedError:
+                log.info("projector.overtaken", position=self._progress.position)
+            except DatabaseUnavailableError as error:
+                self._readiness.lost("database")
+                log.warning("projector.database_lost", detail=str(error))
+                await asyncio.sleep(_PAUSE_S)
+            except UnavailableError as error:
+                log.warning("projector.broker_lost", detail=str(error))
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _follow(self) -> None:
+        end = await self._log.position()
+        self._readiness.lost("database")
+        known = await positions.open_positions(
+            self._database, (*self._projections, jobs.SCRATCH), end
+        )
+        self._readiness.reached("database")
+        track = await level(self._database, self._projections, known, self._read)
+        log.info("projector.following", position=track.position, log_ends_at=end.last_sequence)
+        await self._moved(track, end)
+        await _until_one_fails(self._apply(track, end), self._watch(end.created))
+
+    async def _apply(self, track: Track, end: LogPosition) -> None:
+        async with aclosing(self._read(track.position)) as batches:
+            async for events in batches:
+                await track.apply(events)
+                metrics.EVENTS.inc(len(events))
+                self._newest = events[-1].time
+                await self._moved(track, end)
+
+    async def _moved(self, track: Track, end: LogPosition) -> None:
+        metrics.POSITION.set(track.position)
+        await self._progress.reached(track.position)
+        if track.position >= end.last_sequence and "catching-up" in self._readiness.waiting_for:
+            await self._caught_up()
+            self._readiness.reached("catching-up")
+            log.info("projector.caught_up", position=track.position)
+
+    async def _read(self, after: int) -> AsyncGenerator[list[Recorded], None]:
+        """The events after a sequence, without end, at most one transaction's worth at once.
+
+        Raises UnreadableEventError after the last event before the one that cannot be used.
+        """
+        window = WINDOW
+        while True:
+            try:
+                async for events in read_log(self._broker, after, window):
+                    for first in range(0, len(events), BATCH):
+                        part = events[first : first + BATCH]
+                        yield part
+                        after = part[-1].sequence
+            except (UnknownEventError, GapError) as error:
+                if window == 1:
+                    raise UnreadableEventError(after, error) from error
+                # One at a time, so that all that come before it are used.
+                window = 1
+
+    async def _watch(self, created: datetime) -> None:
+        """Measure the lag, and notice a log that was replaced while we follow it."""
+        while True:
+            position = self._progress.position
+            try:
+                end = await self._log.position()
+            except UnavailableError:
+                await asyncio.sleep(_WATCH_S)
+                continue
+            positions.check(position, created, end)
+            lag = max(end.last_sequence - self._progress.position, 0)
+            metrics.LAG_EVENTS.set(lag)
+            age = (datetime.now(UTC) - self._newest).total_seconds() if self._newest else 0.0
+            metrics.LAG_SECONDS.set(max(age, 0.0) if lag else 0.0)
+            await asyncio.sleep(_WATCH_S)
+
+    async def _halt(self, error: HaltedError) -> None:
+        log.error("projector.halted", detail=str(error))
+        metrics.HALTED.set(1)
+        self._readiness.lost(f"operator: {error}")
+        await self._progress.halt(str(error), trusted=isinstance(error, UnreadableEventError))
+
+
+async def _until_one_fails(*works: Awaitable[None]) -> None:
+    """Do several things until one raises; the others are cancelled and its error is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

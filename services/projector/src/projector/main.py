@@ -1,0 +1,55 @@
+"""The projector service: wired here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+
+from eventlog import rpc
+from servicekit.service import Service, run
+from servicekit.settings import SettingsError
+
+from projector.answers import Answers, Progress
+from projector.database import open_database
+from projector.errors import UnsupportedDatabaseError
+from projector.follower import Follower
+from projector.projections import ALL
+
+
+async def body(service: Service) -> None:
+    """Follow the log and answer queries until told to stop."""
+    try:
+        database = open_database(service.environment.text("DATABASE_URL"))
+    except UnsupportedDatabaseError as error:
+        raise SettingsError(str(error)) from error
+    try:
+        async with service.broker("projector") as broker:
+            progress = Progress()
+            answers = Answers(database, ALL, progress)
+
+            # Only now: another projector in the queue group may know more than we do.
+            async def caught_up() -> None:
+                await rpc.serve(broker, answers)
+
+            follower = Follower(
+                broker,
+                database,
+                ALL,
+                progress=progress,
+                readiness=service.readiness,
+                caught_up=caught_up,
+            )
+            service.readiness.reached("start")
+            await follower.run()
+            # Halted: stay, so that /ready tells why and a restart does not hide it.
+            await asyncio.Event().wait()
+    finally:
+        await database.close()
+
+
+def main() -> None:
+    """The entry point of `myspinbot-projector`."""
+    run("projector", body)
+
+
+if __name__ == "__main__":
+    main()

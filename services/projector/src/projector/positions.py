@@ -1,0 +1,108 @@
+"""How far each projection has read: the projector's only memory, kept beside the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from eventlog.log import LogPosition
+from sqlalchemy import BigInteger, Column, ColumnElement, and_, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import Field
+
+from projector.database import Database, Row, UtcDateTime
+from projector.errors import LogReplacedError, LogTooShortError, PositionMovedError
+from projector.projection import METADATA, Projection, View, table_of
+
+
+class Position(View, table=True):
+    """The last event that is in the rows of a projection, and the log it came from."""
+
+    __tablename__ = "position"
+
+    projection: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
+    stream_created: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+
+
+POSITION = table_of(Position)
+
+
+async def open_positions(
+    database: Database, projections: Sequence[Projection], log: LogPosition
+) -> dict[tuple[str, int], int]:
+    """The position of each projection, after its tables were made where they were missing.
+
+    Raises HaltedError if the positions cannot be of this log.
+    """
+    tables = [POSITION, *(table for projection in projections for table in projection.tables)]
+    await database.create(METADATA, tables)
+    async with database.writing() as connection:
+        known = await _known(connection, projections)
+        for sequence, created in known.values():
+            check(sequence, created, log)
+        missing: list[Row] = [
+            {
+                "projection": one.name,
+                "version": one.version,
+                "sequence": 0,
+                "stream_created": log.created,
+            }
+            for one in projections
+            if one.key not in known
+        ]
+        await database.upsert(connection, POSITION, missing)
+    return {one.key: known[one.key][0] if one.key in known else 0 for one in projections}
+
+
+def check(sequence: int, created: datetime, log: LogPosition) -> None:
+    """HaltedError unless views at `sequence` of the log made at `created` can go on with `log`."""
+    if created != log.created:
+        raise LogReplacedError(created.isoformat(), log.created.isoformat())
+    if sequence > log.last_sequence:
+        raise LogTooShortError(sequence, log.last_sequence)
+
+
+async def advance(
+    connection: AsyncConnection, projections: Sequence[Projection], start: int, end: int
+) -> None:
+    """Move all positions from `start` to `end`; PositionMovedError unless all are at `start`.
+
+    This is the first statement of its transaction, so of two projectors one waits here for
+    the other and then finds that its events are written already.
+    """
+    if end <= start:
+        raise ValueError(f"a position cannot go from {start} to {end}")
+    result = await connection.execute(
+        update(POSITION)
+        .where(_any_of(projections), POSITION.c.sequence == start)
+        .values(sequence=end)
+    )
+    if result.rowcount != len(projections):
+        raise PositionMovedError(f"a position is no longer {start}")
+
+
+async def reset(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
+    """Back to the beginning, in the transaction that empties the tables."""
+    await connection.execute(update(POSITION).where(_any_of(projections)).values(sequence=0))
+
+
+async def slowest(connection: AsyncConnection, projections: Sequence[Projection]) -> int:
+    """The position that all of these projections have reached."""
+    known = await _known(connection, projections)
+    return min(known[one.key][0] if one.key in known else 0 for one in projections)
+
+
+async def _known(
+    connection: AsyncConnection, projections: Sequence[Projection]
+) -> dict[tuple[str, int], tuple[int, datetime]]:
+    rows = await connection.execute(select(POSITION).where(_any_of(projections)))
+    return {(row.projection, row.version): (row.sequence, row.stream_created) for row in rows}
+
+
+def _any_of(projections: Sequence[Projection]) -> ColumnElement[bool]:
+    keys = POSITION.c
+    return or_(
+        *(and_(keys.projection == one.name, keys.version == one.version) for one in projections)
+    )

@@ -1,0 +1,148 @@
+"""Jobs as they happen, for tests and measurements: event after event, as the services tell them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from contracts.artifacts import Artifact
+from contracts.base import make_id
+from contracts.commands import Lane
+from contracts.envelope import Recorded
+from contracts.graph import Binding, Graph, Stage
+
+from contracts import events as e
+
+BEGAN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+_OUTPUTS = {
+    "prepare_dataset": ("faces", "clip", "report"),
+    "train_lora": ("lora", "report"),
+    "train_voice": ("voice", "preview"),
+    "synthesize_speech": ("speech", "timings"),
+    "generate_portrait": ("portrait",),
+    "render_video": ("video", "poster"),
+}
+_INPUTS = {
+    "prepare_dataset": {"photos": None, "clip": None},
+    "train_lora": {"faces": "prepare_dataset"},
+    "train_voice": {"clip": "prepare_dataset"},
+    "synthesize_speech": {"voice": "train_voice"},
+    "generate_portrait": {"lora": "train_lora", "faces": "prepare_dataset"},
+    "render_video": {"portrait": "generate_portrait", "speech": "synthesize_speech"},
+}
+TRAINING = ("prepare_dataset", "train_lora", "train_voice")
+EVERYTHING = tuple(_OUTPUTS)
+
+
+def artifact(key: str) -> Artifact:
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return Artifact(key=key, size=len(key), sha256=digest, media_type="application/octet-stream")
+
+
+def graph(kinds: Sequence[str] = EVERYTHING) -> Graph:
+    return Graph(
+        stages=tuple(
+            Stage(
+                id=kind,
+                kind=kind,
+                inputs={
+                    name: Binding(stage=source if source in kinds else None, output=name)
+                    for name, source in _INPUTS[kind].items()
+                },
+            )
+            for kind in kinds
+        )
+    )
+
+
+def request(
+    owner: str = "me", job_type: e.JobType = e.JobType.TRAIN, profile: str | None = None
+) -> e.JobRequested:
+    inputs = {"photos": (artifact("uploads/one"), artifact("uploads/two"))}
+    return e.JobRequested(
+        type=job_type,
+        owner=owner,
+        profile=profile,
+        inputs=inputs | {"clip": (artifact("uploads/c"),)},
+    )
+
+
+def scheduled(job: str, kind: str, attempt: int = 1) -> e.StageScheduled:
+    inputs = {
+        name: (artifact(f"jobs/{job}/{source}/{name}") if source else artifact(f"uploads/{name}"),)
+        for name, source in _INPUTS[kind].items()
+    }
+    return e.StageScheduled(
+        stage=kind,
+        attempt=attempt,
+        kind=kind,
+        engine="mini",
+        engine_version="1",
+        lane=Lane.CPU,
+        params={"steps": 120, "rank": 8, "rates": [0.001, 0.0002], "note": None},
+        inputs=inputs,
+        input_hash=hashlib.sha256(f"{job}{kind}".encode()).hexdigest(),
+        seed=7,
+    )
+
+
+def completed(job: str, kind: str, attempt: int = 1) -> e.StageCompleted:
+    return e.StageCompleted(
+        stage=kind,
+        attempt=attempt,
+        runner="runner-1",
+        outputs={name: (artifact(f"jobs/{job}/{kind}/{name}"),) for name in _OUTPUTS[kind]},
+        metrics={"seconds": 1.25, "identity": {"before": 0.1, "after": 0.8}, "none": None},
+        duration_s=1.25,
+    )
+
+
+def stage_events(job: str, kind: str, attempt: int = 1, checkpoints: int = 2) -> Iterator[e.Event]:
+    yield scheduled(job, kind, attempt)
+    yield e.StageStarted(stage=kind, attempt=attempt, runner="runner-1", device="cpu")
+    for step in range(1, checkpoints + 1):
+        yield e.StageCheckpointed(
+            stage=kind,
+            attempt=attempt,
+            step=step * 10,
+            fraction=step / (checkpoints + 1),
+            artifact=artifact(f"jobs/{job}/{kind}/checkpoint-{step}"),
+        )
+    yield completed(job, kind, attempt)
+
+
+def story(
+    job: str,
+    asked: e.JobRequested | None = None,
+    kinds: Sequence[str] = EVERYTHING,
+    checkpoints: int = 2,
+) -> list[e.Event]:
+    """A job that goes well."""
+    return [
+        asked or request(),
+        e.JobPlanned(graph=graph(kinds)),
+        *(one for kind in kinds for one in stage_events(job, kind, checkpoints=checkpoints)),
+        e.JobCompleted(),
+    ]
+
+
+def job_id(number: int) -> str:
+    """Ids that sort as the jobs were asked for."""
+    return make_id(BEGAN + timedelta(seconds=number), number.to_bytes(10, "big"))
+
+
+def recorded(job: str, events: Sequence[e.Event], first: int = 1) -> list[Recorded]:
+    """Events as they stand in the log from a sequence on, one second apart."""
+    return [
+        Recorded(
+            job=job,
+            event=event,
+            id=make_id(BEGAN + timedelta(seconds=sequence), sequence.to_bytes(10, "big")),
+            source="/myspinbot/test",
+            time=BEGAN + timedelta(seconds=sequence),
+            sequence=sequence,
+        )
+        for sequence, event in enumerate(events, first)
+    ]

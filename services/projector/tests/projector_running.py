@@ -1,0 +1,74 @@
+"""A projector in this process, on a real broker and a real database, and a client of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from contracts.base import Contract
+from contracts.events import Event
+from contracts.queries import RESULTS, Query
+from eventlog import rpc
+from eventlog.broker import Broker, connect
+from eventlog.log import EventLog
+from projector import main
+from servicekit.service import Service
+from servicekit.settings import Environment
+
+from tests.support.broker import NatsServer
+
+
+@dataclass(slots=True)
+class Running:
+    """A projector at work. `task` is its life; cancelling it is the kindest way to end it."""
+
+    service: Service
+    task: asyncio.Task[None]
+    gateway: Broker
+
+    async def ready(self) -> None:
+        await self.waits_for(set())
+
+    async def waits_for(self, what: set[str]) -> None:
+        """Return when this and nothing else stands between the projector and its readiness."""
+        async with asyncio.timeout(20):
+            while self.service.readiness.waiting_for != what:
+                if self.task.done():
+                    self.task.result()
+                    raise AssertionError("the projector ended")
+                await asyncio.sleep(0.005)
+
+    async def ask(self, query: Query) -> Contract:
+        answer, position = await rpc.ask(self.gateway, query, RESULTS[query.subject])
+        assert position >= query.min_position
+        return answer
+
+
+@asynccontextmanager
+async def running(server: NatsServer, database_url: str) -> AsyncIterator[Running]:
+    values = {
+        "MYSPINBOT_NATS_URL": server.address("projector").url,
+        "MYSPINBOT_NATS_SEED": str(server.seeds["projector"]),
+        "MYSPINBOT_DATABASE_URL": database_url,
+    }
+    service = Service("projector", Environment(values))
+    gateway = await connect(server.address("gateway"))
+    task = asyncio.create_task(main.body(service))
+    try:
+        yield Running(service, task, gateway)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await gateway.close()
+
+
+async def tell(log: EventLog, job: str, events: Sequence[Event]) -> int:
+    """Append the events of a job that has none yet; returns the last sequence."""
+    last = 0
+    for first in range(0, len(events), 100):
+        batch = [log.record(job, event) for event in events[first : first + 100]]
+        last = await log.append(batch, expected=last)
+    return last
