@@ -1,0 +1,61 @@
+"""`myspinbot up`: run the whole system on this machine until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from myspinbot.commands.options import HomeOption, home_of
+from myspinbot.embedded.home import Home
+from myspinbot.embedded.stack import Stack, run_stack
+from myspinbot.screen import err, plain
+
+
+def up(
+    port: Annotated[int | None, typer.Option(help="Port of API and page.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Start the whole system and leave it running until Ctrl-C.
+
+    Ends with status 3 if the data folder is in use by another one.
+    """
+    asyncio.run(_up(home_of(home), port))
+
+
+async def _up(home: Home, port: int | None) -> None:
+    begun = time.monotonic()
+
+    def on_start(stack: Stack) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, _stopping, stack)
+        err.print(f"Starting on {home.root} …", style="dim")
+
+    def on_ready(stack: Stack) -> None:
+        err.print(f"Ready after {time.monotonic() - begun:.1f} s. Ctrl-C stops it.", style="dim")
+        plain(stack.note.api)
+
+    def tell(event: str, **fields: object) -> None:
+        if event == "process.died":
+            err.print(
+                f"The {fields['program']} died ({fields['how']}); it starts again in "
+                f"{fields['again_in_s']} s. Its log: {_log(home, fields['program'])}",
+                style="yellow",
+                markup=False,
+            )
+
+    await run_stack(home, port, on_start, on_ready, tell=tell)
+
+
+def _stopping(stack: Stack) -> None:
+    err.print("Stopping …", style="dim")
+    stack.stop()
+
+
+def _log(home: Home, program: object) -> Path:
+    return home.logs / f"{program}.log"

@@ -1,0 +1,1 @@
+"""The embedded stack: the whole system as child processes of one supervisor, on one machine."""

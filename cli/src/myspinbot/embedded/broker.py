@@ -1,0 +1,61 @@
+"""The broker of the embedded stack: a real nats-server, with a user of its own for each service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eventlog.broker import BrokerAddress, connect
+from eventlog.errors import EventLogError
+from eventlog.server_config import ensure_seeds, public_key, render
+from eventlog.topology import ensure
+
+from myspinbot.embedded.binaries import binary
+from myspinbot.embedded.home import Home, write_private
+from myspinbot.embedded.probe import answers_ok
+from myspinbot.embedded.processes import Program
+from myspinbot.embedded.supervisor import Tell
+
+
+def program(
+    home: Home, port: int, monitor_port: int, environment: dict[str, str], tell: Tell
+) -> Program:
+    """The broker; it counts as ready when its streams are there."""
+    seeds = seed_files(home)
+    config = home.run / "nats.conf"
+    write_private(
+        config,
+        render(
+            host="127.0.0.1",
+            port=port,
+            monitor_port=monitor_port,
+            store=home.data / "jetstream",
+            users={role: public_key(path.read_bytes()) for role, path in seeds.items()},
+        ),
+    )
+    admin = BrokerAddress(f"nats://127.0.0.1:{port}", "admin", seeds["admin"])
+
+    async def ready() -> bool:
+        if not await answers_ok(monitor_port, "/healthz"):
+            return False
+        broker = await connect(admin)
+        try:
+            await ensure(broker)
+        except EventLogError as error:
+            tell("broker.streams_refused", detail=str(error))
+            return False
+        finally:
+            await broker.close()
+        return True
+
+    return Program(
+        name="nats",
+        command=[binary("nats-server"), "-c", str(config)],
+        environment=environment,
+        folder=home.run,
+        ready=ready,
+    )
+
+
+def seed_files(home: Home) -> dict[str, Path]:
+    """The seed file of each role, made where it is missing."""
+    return ensure_seeds(home.keys / "nats")

@@ -1,0 +1,181 @@
+"""The folder that holds everything of one embedded stack, and the lock that makes it one stack.
+
+The lock is the kernel's (`flock`), so it is free as soon as its holder is dead, however it
+died; the note beside it tells other commands where the running stack is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+from myspinbot.errors import HELD, CommandError
+
+
+class HomeHeldError(CommandError):
+    """Another supervisor runs a stack on this folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackNote:
+    """What is known of the stack of a home folder; `ports` outlive it, so addresses stay."""
+
+    stack: str = ""
+    pid: int = 0
+    since: str = ""
+    ready: bool = False
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def api(self) -> str:
+        """The address of API and page."""
+        return f"http://127.0.0.1:{self.ports['http']}"
+
+    @property
+    def nats(self) -> str:
+        """The address of the broker."""
+        return f"nats://127.0.0.1:{self.ports['nats']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders of one embedded stack. `prepare` makes them, for their owner only."""
+
+    root: Path
+
+    @staticmethod
+    def default(environment: Mapping[str, str]) -> Home:
+        """`MYSPINBOT_HOME`, or the place for user data of the XDG base directory specification."""
+        if root := environment.get("MYSPINBOT_HOME"):
+            return Home(Path(root).expanduser().absolute())
+        data = environment.get("XDG_DATA_HOME") or "~/.local/share"
+        return Home(Path(data).expanduser().absolute() / "myspinbot")
+
+    @property
+    def data(self) -> Path:
+        """What must not be lost: the log, the objects, the database, the keys."""
+        return self.root / "data"
+
+    @property
+    def keys(self) -> Path:
+        """The seeds of the broker's users and the keys of the object store."""
+        return self.data / "keys"
+
+    @property
+    def logs(self) -> Path:
+        """One file for each process."""
+        return self.root / "logs"
+
+    @property
+    def spans(self) -> Path:
+        """Traces, one file for each service."""
+        return self.root / "spans"
+
+    @property
+    def run(self) -> Path:
+        """Files that are made anew at each start: configuration and scratch space."""
+        return self.root / "run"
+
+    def prepare(self) -> None:
+        """Make the folders; CommandError if that is not possible."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            for folder in (self.data, self.keys, self.logs, self.spans, self.run):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise CommandError(
+                f"The data folder {self.root} cannot be used: {error.strerror}.",
+                "Choose another one with --home or MYSPINBOT_HOME.",
+            ) from error
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Be the only supervisor of this folder; HomeHeldError if another one is."""
+        self.prepare()
+        with (self.root / "lock").open("a") as lock:
+            if not _take(lock):
+                raise _held(self)
+            yield
+
+    def note(self) -> StackNote:
+        """The note of the stack that runs or ran here; an empty one if there is none."""
+        try:
+            return StackNote(**json.loads(self._note_path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return StackNote()
+
+    def write_note(self, note: StackNote) -> None:
+        """Replace the note at once and as a whole."""
+        write_private(self._note_path, json.dumps(asdict(note), indent=2) + "\n")
+
+    def running(self) -> StackNote | None:
+        """The note of the stack that runs here now, or None."""
+        try:
+            with (self.root / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            note = self.note()
+            # Between taking the lock and writing the note, the old note is of a dead stack.
+            return note if note.pid and _alive(note.pid) else replace(note, ready=False)
+        return None
+
+    @property
+    def _note_path(self) -> Path:
+        return self.root / "stack.json"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read; it appears when it is whole."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    partial.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or None if the file does not exist."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _take(lock: IO[str], tries: int = 10) -> bool:
+    # Who asks whether a stack is running holds the lock for a moment too (`Home.running`).
+    for left in reversed(range(tries)):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if left:
+            time.sleep(0.02)
+    return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _held(home: Home) -> HomeHeldError:
+    note = home.note()
+    where = f" Its address is {note.api}." if note.ports.get("http") else ""
+    return HomeHeldError(
+        f"Process {note.pid} has run a stack on {home.root} since {note.since}.{where}",
+        f"Use that one, stop it (kill {note.pid}), or choose another folder with --home.",
+        HELD,
+    )
