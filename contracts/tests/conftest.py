@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-
 from eventlog.broker import Broker, connect
 from eventlog.topology import ensure
+
 from tests.support.broker import NatsServer, nats_server
 
 

@@ -4,8 +4,6 @@ import asyncio
 import secrets
 
 import pytest
-
-from contracts import subjects
 from contracts.commands import Lane, StageCommand
 from contracts.envelope import Recorded
 from contracts.events import JobCancelRequested, JobRequested, JobType, StageStarted
@@ -16,6 +14,8 @@ from eventlog.log import EventLog
 from eventlog.queue import CommandQueue
 from eventlog.reader import read_log
 from eventlog.topology import ensure
+
+from contracts import subjects
 from tests.support.broker import NatsServer
 
 REQUEST = JobRequested(type=JobType.TRAIN, owner="me")

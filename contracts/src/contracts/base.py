@@ -35,8 +35,6 @@ class Contract(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         ser_json_timedelta="float",
-        # Defaults are part of the published schema of what is written.
-        json_schema_serialization_defaults_required=True,
     )
 
     def to_json(self) -> bytes:
