@@ -1,5 +1,6 @@
 """A broker and fresh databases of each kind for each test."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
 from eventlog.topology import ensure
+from projector_postgres import Postgres, postgres
 
 from tests.support.broker import NatsServer, nats_server
 
@@ -30,6 +32,16 @@ def log(admin: Broker) -> EventLog:
     return EventLog(admin, "test")
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite+aiosqlite:///{tmp_path}/views.db"
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with postgres() as started:
+        yield started
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database: every test that names it runs once on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/views.db"
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return await server.new_database(f"views-{secrets.token_hex(4)}")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.envelope import Recorded
-from contracts.events import JobRequested
-from contracts.job import JobState, evolve, initial
+from contracts.events import JobRequested, StageCompleted, StageReused
+from contracts.job import JobState, StageState, evolve, initial
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,16 @@ class Change:
     def owner(self) -> str:
         """Who the job belongs to; empty, which is nobody's id, before it was requested."""
         return self.after.request.owner if self.after.request else ""
+
+    @property
+    def completed_stage(self) -> StageState | None:
+        """The stage that this event completed; None too if its attempt was over before."""
+        event = self.recorded.event
+        if not isinstance(event, StageCompleted | StageReused):
+            return None
+        before = self.before.stages.get(event.stage)
+        after = self.after.stages.get(event.stage)
+        return after if after is not before else None
 
 
 def changes(known: Mapping[str, JobState], events: Sequence[Recorded]) -> list[Change]:

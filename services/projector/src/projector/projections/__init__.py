@@ -5,7 +5,13 @@ projector fills the new tables from the first event on.
 """
 
 from projector.projection import Projection
-from projector.projections import jobs
+from projector.projections import artifacts, jobs, profiles, stages, timeline
 
-ALL: tuple[Projection, ...] = (jobs.PROJECTION,)
+ALL: tuple[Projection, ...] = (
+    jobs.PROJECTION,
+    stages.PROJECTION,
+    artifacts.PROJECTION,
+    profiles.PROJECTION,
+    timeline.PROJECTION,
+)
 """Every projection that this version keeps."""

