@@ -14,6 +14,7 @@ from pathlib import Path
 
 from eventlog.broker import BrokerAddress
 from eventlog.server_config import ensure_seeds, public_key, render
+
 from tests.support.ports import free_ports
 
 
@@ -47,7 +48,7 @@ class NatsServer:
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 url = f"http://127.0.0.1:{self.monitor_port}/healthz"
-                with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - a loopback address
+                with urllib.request.urlopen(url, timeout=1):
                     return
             time.sleep(0.02)
         raise RuntimeError(f"nats-server did not start: see {self.folder / 'nats.log'}")

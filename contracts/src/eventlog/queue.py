@@ -7,6 +7,7 @@ finished nor heard of for `ACK_WAIT_S` is delivered again, to any runner.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from contracts.commands import Lane, StageCommand
@@ -100,6 +101,17 @@ class CommandQueue:
         """The next command of a consumer, or None if there is none within `wait_s`."""
         msg = await self._broker.pull(subjects.COMMANDS, consumer, wait_s)
         return None if msg is None else self._delivery(msg)
+
+    async def hints(self, lane: Lane, hint: Callable[[str], None]) -> None:
+        """Call `hint` with the kind of every command that is published for a lane from now on.
+
+        It spares idle runners from asking all the time; a lost hint costs only a delay.
+        """
+
+        async def published(msg: Msg) -> None:
+            hint(CommandSubject.parse(msg.subject).kind)
+
+        await self._broker.client.subscribe(subjects.commands("*", lane), cb=published)
 
     def _delivery(self, msg: Msg) -> Delivery:
         return Delivery(

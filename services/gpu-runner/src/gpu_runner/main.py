@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import structlog
@@ -20,9 +21,11 @@ from eventlog.log import EventLog, utc_now
 from eventlog.registry import ANNOUNCE_EVERY_S, announce
 from servicekit.objects import StoreAddress, open_store
 from servicekit.service import Service, run
+from servicekit.settings import Environment, SettingsError
 
 from contracts import subjects
 from gpu_runner.attempt import Bench
+from gpu_runner.catalogue import Engine
 from gpu_runner.devices import find_devices
 from gpu_runner.engines import ENGINES
 from gpu_runner.worker import InHand, LaneWorker
@@ -39,8 +42,8 @@ async def serve(service: Service) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     devices = find_devices()
-    engines = {(engine.kind, engine.name): engine for engine in ENGINES}
-    manifests = tuple(engine.manifest() for engine in ENGINES)
+    engines = {(engine.kind, engine.name): engine for engine in load_engines(environment)}
+    manifests = tuple(engine.manifest() for engine in engines.values())
     in_hand = InHand()
     async with (
         service.broker("runner") as broker,
@@ -83,6 +86,21 @@ async def _hear_stops(broker: Broker, in_hand: InHand) -> None:
         await in_hand.stop(stop.job, stop.stage, stop.attempt)
 
     await Board(broker, subjects.CONTROL, subjects.ALL_STOPS).watch(stopped)
+
+
+def load_engines(environment: Environment) -> tuple[Engine, ...]:
+    """Our own engines and those that `MYSPINBOT_ENGINES` names, as `module:attribute,…`.
+
+    Raises SettingsError if one of those cannot be imported.
+    """
+    engines = list(ENGINES)
+    for place in filter(None, environment.text("ENGINES", "").split(",")):
+        module, _, attribute = place.partition(":")
+        try:
+            engines += getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise SettingsError(f"MYSPINBOT_ENGINES: there is no {place!r}: {error}") from error
+    return tuple(engines)
 
 
 def _default_id() -> str:

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 
 import structlog
 from contracts.commands import Lane, StageCommand
-from contracts.subjects import CommandSubject
 from eventlog import tracing
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError
 from eventlog.patience import insist
 from eventlog.queue import HEARTBEAT_S, CommandQueue, Delivery
-from nats.aio.msg import Msg
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
 
@@ -68,8 +66,7 @@ class LaneWorker:
         queue = CommandQueue(self.broker)
         kinds = sorted({e.kind for e in self.engines.values() if e.lane is self.lane})
         consumers = await self._open(queue, kinds)
-        # Publishing a command is also a hint: it spares idle runners from asking all the time.
-        await self.broker.client.subscribe(f"cmd.stage.*.{self.lane}.>", cb=self._hinted)
+        await queue.hints(self.lane, self._hinted)
         while True:
             try:
                 delivery = await self._next(queue, consumers)
@@ -86,9 +83,9 @@ class LaneWorker:
 
         return await insist(open_all)
 
-    async def _hinted(self, msg: Msg) -> None:
-        with contextlib.suppress(asyncio.QueueFull, ValueError):
-            self._hints.put_nowait(CommandSubject.parse(msg.subject).kind)
+    def _hinted(self, kind: str) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            self._hints.put_nowait(kind)
 
     async def _next(self, queue: CommandQueue, consumers: Mapping[str, str]) -> Delivery | None:
         for consumer in consumers.values():

@@ -1,0 +1,126 @@
+"""The runner at work: commands from the queue, children that behave and that do not."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import World
+from contracts.commands import Lane
+from contracts.graph import Binding, RetryPolicy, Stage
+from contracts.job import JobStatus, StageStatus
+from eventlog.broker import connect
+from eventlog.queue import CommandQueue
+
+from contracts import events as e
+
+QUICK = RetryPolicy(attempts=2, first_delay_s=0.05)
+
+
+def counting(stage_id: str = "count", **params: object) -> Stage:
+    return Stage(id=stage_id, kind="count", params=params, retry=QUICK)
+
+
+async def test_a_stage_is_done_and_its_output_stored(world: World) -> None:
+    state = await world.end_of(await world.ask(counting(steps=4)))
+    assert state.status is JobStatus.COMPLETED
+    [artifact] = state.results()["count"]
+    assert await world.store.get(artifact) == b"0..4"
+    assert state.stages["count"].metrics["first"] == 0
+
+
+async def test_the_output_of_one_stage_is_the_input_of_the_next(world: World) -> None:
+    second = Stage(id="second", kind="count", inputs={"x": Binding(stage="count", output="count")})
+    state = await world.end_of(await world.ask(counting(), second))
+    assert state.stages["second"].metrics["inputs"] == 1
+
+
+async def test_a_refusal_reaches_the_user_with_cause_and_remedy(world: World) -> None:
+    state = await world.end_of(await world.ask(counting(does="refuse")))
+    assert state.status is JobStatus.FAILED
+    assert state.failure is not None
+    assert state.failure.cause == "photo 2 shows no face"
+    assert state.failure.remedy == "Use another photo"
+    assert state.stages["count"].attempt == 1
+
+
+async def test_wrong_parameters_are_a_refusal_that_names_them(world: World) -> None:
+    state = await world.end_of(await world.ask(counting(steps="many")))
+    assert state.failure is not None
+    assert state.failure.code == "invalid-params"
+    assert "steps" in state.failure.cause
+
+
+@pytest.mark.parametrize(("does", "code"), [("crash", "stage-crashed"), ("die", "stage-killed")])
+async def test_a_child_that_breaks_is_tried_again_and_then_given_up(
+    world: World, does: str, code: str
+) -> None:
+    state = await world.end_of(await world.ask(counting(does=does)))
+    assert state.failure is not None
+    assert state.failure.code == code
+    assert state.stages["count"].attempt == 2
+    assert "secret" not in state.to_json().decode()
+
+
+async def test_a_stage_whose_child_dies_goes_on_from_its_checkpoint(world: World) -> None:
+    state = await world.end_of(await world.ask(counting(does="die_after_checkpoint")))
+    assert state.status is JobStatus.COMPLETED
+    assert state.stages["count"].attempt == 2
+    assert state.stages["count"].metrics["first"] == 2
+
+
+async def test_a_cancelled_job_stops_its_child(world: World) -> None:
+    job = await world.ask(counting(does="hang"))
+    await world.until(job, "StageStarted")
+    await world.log.tell(job, e.JobCancelRequested(by="me"))
+    state = await world.end_of(job)
+    assert state.status is JobStatus.CANCELLED
+    # The lane is free again: another job is done.
+    after = await world.end_of(await world.ask(counting()))
+    assert after.status is JobStatus.COMPLETED
+
+
+async def test_a_command_that_is_not_wanted_any_more_is_not_run(world: World) -> None:
+    job = await world.ask(counting())
+    state = await world.end_of(job)
+    events = state.sequence
+    planner = await connect(world.server.address("planner"))
+    scheduled = state.stages["count"].command
+    assert scheduled is not None
+    from contracts.commands import StageCommand
+
+    command = StageCommand(
+        job=job,
+        stage="count",
+        attempt=1,
+        kind="count",
+        engine="counter",
+        lane=Lane.CPU,
+        params={},
+        inputs={},
+        seed=scheduled.seed,
+    )
+    await CommandQueue(planner).publish(command, None)
+    await world.end_of(await world.ask(counting()))
+    assert (await world.log.fold(job)).sequence == events
+    await planner.close()
+
+
+async def test_a_job_that_no_runner_can_do_fails_with_a_reason(world: World) -> None:
+    state = await world.end_of(await world.ask(Stage(id="x", kind="unheard_of")))
+    assert state.failure is not None
+    assert state.failure.code == "no-runner"
+    assert state.stages["x"].status is StageStatus.PENDING
+
+
+async def test_the_same_stage_of_the_same_owner_is_reused(world: World) -> None:
+    request = e.JobRequested(
+        type=e.JobType.PIPELINE,
+        owner="me",
+        graph=e.Graph(stages=(counting(steps=5),)),
+        seed=77,
+    )
+    states = []
+    for job in ("reuse-1", "reuse-2"):
+        await world.log.append([world.log.record(job, request)], expected=0)
+        states.append(await world.end_of(job))
+    assert states[1].stages["count"].reused_from == "reuse-1"
+    assert states[1].results() == states[0].results()

@@ -1,0 +1,68 @@
+"""Small engines that behave as a test wants: for what the real ones rarely do.
+
+They take the way of every engine: announced by a runner, chosen by the planner, run in a
+child process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Literal
+
+from contracts.commands import Lane
+from gpu_runner.catalogue import Engine
+from gpu_runner.stage import StageContext, StageError, StageResult
+from pydantic import BaseModel, ConfigDict
+
+
+class Params(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    does: Literal["count", "refuse", "crash", "die", "hang", "die_after_checkpoint"] = "count"
+    steps: int = 3
+
+
+def run(context: StageContext) -> StageResult:
+    """Counts to `steps`, or fails in the way that it is asked to."""
+    params: Params = context.params
+    first = int((context.resume / "step").read_text()) if context.resume else 0
+    match params.does:
+        case "refuse":
+            raise StageError("no-face", "photo 2 shows no face", "Use another photo")
+        case "crash":
+            raise RuntimeError("the user's secret words")
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            while True:
+                context.report.progress(1, 10, "step")
+                time.sleep(0.1)
+    for step in range(first + 1, params.steps + 1):
+        context.report.progress(step, params.steps, "step")
+        if params.does == "die_after_checkpoint" and first == 0 and step == 2:
+            folder = context.scratch / "checkpoint"
+            folder.mkdir()
+            (folder / "step").write_text(str(step))
+            context.report.checkpoint(folder, step)
+            # The runner takes the folder away when it has it.
+            while folder.exists():
+                time.sleep(0.02)
+            os.kill(os.getpid(), signal.SIGKILL)
+    result = context.output / "count.txt"
+    result.write_text(f"{first}..{params.steps}")
+    return StageResult({"count": [result]}, {"first": first, "inputs": len(context.inputs)})
+
+
+ENGINES = (
+    Engine(
+        kind="count",
+        name="counter",
+        version="1",
+        title="Counts",
+        lane=Lane.CPU,
+        module=__name__,
+        params_module=__name__,
+    ),
+)

@@ -1,0 +1,77 @@
+"""A real S3 server for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from servicekit.objects import StoreAddress
+
+from tests.support.broker import binary
+from tests.support.ports import free_ports
+
+
+@contextlib.contextmanager
+def object_store(folder: Path) -> Iterator[StoreAddress]:
+    """A running SeaweedFS with one bucket, and its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ports = free_ports(5)
+    address = StoreAddress(f"http://127.0.0.1:{ports[0]}", "myspinbot", "TESTKEY", "testsecret")
+    identity = {
+        "name": "test",
+        "credentials": [{"accessKey": address.access_key, "secretKey": address.secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    config = folder / "s3.json"
+    config.write_text(json.dumps({"identities": [identity]}))
+    names = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
+    command = [
+        binary("weed"),
+        "mini",
+        f"-dir={folder / 'data'}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-s3.config={config}",
+        f"-bucket={address.bucket}",
+        f"-filer.localSocket={folder / 'filer.sock'}",
+        f"-s3.localSocket={folder / 's3.sock'}",
+        "-admin.ui=false",
+        "-webdav=false",
+        "-volume.preStopSeconds=0",
+        "-master.telemetry=false",
+        *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    ]
+    (folder / "data").mkdir(exist_ok=True)
+    with (folder / "weed.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        _await_ready(address, folder)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _await_ready(address: StoreAddress, folder: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            url = f"{address.endpoint}/{address.bucket}"
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - a loopback address
+                return
+        except urllib.error.HTTPError as error:
+            # 403: it asks who we are, and so it is there. 404: the bucket is still to come.
+            if error.code == 403:
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise RuntimeError(f"the object store did not start: see {folder / 'weed.log'}")
