@@ -181,9 +181,13 @@ class ObjectStore:
         if byte_range:
             arguments["Range"] = byte_range
         reply = await self.call("get_object", **arguments)
-        async with reply["Body"] as body:
-            while chunk := await body.read(_CHUNK_BYTES):
-                yield chunk
+        body = reply["Body"]
+        try:
+            async with body:
+                while chunk := await body.read(_CHUNK_BYTES):
+                    yield chunk
+        except (BotoCoreError, OSError) as error:
+            raise ObjectStoreError(f"get_object: {error}") from error
 
     async def get(self, artifact: Artifact) -> bytes:
         """A small object, checked."""

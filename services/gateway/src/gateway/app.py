@@ -1,0 +1,80 @@
+"""The HTTP application: routes, problems and middleware, not yet connected to anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse
+from servicekit.admin import Readiness
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from gateway import (
+    artifacts,
+    capabilities,
+    jobs,
+    openapi,
+    operations,
+    problems,
+    profiles,
+    sockets,
+)
+from gateway.context import Gateway
+from gateway.security import Guard
+from gateway.settings import Settings
+from gateway.telemetry import Telemetry
+
+_PAGE = Path(__file__).parent / "page"
+
+
+def build(readiness: Readiness) -> FastAPI:
+    """The routes. Those that need the system answer 503 until `connect` was called."""
+    app = FastAPI(
+        title="MySpinBot",
+        version="1",
+        summary="Photos and a short voice clip become a talking video, on your own machine.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        # Our own middleware also knows about the log; two spans for a request tell nothing more.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    app.state.readiness = readiness
+    for module in (jobs, artifacts, profiles, capabilities, operations, sockets):
+        app.include_router(module.router)
+    problems.install(app)
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title, version=app.version, summary=app.summary, routes=app.routes
+            )
+            made.setdefault("components", {}).setdefault("schemas", {}).update(openapi.DEFINITIONS)
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(_PAGE / "docs.html", headers={"Cache-Control": "no-cache"})
+
+    app.mount("/page", StaticFiles(directory=_PAGE))
+    return app
+
+
+def connect(app: FastAPI, gateway: Gateway) -> None:
+    """From now on the routes work."""
+    app.state.gateway = gateway
+
+
+def guarded(app: FastAPI, settings: Settings) -> ASGIApp:
+    """The application as it faces the network."""
+    return Telemetry(Guard(app, settings))

@@ -1,0 +1,96 @@
+"""A job as a user asks for it, before it has entered the log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Any, Self
+
+from contracts.base import Contract, Id, Name
+from contracts.events import JobType, Quality
+from contracts.graph import Graph
+from pydantic import Field, StringConstraints, model_validator
+
+from gateway.problems import Problem, ProblemKind
+from gateway.settings import Limits
+
+# Control characters other than tab, line feed and carriage return have no place in what is spoken.
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"),
+]
+
+
+class JobDraft(Contract):
+    """The body of `POST /api/jobs`; the forms of the other routes have the same fields."""
+
+    type: JobType
+    profile_id: Id | None = Field(
+        default=None, description="generate: the trained profile to speak with"
+    )
+    name: Text | None = Field(default=None, description="train: what the profile is called")
+    prompt: Text | None = Field(default=None, description="how the portrait should look")
+    script: Text | None = Field(default=None, description="generate: the words to speak")
+    quality: Quality = Quality.STANDARD
+    engines: dict[Name, Name] = Field(default_factory=dict, description="engine by stage kind")
+    params: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="engine parameters by stage kind; see capabilities"
+    )
+    graph: Graph | None = Field(default=None, description="pipeline: the stages to run")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if (self.graph is None) == (self.type is JobType.PIPELINE):
+            raise ValueError("a pipeline has a graph, and no other job has one")
+        if self.type is JobType.GENERATE and not self.script:
+            raise ValueError("a video needs a script: the words to speak")
+        if self.type is JobType.TRAIN and (self.script is not None or self.profile_id is not None):
+            raise ValueError("a training takes neither a script nor a profile")
+        return self
+
+    def texts(self) -> dict[str, str]:
+        """What the user wrote, by the name of the input that it becomes."""
+        given = {"name": self.name, "prompt": self.prompt, "script": self.script}
+        return {name: text for name, text in given.items() if text}
+
+
+def check(draft: JobDraft, photos: int, clip: bool, limits: Limits) -> None:
+    """Problem if the draft cannot become a job with so many photos and with or without a clip."""
+    for name, most in (
+        ("name", limits.name_chars),
+        ("prompt", limits.prompt_chars),
+        ("script", limits.script_chars),
+    ):
+        if len(draft.texts().get(name, "")) > most:
+            raise _invalid(f"The {name} is longer than {most:,} characters.", "Shorten it.")
+    if draft.type is JobType.TRAIN and photos == 0:
+        raise _invalid(
+            "A training needs photos, and there are none.",
+            "Send at least one photo as a form field `image` to /api/train.",
+        )
+    if draft.type is JobType.GENERATE and draft.profile_id is None and photos == 0:
+        raise _invalid(
+            "A video needs a face: there is neither a profile nor a photo.",
+            "Give the `profileId` of an earlier training, or send photos as form fields `image`.",
+        )
+    if draft.type is JobType.GENERATE and draft.profile_id is not None and (photos or clip):
+        raise _invalid(
+            "A profile brings its own face and voice, and there are files as well.",
+            "Leave out the files to use the profile, or `profileId` to train a new one.",
+        )
+
+
+def check_inputs(draft: JobDraft, inputs: Collection[str]) -> None:
+    """Problem if the draft's own graph asks the request for an input that it does not have."""
+    for stage in draft.graph.stages if draft.graph else ():
+        for name, binding in stage.inputs.items():
+            if binding.stage is None and not binding.optional and binding.output not in inputs:
+                raise _invalid(
+                    f"Stage {stage.id} takes {name} from the request's {binding.output}, "
+                    "which the request does not have.",
+                    f"Send {binding.output}, or make the binding optional.",
+                )
+
+
+def _invalid(detail: str, remedy: str) -> Problem:
+    return Problem(ProblemKind.INVALID_REQUEST, detail, remedy)

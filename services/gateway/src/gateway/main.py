@@ -1,0 +1,121 @@
+"""Where the gateway is put together: the one place that knows all of its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+from eventlog.log import EventLog, utc_now
+from eventlog.registry import RunnerRegistry
+from fastapi import FastAPI
+from servicekit import service
+from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open_store
+from servicekit.service import Service
+
+from gateway import app as application
+from gateway.context import Gateway
+from gateway.live import LiveJobs
+from gateway.names import Names
+from gateway.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_GRACE_S = 5
+
+
+class Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: the service decides when it stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the service."""
+        yield
+
+
+async def body(running: Service) -> None:
+    """Listen at once, so that probes are answered, then connect and serve until cancelled."""
+    settings = Settings.of(running.environment)
+    address = StoreAddress.of(running.environment)
+    running.readiness.lost("objects")
+    running.readiness.lost("log")
+    app = application.build(running.readiness)
+    server = Server(
+        uvicorn.Config(
+            application.guarded(app, settings),
+            host=settings.host,
+            port=settings.port,
+            loop="none",
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws_max_size=1 << 16,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    working = asyncio.create_task(_work(running, settings, address, app))
+    try:
+        done, _ = await asyncio.wait({serving, working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        # Requests that are under way end before what they work with goes.
+        server.should_exit = True
+        await asyncio.wait({serving})
+        working.cancel()
+        await asyncio.wait({working})
+
+
+async def _work(running: Service, settings: Settings, address: StoreAddress, app: FastAPI) -> None:
+    async with running.broker("gateway") as broker, open_store(address) as store:
+        await _reached(store)
+        running.readiness.reached("objects")
+        event_log = EventLog(broker, "gateway")
+        live = LiveJobs(broker, event_log)
+        registry = RunnerRegistry(broker, utc_now)
+        gateway = Gateway(
+            settings=settings,
+            broker=broker,
+            log=event_log,
+            live=live,
+            names=Names(live, store),
+            registry=registry,
+            store=store,
+        )
+
+        def started() -> None:
+            application.connect(app, gateway)
+            running.readiness.reached("log")
+            running.readiness.reached("start")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(registry.follow())
+            group.create_task(live.run(started))
+
+
+async def _reached(store: ObjectStore) -> None:
+    """Return when the bucket is there, asking for as long as it takes."""
+    while True:
+        try:
+            await store.ensure_bucket()
+        except ObjectStoreError as error:
+            log.info("objects.waiting", detail=str(error))
+            await asyncio.sleep(0.25)
+        else:
+            return
+
+
+def main() -> None:
+    """Run the gateway until it is told to stop."""
+    service.run("gateway", body, own_admin=False)
+
+
+if __name__ == "__main__":
+    main()

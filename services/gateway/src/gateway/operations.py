@@ -1,0 +1,58 @@
+"""For operators: is the gateway alive, can it work, what has it counted; and what problems mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from servicekit.admin import Readiness
+
+from gateway.problems import Problem, ProblemKind
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """The process lives."""
+    return {"status": "ok"}
+
+
+@router.get("/ready")
+async def ready(request: Request) -> JSONResponse:
+    """Whether requests can be served, and what is waited for if not."""
+    readiness: Readiness = request.app.state.readiness
+    described = readiness.describe()
+    gateway = getattr(request.app.state, "gateway", None)
+    if gateway is not None and not gateway.broker.connected:
+        described = {"ready": False, "waitingFor": [*described["waitingFor"], "broker"]}
+    return JSONResponse(described, 200 if described["ready"] else 503)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics() -> Response:
+    """Prometheus metrics."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/problems")
+async def list_problems() -> list[dict[str, Any]]:
+    """Every kind of problem that the API tells of."""
+    return [_described(kind) for kind in ProblemKind]
+
+
+@router.get("/problems/{slug}")
+async def get_problem(slug: str) -> dict[str, Any]:
+    """One kind of problem: where the `type` of a problem document leads."""
+    for kind in ProblemKind:
+        if kind.slug == slug:
+            return _described(kind)
+    raise Problem(
+        ProblemKind.NOT_FOUND, "No problem has this name.", "GET /problems lists them all."
+    )
+
+
+def _described(kind: ProblemKind) -> dict[str, Any]:
+    return {"type": kind.uri, "title": kind.title, "status": kind.status}

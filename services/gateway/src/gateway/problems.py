@@ -1,0 +1,194 @@
+"""Every error that a client sees, as a problem document (RFC 9457).
+
+The `type` is a stable relative reference that programs can compare and people can open;
+`detail` says what is wrong with this request and `remedy` what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import structlog
+from eventlog.errors import UnavailableError
+from eventlog.rpc import QueryFailedError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from servicekit.objects import ObjectStoreError
+from starlette.exceptions import HTTPException
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_S = 2
+
+
+class ProblemKind(Enum):
+    """The kinds of problems: name in the URI, HTTP status, title."""
+
+    INVALID_REQUEST = ("invalid-request", 422, "The request is not as it should be")
+    MALFORMED_BODY = ("malformed-body", 400, "The body cannot be read")
+    WRONG_CONTENT_TYPE = ("wrong-content-type", 415, "The body is of a kind that is not expected")
+    UNKNOWN_FIELD = ("unknown-field", 422, "The form has a field that nobody knows")
+    NOT_A_PICTURE = ("not-a-picture", 422, "A photo is not a picture")
+    PICTURE_TOO_LARGE = ("picture-too-large", 422, "A photo has too many pixels")
+    NOT_A_RECORDING = ("not-a-recording", 422, "The voice clip is not a sound recording")
+    UPLOAD_TOO_LARGE = ("upload-too-large", 413, "The upload is too large")
+    TOO_MANY_PHOTOS = ("too-many-photos", 422, "There are too many photos")
+    UNKNOWN_ENGINE = ("unknown-engine", 422, "No runner has this engine")
+    MISSING_WEIGHTS = ("missing-weights", 409, "An engine lacks its model weights")
+    INVALID_PARAMS = ("invalid-params", 422, "A parameter is not allowed")
+    KEY_REUSED = ("idempotency-key-reused", 422, "The idempotency key belongs to another request")
+    NO_SUCH_JOB = ("no-such-job", 404, "There is no such job")
+    NO_SUCH_PROFILE = ("no-such-profile", 404, "There is no such profile")
+    PROFILE_NOT_READY = ("profile-not-ready", 409, "The profile is not trained yet")
+    NO_SUCH_ARTIFACT = ("no-such-artifact", 404, "There is no such artifact")
+    ARTIFACT_ERASED = ("artifact-erased", 410, "The artifact was erased")
+    RANGE_NOT_SATISFIABLE = ("range-not-satisfiable", 416, "The range lies outside the artifact")
+    JOB_HAS_ENDED = ("job-has-ended", 409, "The job has ended already")
+    NOTHING_TO_RETRY = ("nothing-to-retry", 409, "The job has nothing to try again")
+    FOREIGN_HOST = ("foreign-host", 421, "The gateway is not known by this name")
+    FOREIGN_ORIGIN = ("foreign-origin", 403, "Another site's page may not do this")
+    NOT_FOUND = ("not-found", 404, "There is nothing at this address")
+    METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "The address does not take this method")
+    STARTING = ("starting", 503, "The gateway is starting")
+    UNAVAILABLE = ("unavailable", 503, "A part of the system does not answer")
+    INTERNAL = ("internal-error", 500, "Something went wrong inside")
+
+    def __init__(self, slug: str, status: int, title: str) -> None:
+        self.slug = slug
+        self.status = status
+        self.title = title
+
+    @property
+    def uri(self) -> str:
+        """The problem's `type`."""
+        return f"/problems/{self.slug}"
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
+    """What a request ends with when it cannot be done. `members` extend the document."""
+
+    def __init__(
+        self,
+        kind: ProblemKind,
+        detail: str,
+        remedy: str,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(f"{kind.slug}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.remedy = remedy
+        self.headers = dict(headers or {})
+        self.members = members
+
+
+def unavailable(detail: str, kind: ProblemKind = ProblemKind.UNAVAILABLE) -> Problem:
+    """A part that the request needs is away for now."""
+    remedy = "Try again in a few seconds; if it stays so, look at the service logs."
+    return Problem(kind, detail, remedy, {"Retry-After": str(_RETRY_S)})
+
+
+def document(problem: Problem, instance: str) -> dict[str, Any]:
+    """The members of the problem document."""
+    return {
+        "type": problem.kind.uri,
+        "title": problem.kind.title,
+        "status": problem.kind.status,
+        "detail": problem.detail,
+        "remedy": problem.remedy,
+        "instance": instance,
+        **problem.members,
+    }
+
+
+def response(problem: Problem, instance: str) -> JSONResponse:
+    """The problem as an HTTP response."""
+    return JSONResponse(
+        document(problem, instance),
+        status_code=problem.kind.status,
+        headers=problem.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def of_exception(error: Exception) -> Problem:
+    """What a client is told about an exception; nothing of the inside of the system."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return of_validation(error.errors())
+        case HTTPException(status_code=404):
+            return Problem(
+                ProblemKind.NOT_FOUND,
+                "This address leads nowhere.",
+                "See /docs for what the API offers.",
+            )
+        case HTTPException(status_code=405):
+            allowed = dict(error.headers or {})
+            return Problem(
+                ProblemKind.METHOD_NOT_ALLOWED,
+                f"This address takes {allowed.get('Allow', 'other methods')} only.",
+                "See /docs for what the API offers.",
+                allowed,
+            )
+        case HTTPException(status_code=400):
+            return Problem(
+                ProblemKind.MALFORMED_BODY, str(error.detail), "Send a well-formed request body."
+            )
+        case UnavailableError():
+            log.warning("request.unavailable", detail=str(error))
+            return unavailable("The message broker or the service behind it does not answer.")
+        case ObjectStoreError():
+            log.warning("request.store_unavailable", detail=str(error))
+            return unavailable("The object store does not answer as it should.")
+        case QueryFailedError():
+            log.error("request.query_failed", detail=str(error))
+            return unavailable("The service that answers queries failed on this one.")
+    return Problem(
+        ProblemKind.INTERNAL,
+        "The gateway met an error that it was not prepared for.",
+        "The gateway's log says more. Please report it with the time of the request.",
+    )
+
+
+def of_validation(errors: Any) -> Problem:
+    """The problem of values that do not fit a model, in pydantic's list of errors."""
+    listed = [
+        {
+            "where": ".".join(str(part) for part in error["loc"]),
+            "message": str(error["msg"]).removeprefix("Value error, "),
+        }
+        for error in errors
+    ]
+    first = listed[0]
+    more = f" ({len(listed) - 1} more)" if len(listed) > 1 else ""
+    return Problem(
+        ProblemKind.INVALID_REQUEST,
+        f"{first['where'] or 'request'}: {first['message']}{more}",
+        "Correct what `errors` lists and send the request again.",
+        errors=listed,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception of `app` with a problem document."""
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        return response(of_exception(error), request.url.path)
+
+    for raised in (
+        Problem,
+        RequestValidationError,
+        HTTPException,
+        UnavailableError,
+        QueryFailedError,
+        ObjectStoreError,
+        Exception,
+    ):
+        app.add_exception_handler(raised, handle)

@@ -1,0 +1,71 @@
+"""What can be set about the gateway, with the defaults of an installation on one's own machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from servicekit.settings import Environment
+
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may bring. Sizes are in bytes, lengths in characters."""
+
+    photo_bytes: int = 25 * _MEGABYTE
+    photos: int = 40
+    photo_pixels: int = 64_000_000
+    clip_bytes: int = 50 * _MEGABYTE
+    script_chars: int = 20_000
+    prompt_chars: int = 2_000
+    name_chars: int = 80
+
+    @property
+    def body_bytes(self) -> int:
+        """The largest body that can be within all other limits."""
+        return self.photos * self.photo_bytes + self.clip_bytes + _MEGABYTE
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The gateway's settings."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    hosts: frozenset[str] = frozenset()
+    origins: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+
+    @staticmethod
+    def of(environment: Environment) -> Settings:
+        """From `MYSPINBOT_HTTP_*`, `MYSPINBOT_ALLOWED_*` and `MYSPINBOT_LIMIT_*`.
+
+        `ALLOWED_HOSTS` lists the names, beside those of the loopback, by which the gateway is
+        reached; `ALLOWED_ORIGINS` lists other sites, such as `https://example.org`, whose
+        pages may use it. Both are separated by commas.
+        """
+        defaults = Limits()
+
+        def limit(name: str, default: int) -> int:
+            return int(environment.number(f"LIMIT_{name}", default))
+
+        return Settings(
+            host=environment.text("HTTP_HOST", "127.0.0.1"),
+            port=int(environment.number("HTTP_PORT", 8080)),
+            hosts=_listed(environment.text("ALLOWED_HOSTS", "")),
+            origins=_listed(environment.text("ALLOWED_ORIGINS", "")),
+            limits=Limits(
+                photo_bytes=limit("PHOTO_BYTES", defaults.photo_bytes),
+                photos=limit("PHOTOS", defaults.photos),
+                photo_pixels=limit("PHOTO_PIXELS", defaults.photo_pixels),
+                clip_bytes=limit("CLIP_BYTES", defaults.clip_bytes),
+                script_chars=limit("SCRIPT_CHARS", defaults.script_chars),
+                prompt_chars=limit("PROMPT_CHARS", defaults.prompt_chars),
+                name_chars=limit("NAME_CHARS", defaults.name_chars),
+            ),
+        )
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(item.strip().lower() for item in text.split(",") if item.strip())

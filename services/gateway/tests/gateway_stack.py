@@ -1,0 +1,135 @@
+"""The gateway as a process of its own, with a real broker, object store and projector."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eventlog.broker import connect
+from eventlog.topology import ensure
+from servicekit.objects import StoreAddress
+
+from tests.support.broker import NatsServer, nats_server
+from tests.support.objectstore import object_store
+from tests.support.ports import free_ports
+
+
+@dataclass(slots=True)
+class Program:
+    """A service that can be killed and started again."""
+
+    module: str
+    environment: Mapping[str, str]
+    ready_url: str
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.module],
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(OSError), urllib.request.urlopen(self.ready_url, timeout=1):  # noqa: S310 - a loopback address
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.module} did not become ready:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> int:
+        """Ask it to end, and return its exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        status = self.process.wait(20)
+        self.process = None
+        return status
+
+
+@dataclass(slots=True)
+class Stack:
+    """Everything that a gateway needs, and the gateway."""
+
+    server: NatsServer
+    store: StoreAddress
+    projector: Program
+    gateway: Program
+    url: str
+    folder: Path
+    programs: list[Program] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def running_stack(folder: Path) -> Iterator[Stack]:
+    with nats_server(folder / "nats") as server, object_store(folder / "weed") as store:
+        _make_streams(server)
+        http, admin = free_ports(2)
+        (folder / "spans").mkdir()
+        common = {
+            "MYSPINBOT_NATS_URL": server.address("gateway").url,
+            "MYSPINBOT_SPANS_DIR": str(folder / "spans"),
+        }
+        projector = Program(
+            "projector.main",
+            common
+            | {
+                "MYSPINBOT_NATS_SEED": str(server.seeds["projector"]),
+                "MYSPINBOT_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/views.db",
+                "MYSPINBOT_ADMIN_PORT": str(admin),
+            },
+            f"http://127.0.0.1:{admin}/ready",
+            folder / "projector.log",
+        )
+        gateway = Program(
+            "gateway.main",
+            common
+            | {
+                "MYSPINBOT_NATS_SEED": str(server.seeds["gateway"]),
+                "MYSPINBOT_S3_ENDPOINT": store.endpoint,
+                "MYSPINBOT_S3_ACCESS_KEY": store.access_key,
+                "MYSPINBOT_S3_SECRET_KEY": store.secret_key,
+                "MYSPINBOT_HTTP_PORT": str(http),
+                "MYSPINBOT_ALLOWED_HOSTS": "bot.example",
+                "MYSPINBOT_LIMIT_PHOTOS": "4",
+                "MYSPINBOT_LIMIT_PHOTO_BYTES": "12000000",
+            },
+            f"http://127.0.0.1:{http}/ready",
+            folder / "gateway.log",
+        )
+        stack = Stack(server, store, projector, gateway, f"http://127.0.0.1:{http}", folder)
+        try:
+            projector.start()
+            gateway.start()
+            yield stack
+        finally:
+            gateway.kill()
+            projector.kill()
+
+
+def _make_streams(server: NatsServer) -> None:
+    import asyncio
+
+    async def make() -> None:
+        admin = await connect(server.address("admin"))
+        await ensure(admin)
+        await admin.close()
+
+    asyncio.run(make())
