@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from myspinbot.commands import up
+from myspinbot.commands import demo, events, jobs, submit, up, watch
 from myspinbot.errors import CommandError
 from myspinbot.screen import show_error
 
@@ -26,6 +26,12 @@ def _myspinbot() -> None:
 
 
 app.command("up")(up.up)
+app.command("demo")(demo.demo)
+app.command("submit")(submit.submit)
+app.command("watch")(watch.watch)
+app.command("jobs")(jobs.jobs)
+app.command("cancel")(jobs.cancel)
+app.add_typer(events.app, name="events")
 
 
 def main() -> None:

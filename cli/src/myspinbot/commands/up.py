@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from myspinbot.commands.options import HomeOption, home_of
+from myspinbot.commands.options import HomeOption, home_of, run
 from myspinbot.embedded.home import Home
 from myspinbot.embedded.stack import Stack, run_stack
 from myspinbot.screen import err, plain
@@ -24,7 +24,7 @@ def up(
 
     Ends with status 3 if the data folder is in use by another one.
     """
-    asyncio.run(_up(home_of(home), port))
+    run(_up(home_of(home), port))
 
 
 async def _up(home: Home, port: int | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -101,14 +102,25 @@ def describe_end(status: int) -> str:
         return f"signal {-status}"
 
 
-def last_lines(log_file: Path, since: int = 0, count: int = 12) -> list[str]:
+def last_words(log_file: Path, since: int = 0, count: int = 8) -> list[str]:
     """The end of a log after a position, for whoever must find out why a process died."""
     try:
         with log_file.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - 16_384, since))
-            return file.read().decode(errors="replace").splitlines()[-count:]
+            lines = file.read().decode(errors="replace").splitlines()[-count:]
     except OSError:
         return []
+    return [_readable(line) for line in lines]
+
+
+def _readable(line: str) -> str:
+    """A line of a structured log as a person reads it; any other line as it is."""
+    try:
+        entry = json.loads(line)
+        said = entry.get("detail") or entry.get("exception", "").strip().rpartition("\n")[2]
+        return f"{entry['event']}: {said}" if said else str(entry["event"])
+    except (ValueError, AttributeError, KeyError):
+        return line
 
 
 def size_of(log_file: Path) -> int:

@@ -19,7 +19,7 @@ from myspinbot.embedded.processes import (
     ask_to_stop,
     describe_end,
     kill_group,
-    last_lines,
+    last_words,
     rotate,
     size_of,
     spawn,
@@ -190,7 +190,7 @@ class Supervisor:
         return self._logs / f"{name}.log"
 
     def _last_words(self, name: str) -> list[str]:
-        return last_lines(self._log_file(name), self._log_starts[name])
+        return last_words(self._log_file(name), self._log_starts[name])
 
     def _abandon(self) -> None:
         """Leave nothing behind, also when the supervisor itself fails."""

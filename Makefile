@@ -1,0 +1,95 @@
+# The two commands to know: `make demo` shows all of it at work, `make up` leaves it running.
+# Everything is installed into .venv and nothing outside of this folder is changed.
+
+PYTHON ?= python3
+TORCH := 2.13.0
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PACKAGES := contracts services/gateway services/planner services/projector services/gpu-runner cli
+PROJECTS := $(PACKAGES:=/pyproject.toml)
+
+# Options of `make demo`. They reach the command through the environment, so that a script may
+# hold quotes, dollars and line breaks. Only what stands on make's own command line counts.
+given = $(if $(filter command,$(firstword $(origin $(1)))),$(value $(1)))
+export DEMO_PHOTOS := $(call given,PHOTOS)
+export DEMO_VOICE := $(call given,VOICE)
+export DEMO_SCRIPT := $(call given,SCRIPT)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint format schemas bench clean
+
+help:
+	@echo "make demo    run the main job on the sample input, and show where its results are"
+	@echo "             PHOTOS=<folder or files> VOICE=<recording> SCRIPT=\"What to say\" use your own"
+	@echo "make up      start the whole system and leave it running; prints its address"
+	@echo "make test    run all tests"
+	@echo "make lint    check style, types and the rules of dependency"
+	@echo "make format  bring the code into its style"
+	@echo "make schemas write the published schemas from the contracts"
+	@echo "make bench   measure speed and memory"
+	@echo "make setup   install into .venv (the others do it when needed)"
+	@echo "make clean   remove .venv and caches; your data stays"
+
+setup: .venv/.installed
+
+demo: .venv/.installed
+	@$(BIN)/myspinbot demo \
+	  $${DEMO_PHOTOS:+--photos "$$DEMO_PHOTOS"} \
+	  $${DEMO_VOICE:+--voice "$$DEMO_VOICE"} \
+	  $${DEMO_SCRIPT:+--script "$$DEMO_SCRIPT"}
+
+up: .venv/.installed
+	@exec $(BIN)/myspinbot up
+
+test: .venv/.installed-dev
+	$(BIN)/pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.installed-dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/.python:
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo "There is no $(PYTHON). Install Python 3.11 or newer, or name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) -V). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo "Python's venv module is missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) -V)."
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+# Torch stands apart from the locked requirements, because each machine needs another build.
+.venv/.torch: | .venv/.python
+	@echo "Installing PyTorch $(TORCH): about 0.2 GB to download and 0.8 GB on disk without a GPU,"
+	@echo "about 3 GB and 7 GB for an NVIDIA GPU."
+	@if [ "$$(uname -s)" != Linux ] || command -v nvidia-smi > /dev/null; then \
+	  $(PIP) install --quiet "torch==$(TORCH)"; \
+	else \
+	  $(PIP) install --quiet --no-deps "torch==$(TORCH)+cpu" 2> /dev/null \
+	  || $(PIP) install --quiet --no-deps "torch==$(TORCH)" --index-url $(TORCH_CPU_INDEX); \
+	fi
+	@touch $@
+
+.venv/.installed: requirements/all.txt $(PROJECTS) | .venv/.torch
+	@echo "Installing the locked requirements: about 0.8 GB to download and 2.0 GB on disk."
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/all.txt
+	@$(PIP) install --quiet --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
+	@echo "Installed: $$(du -sh .venv | cut -f1) in .venv."
+	@touch $@
+
+.venv/.installed-dev: requirements/dev.txt .venv/.installed
+	@echo "Installing the tools for tests: about 0.3 GB to download and 0.6 GB on disk."
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,117 @@
+"""`myspinbot demo`: the main job from end to end, on the sample input or on one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from myspinbot import samples
+from myspinbot.client import Client
+from myspinbot.commands.options import ApiOption, HomeOption, home_of, run
+from myspinbot.commands.submit import PhotosOption, ScriptOption, VoiceOption, send
+from myspinbot.commands.watch import follow
+from myspinbot.embedded.home import Home
+from myspinbot.embedded.stack import Stack, run_stack
+from myspinbot.errors import CommandError
+from myspinbot.inputs import Inputs, find_photos, read_script, readable
+from myspinbot.replies import JobDetail
+from myspinbot.screen import err, plain
+
+OUT = Path("out")
+RESULTS = {"lora": ".safetensors", "voice": ".safetensors", "video": ".mp4"}
+"""The results that a demonstration ends with, and the endings of their files."""
+_STARTING_S = 0.2
+
+
+class NoResultError(CommandError):
+    """The job has completed, but not with what a demonstration shows."""
+
+
+def demo(
+    photos: PhotosOption = None,
+    voice: VoiceOption = None,
+    script: ScriptOption = None,
+    api: ApiOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Make a talking video of the sample character, or of your own photos and voice.
+
+    Uses the system that runs, or starts one and stops it at the end. The results are put
+    into ./out/<job>/.
+    """
+    inputs = Inputs(
+        photos=find_photos(photos or [samples.photos()]),
+        voice=readable((voice or samples.voice()).expanduser(), "recording"),
+        script=read_script(script) if script else samples.script(),
+    )
+    run(_demo(inputs, api, home_of(home)))
+
+
+async def _demo(inputs: Inputs, api: str | None, home: Home) -> None:
+    async with _system(api, home) as address, Client(address) as client:
+        status = await send(client, inputs)
+        err.print(f"Job {status.job_id}; see it at {address}", style="dim", markup=False)
+        await follow(client, status.job_id)
+        paths = await fetch(client, await client.job(status.job_id), OUT)
+    plain(f"job:   {status.job_id}")
+    for output in RESULTS:
+        plain(f"{output + ':':<6} {paths[output]}")
+
+
+async def fetch(client: Client, job: JobDetail, out: Path) -> dict[str, Path]:
+    """Download the results of a demonstration into a folder of the job's own."""
+    links = {link.output: link for link in job.artifacts if link.index == 0}
+    if missing := RESULTS.keys() - links.keys():
+        raise NoResultError(
+            f"The job {job.job_id} has completed without a {' and a '.join(sorted(missing))}.",
+            "This is a fault of the system: please report it with the logs.",
+        )
+    paths = {name: out / job.job_id / f"{name}{ending}" for name, ending in RESULTS.items()}
+    for name, path in paths.items():
+        await client.download(links[name], path)
+    return paths
+
+
+@contextlib.asynccontextmanager
+async def _system(api: str | None, home: Home) -> AsyncIterator[str]:
+    """The address of a system to use: the one that is named, that runs, or a new one."""
+    if api is not None:
+        yield api
+    elif (running := await _running(home)) is not None:
+        yield running
+    else:
+        async with _own_stack(home) as address:
+            yield address
+
+
+async def _running(home: Home) -> str | None:
+    """The address of the system that runs, once it is ready; None if there is none."""
+    while (note := home.running()) is not None:
+        if note.ready:
+            return note.api
+        await asyncio.sleep(_STARTING_S)
+    return None
+
+
+@contextlib.asynccontextmanager
+async def _own_stack(home: Home) -> AsyncIterator[str]:
+    stack: asyncio.Future[Stack] = asyncio.get_running_loop().create_future()
+    ready = asyncio.Event()
+    err.print(f"Starting the system on {home.root} …", style="dim", markup=False)
+    running = asyncio.create_task(
+        run_stack(home, None, on_start=stack.set_result, on_ready=lambda _stack: ready.set())
+    )
+    try:
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if running.done():
+            await running
+        yield stack.result().note.api
+    finally:
+        if stack.done() and not running.done():
+            err.print("Stopping the system …", style="dim")
+            stack.result().stop()
+            await running
