@@ -38,7 +38,7 @@ class PhotoQuality:
 
     `width` is the face's width in pixels of the photo, `yaw` its turn in degrees (0 is frontal),
     `sharpness` the share of detail that survives against a blurred copy (about 0.02 for a soft
-    face, 0.1 for a sharp one), `score` the 0–1 number by which photos are ordered.
+    face, 0.1 for a sharp one), `score` the 0-1 number by which photos are ordered.
     """
 
     width: float
@@ -67,7 +67,7 @@ def prepare_photos(
     out_dir: Path,
     on_photo: Callable[[int, int], None] | None = None,
 ) -> list[PreparedPhoto]:
-    """Find the face in each photo and write 512 × 512 crops, the best first.
+    """Find the face in each photo and write 512x512 crops, the best first.
 
     Args:
         paths: the photos, in the user's order.
@@ -80,6 +80,7 @@ def prepare_photos(
     Raises:
         StageError: `picture-unreadable`, `picture-too-large`, `no-face`, `several-faces` or
             `face-too-small`; the code is that of the first bad photo, the cause lists them all.
+
     """
     ranked: list[tuple[float, int, PhotoQuality, NDArray[np.uint8]]] = []
     refused: list[StageError] = []

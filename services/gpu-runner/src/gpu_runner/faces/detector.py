@@ -1,6 +1,6 @@
 """Face detection by BlazeFace (short range), run with OpenCV's `dnn` module.
 
-The network sees 128 × 128 pixels and expects a face of a selfie's size. So the picture is looked
+The network sees 128x128 pixels and expects a face of a selfie's size. So the picture is looked
 at whole, with a margin for faces that fill it, and in overlapping windows for faces far away; what
 several views agree on is one face. Candidates are not certain: `mesh.py` tells faces from shapes.
 """
@@ -36,7 +36,7 @@ class Face:
     """A detected face.
 
     `box` is (left, top, right, bottom) and `eyes` two (x, y) points, the image's left one first,
-    all in pixels of the picture; `score` is the network's confidence, 0–1.
+    all in pixels of the picture; `score` is the network's confidence, 0-1.
     """
 
     box: tuple[float, float, float, float]

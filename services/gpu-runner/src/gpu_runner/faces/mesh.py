@@ -37,7 +37,7 @@ class Mesh:
     """Where the points of a face are.
 
     `points` is (468, 3): x and y in pixels of the picture, z in the same unit, smaller is
-    nearer. `presence` is the network's certainty that this is a face, 0–1.
+    nearer. `presence` is the network's certainty that this is a face, 0-1.
     """
 
     points: NDArray[np.float64]
@@ -94,6 +94,7 @@ def fit_mesh(rgb: NDArray[np.uint8], face: Face, looks: int = 1) -> Mesh:
 
     Returns:
         The mesh; look at its `presence` before using it.
+
     """
     left, top, right, bottom = face.box
     centre = np.array([(left + right) / 2, (top + bottom) / 2])

@@ -50,11 +50,12 @@ def decode_picture(path: Path, label: str = "the picture") -> NDArray[np.uint8]:
         label: how errors call the picture, such as "photo 2".
 
     Returns:
-        Pixels (height, width, 3), 0–255, no side longer than `MAX_SIDE`. Transparency is laid on
+        Pixels (height, width, 3), 0-255, no side longer than `MAX_SIDE`. Transparency is laid on
         white; of an animation the first frame is taken.
 
     Raises:
         StageError: `picture-unreadable` or `picture-too-large`.
+
     """
     try:
         with warnings.catch_warnings():

@@ -38,6 +38,7 @@ class StreamLengths:
 def write_video(
     path: Path,
     frames: Iterable[NDArray[np.uint8]],
+    *,
     count: int,
     fps: int,
     sound: NDArray[np.float32],
@@ -51,12 +52,13 @@ def write_video(
         frames: `count` pictures (height, width, 3), sides even.
         count: number of pictures; sound is cut or padded with silence to their length.
         fps: pictures per second.
-        sound: mono samples (n,), –1…1.
+        sound: mono samples (n,), -1…1.
         sample_rate: of `sound`, in hertz.
         crf: x264's quality, lower is better; 18 is visually lossless.
 
     Returns:
         `path`.
+
     """
     blocks = _audio_blocks(sound, sample_rate, count / fps)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:

@@ -65,10 +65,11 @@ def articulate(
 
     Args:
         timings: what is spoken when.
-        sound: the speech, mono samples (n,), –1…1.
+        sound: the speech, mono samples (n,), -1…1.
         sample_rate: of `sound`, in hertz.
         fps: frames per second of the result.
         frames: number of frames of the result.
+
     """
     time = np.arange(int(np.ceil(frames / fps * RATE)) + RATE // 2) / RATE
     spoken = list(segments(timings.phonemes))
@@ -97,7 +98,7 @@ def loudness(
     level = 10 * np.log10(smooth + 1e-9)
     ratio = (level - np.percentile(level, 95) + 30) / 30
     centres = (np.arange(len(level)) + 0.5) * hop / sample_rate
-    return np.interp(time, centres, ratio.clip(0.0, 1.0), left=0.0, right=0.0)
+    return np.asarray(np.interp(time, centres, ratio.clip(0.0, 1.0), left=0.0, right=0.0))
 
 
 def _dominance_mean(
@@ -115,7 +116,7 @@ def _dominance_mean(
         pull += weight * np.array(viseme.pose)
     for start, end in timings.pauses(PAUSE):
         total += _plateau(time, start + 0.04, end - 0.04, 0.05, 0.05)[:, None]
-    return pull / total
+    return np.asarray(pull / total)
 
 
 def _plateau(
@@ -158,7 +159,7 @@ def _awake(time: NDArray[np.float64], timings: Timings) -> NDArray[np.float64]:
 
 def _smooth(ramp: NDArray[np.float64]) -> NDArray[np.float64]:
     clipped = ramp.clip(0.0, 1.0)
-    return clipped * clipped * (3 - 2 * clipped)
+    return np.asarray(clipped * clipped * (3 - 2 * clipped))
 
 
 def _read(

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 GRID = 128
 JAW, LOWER, UPPER, PRESS, TUCK = 0.115, 0.030, 0.030, 0.020, 0.022
 WIDE, ROUND, BROW = 0.035, 0.088, 0.045
-CHIN_SHARE = 0.92
+# How far the chin goes with the jaw. A drawn chin is an outline: it should not wander as far, while
+# a drawn mouth opens wider than a real one to say the same.
+CHIN_SHARE, DRAWN_CHIN_SHARE, DRAWN_REACH = 0.92, 0.62, 1.35
 
 # The order of weights in a frame's mix.
 NAMES = (
@@ -49,33 +51,34 @@ class Bases:
     """Displacements in pixels on a coarse grid of the picture.
 
     `upper` and `lower` are (len(NAMES), rows, columns, 2), float32; `step` is the grid's spacing in
-    pixels. `head` (rows, columns) is how much each place moves with the head, 0–1.
+    pixels. `reach` scales the opening of the lips.
     """
 
     upper: NDArray[np.float32]
     lower: NDArray[np.float32]
     step: float
-    head: NDArray[np.float32]
+    reach: float
 
 
-def build_bases(face: NeutralFace) -> Bases:
-    """Compute all bases for a closed face."""
+def build_bases(face: NeutralFace, *, drawn: bool) -> Bases:
+    """Compute all bases for a closed face, photographed or drawn."""
+    reach, chin_share = (DRAWN_REACH, DRAWN_CHIN_SHARE) if drawn else (1.0, CHIN_SHARE)
     shape = (face.upper.shape[0], face.upper.shape[1])
     step = max(shape) / GRID
     grid = face.frame.grid(shape, step)
     outside = _outside_oval(face, shape, grid.shape[:2])
-    expression = _expression(face, grid, outside)
+    expression = _expression(face, grid, chin_share * _jaw(face, grid, outside), reach)
     head = _head_mask(face, grid)
     motion = _head_motion(face, grid, head)
     axes = face.frame.axes.T
     upper, lower = (
         np.concatenate([layer @ axes, motion]).astype(np.float32) for layer in expression
     )
-    return Bases(upper, lower, step, head.astype(np.float32))
+    return Bases(upper, lower, step, reach)
 
 
 def _expression(
-    face: NeutralFace, grid: NDArray[np.float64], outside: NDArray[np.float64]
+    face: NeutralFace, grid: NDArray[np.float64], hinge: NDArray[np.float64], reach: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bases "chin" to "brow" for the upper and the lower layer, in face coordinates."""
     mouth = face.mouth
@@ -87,7 +90,7 @@ def _expression(
     side = np.sign(x) * np.minimum(np.abs(across), 1.0)
     zero = np.zeros_like(x)
 
-    hinge = _jaw(face, grid, outside)
+    jaw = JAW * reach
     near_lip = 1 - smoothstep(0.0, 0.5 * mouth.chin, below)
     under_lip = 1 - smoothstep(0.0, 0.8 * mouth.chin, below)
     over_lip = 1 - smoothstep(0.0, -1.25 * mouth.nose, -below)
@@ -104,7 +107,7 @@ def _expression(
     wide = np.stack([WIDE * spread, -0.25 * WIDE * lift], axis=-1)
     pursed = -ROUND * purse
     upper = [
-        down(JAW * hinge * (1 - inside * over_lip)),
+        down(jaw * hinge * (1 - inside * over_lip)),
         down(zero),
         down(zero),
         down(-UPPER * inside * over_lip),
@@ -115,8 +118,8 @@ def _expression(
         down(-BROW * brow),
     ]
     lower = [
-        down(JAW * (hinge + (1 - hinge) * inside * near_lip)),
-        down(JAW * inside * near_lip),
+        down(jaw * (hinge + (1 - hinge) * inside * near_lip)),
+        down(jaw * inside * near_lip),
         down(LOWER * inside * under_lip),
         down(zero),
         wide,
@@ -131,7 +134,7 @@ def _expression(
 def _jaw(
     face: NeutralFace, grid: NDArray[np.float64], outside: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """How far each place follows the jawbone: 0 at the ears' height, most at the chin."""
+    """How far each place follows the jawbone: 0 at the ears' height, 1 at the chin."""
     mouth = face.mouth
     x, y = grid[..., 0] - mouth.middle, grid[..., 1]
     half_face = np.ptp(face.frame.to_face(face.points[list(OVAL), :2])[:, 0]) / 2
@@ -140,7 +143,7 @@ def _jaw(
     # The throat goes along for a while, what lies beside the face hardly.
     throat = 1 - smoothstep(0.25, 0.75, np.abs(x) / half_face)
     fade = 0.12 + 0.20 * throat
-    return CHIN_SHARE * swing * lateral * (1 - smoothstep(0.0, 1.0, outside / fade))
+    return swing * lateral * (1 - smoothstep(0.0, 1.0, outside / fade))
 
 
 def _outside_oval(
@@ -149,7 +152,8 @@ def _outside_oval(
     """Distance from the face's oval on the grid, 0 inside, in face units."""
     oval = np.zeros(shape, np.uint8)
     cv2.fillPoly(oval, [np.round(face.points[list(OVAL), :2]).astype(np.int32)], 255)
-    distance = cv2.distanceTransform(255 - oval, cv2.DIST_L2, 5) / face.frame.unit
+    pixels = cv2.distanceTransform(np.uint8(255) - oval, cv2.DIST_L2, 5)
+    distance = (pixels / face.frame.unit).astype(np.float32)
     size = (rows_columns[1], rows_columns[0])
     return cv2.resize(distance, size, interpolation=cv2.INTER_AREA).astype(np.float64)
 
@@ -222,4 +226,4 @@ def _depth(face: NeutralFace, grid: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _bump(value: NDArray[np.float64], centre: float, width: float) -> NDArray[np.float64]:
     """Smooth hill that is 1 at `centre` and 0 from `width` away on."""
-    return 1 - smoothstep(0.0, 1.0, np.abs(value - centre) / width)
+    return np.asarray(1 - smoothstep(0.0, 1.0, np.abs(value - centre) / width))

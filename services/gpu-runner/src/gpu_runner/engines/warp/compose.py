@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from gpu_runner.engines.warp.bases import NAMES, Bases, build_bases
+from gpu_runner.engines.warp.bases import JAW, NAMES, Bases, build_bases
 from gpu_runner.engines.warp.layers import Layers, lower_coverage, split, upper_coverage
 from gpu_runner.engines.warp.mouth import MouthParts, build_mouth, paint_mouth
 from gpu_runner.engines.warp.neutral import NeutralFace, upsample
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 INVERSION_STEPS = 3
 # Half the width of the lips' edge in pixels of a 512-pixel picture.
 EDGE = 0.75
+# Pixels over which the mouth's region fades into the rest of the frame.
+FEATHER = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,9 @@ class Renderer:
         self._face = face
         self._lids = lids
         self._layers: Layers = split(face)
-        self._bases: Bases = build_bases(face)
-        self._region = _mouth_region(face)
+        self._bases: Bases = build_bases(face, drawn=drawn)
+        self._region = _mouth_region(face, self._bases.reach)
+        self._feather = _feather(self._region)
         self._parts: MouthParts = build_mouth(face, self._region, drawn=drawn)
         self._shape = (face.upper.shape[0], face.upper.shape[1])
         row, column = (round(v / self._bases.step) for v in face.frame.origin[::-1])
@@ -93,11 +96,6 @@ class Renderer:
             ),
             axis=-1,
         ).astype(np.float32)
-
-    @property
-    def head(self) -> NDArray[np.float32]:
-        """How much each place of the coarse grid moves with the head, 0–1."""
-        return self._bases.head
 
     @staticmethod
     def at_rest() -> Moment:
@@ -131,7 +129,7 @@ class Renderer:
     ) -> None:
         """Lay mouth, lower layer and upper layer over each other in the mouth's region."""
         window = self._window(self._region)
-        lower_map = upsample(self._invert(lower_field), self._bases.step, self._shape)[window]
+        lower_map = self._upsample_in_region(self._invert(lower_field))
         over = np.ascontiguousarray(upper_map[window])
         upper_below, upper_across = self._sample(over)
         lower_below, lower_across = self._sample(lower_map)
@@ -143,11 +141,20 @@ class Renderer:
             borderMode=cv2.BORDER_REPLICATE,
         )
         parted = min(1.0, max(0.0, moment.opening / 0.05))
-        upper_alpha = upper_coverage(upper_below, upper_across, parted, self._softness)[..., None]
+        upper_alpha = np.maximum(
+            upper_coverage(upper_below, upper_across, parted, self._softness), self._feather
+        )[..., None]
         lower_alpha = lower_coverage(lower_below, lower_across, parted, self._softness)[..., None]
         skull, jaw = self._carried(moment)
         inside = paint_mouth(
-            self._parts, skull, jaw, moment.tongue, moment.rounding, upper_below, upper_across
+            self._parts,
+            upper_below,
+            upper_across,
+            skull=skull,
+            jaw=jaw,
+            tongue_up=moment.tongue,
+            rounding=moment.rounding,
+            opening=self._bases.reach * moment.opening,
         )
         mixed = inside + (lower - inside) * lower_alpha
         mixed += (frame[window] - mixed) * upper_alpha
@@ -158,14 +165,14 @@ class Renderer:
         first = NAMES.index("yaw")
         row, column = self._mouth_cell
         head = moment.weights[first:] @ self._bases.upper[first:, row, column]
-        drop = moment.jaw * 0.115 * self._face.frame.axes[:, 1]
+        drop = moment.jaw * JAW * self._bases.reach * self._face.frame.axes[:, 1]
         return (float(head[0]), float(head[1])), (
             float(head[0] + drop[0]),
             float(head[1] + drop[1]),
         )
 
     def _invert(self, field: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Where each grid place comes from: p = q − D(p), by fixed-point steps."""
+        """Where each grid place comes from: p = q - D(p), by fixed-point steps."""
         source = self._plane - field
         for _ in range(INVERSION_STEPS - 1):
             cells = source / self._bases.step
@@ -178,6 +185,10 @@ class Renderer:
             )
             source = self._plane - moved
         return np.asarray(source, dtype=np.float32)
+
+    def _upsample_in_region(self, grid: NDArray[np.float32]) -> NDArray[np.float32]:
+        left, top, right, bottom = self._region
+        return upsample(grid, self._bases.step, (bottom - top, right - left), (left, top))
 
     def _sample(
         self, where: NDArray[np.float32]
@@ -204,14 +215,23 @@ class Renderer:
         return slice(top, bottom), slice(left, right)
 
 
-def _mouth_region(face: NeutralFace) -> tuple[int, int, int, int]:
-    """The part of the picture that the lower layer may touch: mouth, chin and throat."""
+def _mouth_region(face: NeutralFace, reach: float) -> tuple[int, int, int, int]:
+    """The part of the picture where the layers may differ: the mouth and the upper chin."""
     mouth = face.mouth
     height, width = face.upper.shape[:2]
-    corners = np.array(
-        [[x, y] for x in (-0.95, 0.95) for y in (-0.12, mouth.chin + 0.75)], dtype=np.float64
-    )
-    at = face.frame.to_picture(corners + [mouth.middle, 0.0])
+    across = mouth.half_width + 0.22
+    down = max(0.85 * mouth.chin + JAW * reach, mouth.lower_height + 0.2) + 0.1
+    corners = np.array([[x, y] for x in (-across, across) for y in (-0.16, down)])
+    at = face.frame.to_picture(corners + np.array([mouth.middle, 0.0]))
     left, top = np.floor(at.min(axis=0)).astype(int)
     right, bottom = np.ceil(at.max(axis=0)).astype(int)
     return max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom))
+
+
+def _feather(region: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """One at a region's border, falling to zero within it, (height, width)."""
+    left, top, right, bottom = region
+    x = np.minimum(np.arange(right - left), np.arange(right - left)[::-1])
+    y = np.minimum(np.arange(bottom - top), np.arange(bottom - top)[::-1])
+    inward = np.minimum(x[None, :], y[:, None]) / FEATHER
+    return np.asarray(1 - inward.clip(0, 1), dtype=np.float32)

@@ -72,7 +72,7 @@ def is_drawing(rgb: NDArray[np.uint8], points: NDArray[np.float64]) -> bool:
 
 
 def flatness(rgb: NDArray[np.uint8], points: NDArray[np.float64]) -> float:
-    """Share of the face whose colour is within 10 of 255 of its median, 0–1."""
+    """Share of the face whose colour is within 10 of 255 of its median, 0-1."""
     oval = np.zeros(rgb.shape[:2], np.uint8)
     cv2.fillPoly(oval, [np.round(points[list(OVAL), :2]).astype(np.int32)], 255)
     colours = rgb[oval > 0].astype(np.float64)
@@ -133,8 +133,8 @@ def _drawn_lid(face: NeutralFace, eye: int) -> Patch | None:
     top = _arc(columns, shape.argmax(axis=0), shape.shape[1])
     bottom = _arc(columns, shape.shape[0] - 1 - shape[::-1].argmax(axis=0), shape.shape[1])
     rows = np.arange(shape.shape[0])[:, None]
-    inside = cv2.dilate(shape.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float64)
-    inside = cv2.GaussianBlur(inside, (0, 0), 0.8)
+    wider = cv2.dilate(shape.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float64)
+    inside = cv2.GaussianBlur(wider, (0, 0), 0.8).astype(np.float64)
     ink = np.percentile(pixels[shape], 8, axis=0)
     thickness = 0.022 * face.frame.unit
     along = np.arange(shape.shape[1])
@@ -162,18 +162,18 @@ def _eye_shape(
     grid: NDArray[np.float64],
 ) -> NDArray[np.bool_] | None:
     """The drawn eye: what is not skin and hangs together around the mesh's eye."""
-    other = (np.abs(pixels - skin).max(axis=-1) > SKIN_DISTANCE).astype(np.uint8)
-    other = cv2.morphologyEx(other, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    colours = (np.abs(pixels - skin).max(axis=-1) > SKIN_DISTANCE).astype(np.uint8)
+    other = cv2.morphologyEx(colours, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     # Lashes may touch a strand of hair: thin bridges are cut, and the lashes given back after.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     count, labels = cv2.connectedComponents(cv2.morphologyEx(other, cv2.MORPH_OPEN, disc))
-    middle = edge.mean(axis=0) + (0.0, 0.02)
+    middle = edge.mean(axis=0) + np.array([0.0, 0.02])
     near = np.hypot(grid[..., 0] - middle[0], grid[..., 1] - middle[1]) < 0.08
     if count < 2 or not labels[near].any():
         return None
     label = np.bincount(labels[near][labels[near] > 0]).argmax()
     core = (labels == label).astype(np.uint8)
-    reach = cv2.dilate(core, disc, iterations=2) & other
+    reach = np.minimum(cv2.dilate(core, disc, iterations=2), other).astype(np.uint8)
     pieces = cv2.connectedComponents(reach)[1]
     shape = np.isin(pieces, np.unique(pieces[core > 0]))
     border = core[[0, -1]].any() or core[:, [0, -1]].any()

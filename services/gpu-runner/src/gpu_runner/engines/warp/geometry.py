@@ -31,7 +31,10 @@ LOWER_LIP = (
     (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292),
     (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308),
 )
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377) + (
+# From the forehead down to the chin at the image's right, and up again at its left.
+_OVAL_DOWN = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400)
+_OVAL_UP = (
+    377,
     152,
     148,
     176,
@@ -51,6 +54,7 @@ OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379
     67,
     109,
 )
+OVAL = (*_OVAL_DOWN, *_OVAL_UP)
 NOSE_BASE = 2
 
 
@@ -120,7 +124,7 @@ class Mouth:
         return (self.right - self.left) / 2
 
     def across(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Place along the mouth: −1 at the left corner, 1 at the right one."""
+        """Place along the mouth: -1 at the left corner, 1 at the right one."""
         return (x - self.middle) / self.half_width
 
     def below_contact(self, face_points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -190,4 +194,4 @@ def _smoothest_path(gain: NDArray[np.float64], penalty: float = 0.35) -> NDArray
 def smoothstep(low: float, high: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
     """Zero up to `low`, one from `high` on, cubic between them."""
     ramp = ((value - low) / (high - low)).clip(0.0, 1.0)
-    return ramp * ramp * (3 - 2 * ramp)
+    return np.asarray(ramp * ramp * (3 - 2 * ramp))

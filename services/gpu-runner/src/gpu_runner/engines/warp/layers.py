@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # How far a lip goes on past the contact line, in outer-eye distances, and how dark it gets.
 ROLL = 0.014
 ROLL_SHADE = 0.35
+# No mouth opens further than this; beyond it each layer is the plain portrait again.
+DEEPEST = 0.22
 # Beyond the mouth's corners the two pictures fade into each other over this height.
 BLEND = 0.05
 
@@ -33,7 +35,7 @@ class Layers:
     """The two pictures and where they meet.
 
     `upper` and `lower` are (height, width, 3). `below` (height, width) is how far each pixel lies
-    below the contact line and `across` (height, width) its place along the mouth, −1…1 between
+    below the contact line and `across` (height, width) its place along the mouth, -1…1 between
     the corners, both float32 in face coordinates.
     """
 
@@ -56,11 +58,6 @@ def split(face: NeutralFace) -> Layers:
     )
 
 
-def roll_height(across: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far the lips go on past contact at `across`: nothing at the corners."""
-    return ROLL * (1 - across**2).clip(0.0, 1.0)
-
-
 def _roll(
     rgb: NDArray[np.uint8],
     frame: FaceFrame,
@@ -70,7 +67,7 @@ def _roll(
 ) -> NDArray[np.uint8]:
     """Continue a lip into where `beyond` is positive by its mirror image."""
     across = mouth.across(grid[..., 0])
-    inside = (beyond > 0) & (np.abs(across) < 1)
+    inside = (beyond > 0) & (beyond < DEEPEST) & (np.abs(across) < 1)
     depth = beyond.clip(0.0, ROLL)
     sign = np.where(mouth.below_contact(grid) > 0, -1.0, 1.0)
     mirrored = grid.copy()
@@ -85,13 +82,14 @@ def _roll(
 def upper_coverage(
     below: NDArray[np.float32], across: NDArray[np.float32], parted: float, softness: float
 ) -> NDArray[np.float32]:
-    """Where the upper layer covers what is behind it, 0–1, of the shape of `below`.
+    """Where the upper layer covers what is behind it, 0-1, of the shape of `below`.
 
     Args:
         below: the layer's own distance below contact at each pixel.
         across: the layer's own place along the mouth at each pixel.
         parted: from 0, lips touch, to 1, lips far enough apart to show their rolls.
         softness: half the edge's width, in the unit of `below`.
+
     """
     return _coverage(below, across, parted, softness)
 
@@ -103,7 +101,7 @@ def lower_coverage(
     # Closed lips, and the cheeks beside the mouth, must not show what lies behind them.
     beside = np.clip((np.abs(across) - 0.94) / 0.06, 0.0, 1.0)
     under = 2 * softness * (1 - parted) + BLEND * beside
-    return _coverage(-below - under, across, parted, softness)
+    return _coverage((-below - under).astype(np.float32), across, parted, softness)
 
 
 def _coverage(
@@ -112,4 +110,4 @@ def _coverage(
     outside = np.clip((np.abs(across) - 0.94) / 0.16, 0.0, 1.0)
     edge = softness + (BLEND / 2 - softness) * outside
     reach = ROLL * parted * np.clip(1 - across * across, 0.0, 1.0)
-    return np.clip((reach - beyond) / (2 * edge) + 0.5, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip((reach - beyond) / (2 * edge) + 0.5, 0.0, 1.0), dtype=np.float32)

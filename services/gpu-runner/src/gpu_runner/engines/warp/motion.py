@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 YAW, PITCH, ROLL = 2.2, 0.7, 0.7
 NOD, BROW = 1.6, 0.8
-BLINK_CLOSING, BLINK_HELD, BLINK_OPENING = 0.075, 0.035, 0.130
+# Held for longer than a frame, so that the eyes are seen shut.
+BLINK_CLOSING, BLINK_HELD, BLINK_OPENING = 0.075, 0.045, 0.130
 BLINK_EVERY = (3.0, 5.0)
 BREATH_PERIOD, BREATH_PIXELS = 4.2, 1.0
 
@@ -51,10 +52,11 @@ def live(
     """Make the movement that goes with speech.
 
     Args:
-        loudness: loudness of the speech per frame (frames,), 0–1.
+        loudness: loudness of the speech per frame (frames,), 0-1.
         pauses: spans of silence in seconds, where blinks are welcome.
         fps: frames per second.
         rng: source of chance; the same state gives the same movement.
+
     """
     frames = len(loudness)
     time = (np.arange(frames) + 0.5) / fps
@@ -83,7 +85,7 @@ def live(
 def blink_times(
     duration: float, pauses: Sequence[tuple[float, float]], rng: np.random.Generator
 ) -> list[float]:
-    """Moments of full closure in seconds: every three to five, moved into a pause if one is near."""
+    """Moments of closure in seconds: every three to five, moved into a pause if one is near."""
     moments: list[float] = []
     next_one = rng.uniform(0.9, 2.2)
     while next_one < duration - 0.3:
@@ -117,4 +119,4 @@ def _wander(time: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.f
     shares = np.array([0.35, 0.6, 0.8, 0.9])
     phases = rng.uniform(0, 2 * np.pi, 4)
     waves = np.sin(2 * np.pi * time[:, None] / periods + phases)
-    return waves @ (shares / np.sqrt((shares**2).sum() / 2))
+    return np.asarray(waves @ (shares / np.sqrt((shares**2).sum() / 2)))

@@ -35,10 +35,12 @@ TEETH_FOLLOW_JAW = 0.93
 class MouthParts:
     """Colours (height, width, 3) and coverages (height, width), float32, of a region.
 
-    `region` is (left, top, right, bottom) in the portrait; colours are 0–255, coverages 0–1.
+    `region` is (left, top, right, bottom) in the portrait; colours are 0-255, coverages 0-1.
+    `flat` says that nothing is shaded, as in a drawing.
     """
 
     region: tuple[int, int, int, int]
+    flat: bool
     cavity: NDArray[np.float32]
     tongue: NDArray[np.float32]
     tongue_coverage: NDArray[np.float32]
@@ -67,16 +69,18 @@ def build_mouth(face: NeutralFace, region: tuple[int, int, int, int], *, drawn: 
     tongue_shade = 0.82 + 0.18 * smoothstep(0.0, 0.08, below + hump - 0.04)
     tongue = np.array(TONGUE) * light * tongue_shade[..., None]
 
-    edge = UPPER_EDGE * (1 - 0.30 * across**2)
+    edge = (1.4 if drawn else 1.0) * UPPER_EDGE * (1 - 0.30 * across**2)
     notch, between = _teeth(x, UPPER_TEETH, 0.0 if drawn else GAP_CONTRAST)
     upper_coverage = smoothstep(-soft, soft, edge - (0.0 if drawn else 0.006) * notch - below)
-    upper = _enamel(x, light, between)
+    upper = _enamel(x, light, between, flat=drawn)
     lower_notch, lower_between = _teeth(x, LOWER_TEETH, 0.0 if drawn else GAP_CONTRAST)
     rim = 0.016 + 0.02 * across**2 + (0.0 if drawn else 0.005) * lower_notch
     lower_coverage = smoothstep(-soft, soft, below - rim) * (
         1 - smoothstep(0.75, 1.0, np.abs(across))
     )
-    lower = _enamel(x, light * 0.80, lower_between)
+    lower = _enamel(x, light * 0.80, lower_between, flat=drawn)
+    if drawn:
+        lower_coverage = np.zeros_like(lower_coverage)
     if face.teeth is not None:
         seen = face.teeth[top:bottom, left:right].astype(np.float64)
         own = seen[..., 3:] / 255
@@ -85,6 +89,7 @@ def build_mouth(face: NeutralFace, region: tuple[int, int, int, int], *, drawn: 
         upper_coverage = np.maximum(photographed, upper_coverage * (below < 0.004))
     return MouthParts(
         region,
+        drawn,
         *(
             np.ascontiguousarray(part, dtype=np.float32)
             for part in (
@@ -102,23 +107,27 @@ def build_mouth(face: NeutralFace, region: tuple[int, int, int, int], *, drawn: 
 
 def paint_mouth(
     parts: MouthParts,
+    below: NDArray[np.float32],
+    across: NDArray[np.float32],
+    *,
     skull: tuple[float, float],
     jaw: tuple[float, float],
     tongue_up: float,
     rounding: float,
-    below: NDArray[np.float32],
-    across: NDArray[np.float32],
+    opening: float,
 ) -> NDArray[np.float32]:
     """The inside of the mouth for one frame, colours (height, width, 3) of the parts' region.
 
     Args:
         parts: the painted parts.
-        skull: shift (x, y) in pixels of what is fixed to the skull.
-        jaw: shift (x, y) in pixels of what is fixed to the jaw.
-        tongue_up: how far the tongue rises, 0–1.
-        rounding: how pursed the lips are, 0–1: pursed lips hide the teeth.
         below: distance under the upper lip's edge at each pixel, in face units.
         across: place along the mouth at each pixel.
+        skull: shift (x, y) in pixels of what is fixed to the skull.
+        jaw: shift (x, y) in pixels of what is fixed to the jaw.
+        tongue_up: how far the tongue rises, 0-1.
+        rounding: how pursed the lips are, 0-1: pursed lips hide the teeth.
+        opening: gap between the lips in face units.
+
     """
     inside = parts.cavity
     tongue_jaw = (jaw[0], jaw[1] * (1 - 0.55 * tongue_up) + (1 - tongue_up) * 2)
@@ -127,7 +136,13 @@ def paint_mouth(
     inside = _over(
         inside, parts.lower, parts.lower_coverage, jaw_teeth, 0.92 * (1 - 0.8 * rounding)
     )
-    inside = _over(inside, parts.upper, parts.upper_coverage, skull, 1 - 0.65 * rounding)
+    # A drawn mouth that is hardly open is a dark line, without teeth in it.
+    shown = 1 - 0.65 * rounding
+    if parts.flat:
+        shown = float(np.clip((opening - 0.03) / 0.025, 0, 1) * np.clip(1.2 - 2.4 * rounding, 0, 1))
+    inside = _over(inside, parts.upper, parts.upper_coverage, skull, shown)
+    if parts.flat:
+        return inside
     # The lip above and the cheeks at the sides keep light out.
     shadow = 1 - 0.42 * np.exp(-np.maximum(below, 0) / 0.018)
     shadow *= 1 - 0.62 * np.clip(across * across, 0, 1) ** 1.5
@@ -152,12 +167,12 @@ def _over(
 
 
 def _enamel(
-    x: NDArray[np.float64], light: NDArray[np.float64], between: NDArray[np.float64]
+    x: NDArray[np.float64], light: NDArray[np.float64], between: NDArray[np.float64], *, flat: bool
 ) -> NDArray[np.float64]:
     # Teeth lie on an arch: those at the side are further back and darker.
-    depth = 1 - 0.45 * (np.abs(x) / 0.30).clip(0, 1) ** 2
+    depth = 1 - (0.0 if flat else 0.45) * (np.abs(x) / 0.30).clip(0, 1) ** 2
     shade = (depth * (1 - between))[..., None]
-    return np.array(TOOTH) * light * shade ** np.array([0.85, 1.0, 1.15])
+    return np.asarray(np.array(TOOTH) * light * shade ** np.array([0.85, 1.0, 1.15]))
 
 
 def _teeth(

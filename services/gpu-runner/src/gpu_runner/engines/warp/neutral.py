@@ -49,7 +49,7 @@ class NeutralFace:
     `upper` and `lower` (height, width, 3) are right above and below the contact line of `mouth`;
     for a portrait whose mouth was closed already they are the same picture. `points` (468, 3) is
     the mesh after closing. `teeth` (height, width, 4) is what was seen between the lips, with
-    its coverage 0–255 as fourth channel, or None.
+    its coverage 0-255 as fourth channel, or None.
     """
 
     upper: NDArray[np.uint8]
@@ -158,10 +158,18 @@ def _warp(
     ).astype(np.uint8)
 
 
-def upsample(grid: NDArray[np.float32], step: float, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Values at every pixel (height, width, …) from values at every `step`th pixel."""
+def upsample(
+    grid: NDArray[np.float32],
+    step: float,
+    shape: tuple[int, int],
+    corner: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.float32]:
+    """Values at every pixel (height, width, …) from values at every `step`th pixel.
+
+    `corner` is the (x, y) of the result's first pixel.
+    """
     height, width = shape
-    turn = np.array([[1 / step, 0, 0], [0, 1 / step, 0]])
+    turn = np.array([[1 / step, 0, corner[0] / step], [0, 1 / step, corner[1] / step]])
     return cv2.warpAffine(
         grid,
         turn,
@@ -181,8 +189,8 @@ def _mend_corners(rgb: NDArray[np.uint8], frame: FaceFrame, mouth: Mouth) -> NDA
         near = np.hypot(grid[..., 0] - x, grid[..., 1] - y) < CORNER_RADIUS
         ring = np.hypot(grid[..., 0] - x, grid[..., 1] - y) < 1.8 * CORNER_RADIUS
         mask[near & (grey < 0.72 * np.median(grey[ring & ~near]))] = 255
-    mask = cv2.dilate(mask, np.ones((3, 3), np.uint8))
-    return cv2.inpaint(rgb, mask, 3, cv2.INPAINT_TELEA).astype(np.uint8)
+    wider = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    return cv2.inpaint(rgb, wider, 3, cv2.INPAINT_TELEA).astype(np.uint8)
 
 
 def _visible_teeth(

@@ -58,6 +58,7 @@ def run(context: StageContext) -> StageResult:
     Raises:
         StageError: `no-face`, `several-faces`, `face-too-small` or `picture-unreadable` for the
             portrait, `speech-unreadable`, `timings-unreadable` or `timings-mismatch`.
+
     """
     import numpy as np
 
@@ -89,7 +90,7 @@ def run(context: StageContext) -> StageResult:
     motion = live(mouth.loudness, pauses, params.fps, np.random.default_rng(context.seed))
     story = moments(mouth, motion, params.motion)
 
-    flicker = measure.Flicker(renderer.head <= 0)
+    flicker = measure.Flicker(measure.background(mesh, (params.size, params.size)))
     chosen = set(measure.sample_indices(count))
     kept: dict[int, NDArray[np.uint8]] = {}
 
@@ -103,11 +104,11 @@ def run(context: StageContext) -> StageResult:
     video = write_video(
         context.output / "video.mp4",
         _in_order(renderer, story, watch),
-        count,
-        params.fps,
-        sound,
-        rate,
-        params.crf,
+        count=count,
+        fps=params.fps,
+        sound=sound,
+        sample_rate=rate,
+        crf=params.crf,
     )
     rendered = time.perf_counter()
 
@@ -131,7 +132,7 @@ def run(context: StageContext) -> StageResult:
         "intended_vs_sound": round(measure.correlation(mouth.opening, mouth.loudness), 3),
         "opening_speaking": round(float(gaps[~silent].mean()), 4) if (~silent).any() else None,
         "opening_in_pauses": round(float(gaps[silent].mean()), 4) if silent.any() else None,
-        "flicker_outside_head": round(flicker.mean(), 4),
+        "flicker_background": round(flicker.mean(), 4),
         "identity_distance": None if likeness is None else round(likeness, 3),
         "video_seconds": round(lengths.video, 3),
         "audio_seconds": round(lengths.audio, 3),

@@ -62,6 +62,7 @@ def read_timings(path: Path) -> Timings:
 
     Raises:
         StageError: `timings-unreadable` when it does not have the agreed form.
+
     """
     try:
         return Timings.model_validate_json(path.read_bytes())

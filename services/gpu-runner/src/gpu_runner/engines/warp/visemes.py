@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - phonemes are written in IPA
 """Which mouth belongs to which sound.
 
 A viseme is a pose of the mouth in eight numbers. The numbers were tuned by eye on portraits;
