@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import platform
 import re
 import shutil
@@ -37,10 +38,7 @@ async def serve(service: Service) -> None:
     """Announce what this machine can do, and do it. Runs until stopped."""
     environment = service.environment
     runner = environment.text("RUNNER_ID", _default_id())
-    scratch = environment.path("SCRATCH") or Path(tempfile.gettempdir()) / f"myspinbot-{runner}"
-    # Whatever lies there belongs to attempts of an earlier process, which are begun anew.
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    scratch = make_scratch(environment.path("SCRATCH") or Path(tempfile.gettempdir()))
     devices = find_devices()
     engines = {(engine.kind, engine.name): engine for engine in load_engines(environment)}
     manifests = tuple(engine.manifest() for engine in engines.values())
@@ -86,6 +84,26 @@ async def _hear_stops(broker: Broker, in_hand: InHand) -> None:
         await in_hand.stop(stop.job, stop.stage, stop.attempt)
 
     await Board(broker, subjects.CONTROL, subjects.ALL_STOPS).watch(stopped)
+
+
+def make_scratch(parent: Path) -> Path:
+    """A scratch folder of this process; those of processes that are gone are removed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob("myspinbot-runner-*-*"):
+        pid = left.name.split("-")[2]
+        if not (pid.isdecimal() and _lives(int(pid))):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"myspinbot-runner-{os.getpid()}-", dir=parent))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def load_engines(environment: Environment) -> tuple[Engine, ...]:

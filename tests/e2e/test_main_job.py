@@ -1,0 +1,199 @@
+"""The main job on the sample input: everything real, only with fewer training steps.
+
+One job goes through undisturbed and is looked at from all sides; another loses each
+service once on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import pytest
+import websockets
+from contracts.envelope import from_structured
+from contracts.job import JobStatus, evolve, initial
+
+from tests.support.samples import post_generate
+from tests.support.stack import SERVICES, RunningStack, running_stack
+
+STAGES = {
+    "prepare_dataset",
+    "train_lora",
+    "train_voice",
+    "synthesize_speech",
+    "generate_portrait",
+    "render_video",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with running_stack(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+def await_end(stack: RunningStack, job: str, timeout_s: float = 280) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        status = stack.status(job)
+        if status["status"] in ("completed", "failed", "cancelled"):
+            return status
+        time.sleep(0.5)
+    raise AssertionError(f"the job did not end: {stack.get(f'/api/jobs/{job}')}")
+
+
+@pytest.fixture(scope="module")
+def updates(stack: RunningStack) -> list[dict[str, Any]]:
+    """A whole job as a WebSocket client saw it."""
+    accepted = post_generate(stack.api)
+    assert accepted.status_code == 202, accepted.text
+    body = accepted.json()
+    assert {k: body[k] for k in ("type", "status", "progress")} == {
+        "type": "generate",
+        "status": "queued",
+        "progress": 0,
+    }
+    return asyncio.run(watch(stack.api, body["jobId"]))
+
+
+async def watch(api: str, job: str) -> list[dict[str, Any]]:
+    seen: list[dict[str, Any]] = []
+    async with asyncio.timeout(280):
+        async with websockets.connect(api.replace("http", "ws") + "/ws") as socket:
+            await socket.send(json.dumps({"action": "subscribe", "jobId": job}))
+            async for text in socket:
+                message = json.loads(text)
+                if message.get("action") == "response":
+                    assert message["message"] == "subscribed"
+                    continue
+                if message.get("type") != "update":
+                    continue
+                seen.append(message)
+                if message["status"] in ("completed", "failed", "cancelled"):
+                    break
+    return seen
+
+
+def download(stack: RunningStack, job: str, stage: str, output: str, folder: Path) -> Path:
+    reply = httpx.get(f"{stack.api}/api/jobs/{job}/artifacts/{stage}/{output}/0", timeout=60)
+    assert reply.status_code == 200, reply.text
+    path = folder / f"{stage}-{output}"
+    path.write_bytes(reply.content)
+    return path
+
+
+def test_the_job_completes_and_its_progress_never_goes_back(updates: list[dict[str, Any]]) -> None:
+    assert updates[-1]["status"] == "completed", updates[-1]
+    progress = [update["progress"] for update in updates]
+    assert progress == sorted(progress)
+    assert progress[-1] == 1
+    assert len(set(progress)) > 10
+
+
+def test_status_has_the_agreed_shape(stack: RunningStack, updates: list[dict[str, Any]]) -> None:
+    job = updates[0]["jobId"]
+    status = stack.status(job)
+    assert {k: status[k] for k in ("jobId", "type", "status", "progress")} == {
+        "jobId": job,
+        "type": "generate",
+        "status": "completed",
+        "progress": 1.0,
+    }
+
+
+def test_the_video_has_sound_and_picture_of_the_same_length(
+    stack: RunningStack, updates: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = download(stack, updates[0]["jobId"], "render_video", "video", tmp_path)
+    with av.open(str(path)) as container:
+        [video], [audio] = container.streams.video, container.streams.audio
+        assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")
+        seconds = [float(s.duration * s.time_base) for s in (video, audio)]
+        frames = sum(1 for _ in container.decode(video))
+    assert abs(seconds[0] - seconds[1]) <= 0.1
+    assert frames == pytest.approx(seconds[0] * float(video.average_rate), abs=1)
+
+
+def test_every_stage_reports_an_honest_measure_of_its_work(
+    stack: RunningStack, updates: list[dict[str, Any]]
+) -> None:
+    stages = {s["id"]: s for s in stack.get(f"/api/jobs/{updates[0]['jobId']}")["stages"]}
+    assert set(stages) == STAGES
+    assert all(stage["metrics"] for stage in stages.values())
+
+
+def test_the_log_tells_the_job_as_a_story(
+    stack: RunningStack, updates: list[dict[str, Any]]
+) -> None:
+    job = updates[0]["jobId"]
+    history = stack.history(job)
+    types = [event["type"].removeprefix("myspinbot.") for event in history]
+    assert types[:2] == ["JobRequested", "JobPlanned"]
+    assert types[-1] == "JobCompleted"
+    told = json.dumps(history)
+    assert "Robin" not in told, "what a user wrote must not enter the log"
+    state = initial(job)
+    for event in history:
+        state = evolve(state, from_structured(event))
+    assert state.status is JobStatus.COMPLETED
+
+
+def test_one_trace_leads_from_the_request_to_the_last_stage(
+    stack: RunningStack, updates: list[dict[str, Any]]
+) -> None:
+    job = updates[0]["jobId"]
+    trace_id = stack.history(job)[0]["traceparent"].split("-")[1]
+    names: dict[str, set[str]] = {}
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and "stage render_video" not in names.get("gpu-runner", ()):
+        time.sleep(0.5)
+        for path in (stack.home / "spans").glob("*.jsonl"):
+            spans = [json.loads(line) for line in path.read_text().splitlines()]
+            mine = {s["name"] for s in spans if s["context"]["trace_id"] == f"0x{trace_id}"}
+            names[path.stem] = mine
+    assert {f"stage {stage}" for stage in STAGES} <= names["gpu-runner"]
+    assert "plan" in names["planner"]
+    assert any("generate" in name for name in names["gateway"])
+
+
+def test_each_service_shows_its_metrics(stack: RunningStack) -> None:
+    assert "myspinbot_gateway" in httpx.get(f"{stack.api}/metrics").text
+
+
+def test_a_job_survives_the_death_of_each_service(stack: RunningStack) -> None:
+    accepted = post_generate(stack.api, seed="7", script="Nothing is lost. We go on.")
+    job = accepted.json()["jobId"]
+    highest = 0.0
+    dead = []
+    moments = {"train_lora": SERVICES, "render_video": ("gpu_runner",)}
+    deadline = time.monotonic() + 280
+    while time.monotonic() < deadline:
+        status = stack.status(job)
+        assert status["progress"] >= highest
+        highest = status["progress"]
+        if status["status"] in ("completed", "failed"):
+            break
+        stages = {s["id"]: s for s in stack.get(f"/api/jobs/{job}").get("stages", ())}
+        for stage, services in tuple(moments.items()):
+            if stages.get(stage, {}).get("status") == "running":
+                moments.pop(stage)
+                dead += [stack.kill(service) for service in services]
+        time.sleep(0.2)
+    assert stack.status(job)["status"] == "completed", stack.get(f"/api/jobs/{job}")
+    assert len(dead) >= len(SERVICES)
+    history = stack.history(job)
+    types = Counter(event["type"].removeprefix("myspinbot.") for event in history)
+    assert types["JobCompleted"] == 1
+    completed = Counter(
+        event["data"]["stage"] for event in history if event["type"].endswith("StageCompleted")
+    )
+    assert completed == dict.fromkeys(completed, 1)
+

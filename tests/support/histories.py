@@ -1,0 +1,50 @@
+"""Recorded histories: whole jobs as they once stood in the log, one CloudEvent a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from contracts import events as e
+from contracts.capabilities import EngineManifest, RunnerManifest
+from contracts.envelope import Recorded, from_structured
+
+HISTORIES = Path(__file__).parents[1] / "histories"
+
+
+def history_files() -> list[Path]:
+    return sorted(HISTORIES.glob("*.jsonl"))
+
+
+def load(path: Path) -> list[Recorded]:
+    return [from_structured(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def runner_of(history: Sequence[Recorded]) -> RunnerManifest:
+    """A runner with the engines that the history was made with.
+
+    A quality stands for what was scheduled, as the presets of the day are not in the log.
+    """
+    request = history[0].event
+    assert isinstance(request, e.JobRequested)
+    engines = {
+        (event.kind, event.engine): EngineManifest(
+            kind=event.kind,
+            engine=event.engine,
+            version=event.engine_version,
+            title=event.engine,
+            lane=event.lane,
+            qualities=(request.quality,),
+            params_schema={},
+            presets={request.quality: event.params},
+        )
+        for event in (recorded.event for recorded in history)
+        if isinstance(event, e.StageScheduled)
+    }
+    return RunnerManifest(
+        runner="recorded",
+        devices=(),
+        engines=tuple(engines.values()),
+        announced_at=history[0].time,
+    )

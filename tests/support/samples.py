@@ -1,0 +1,38 @@
+"""The sample input that the project ships, as a client sends it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+SCRIPT = "Hello there. My name is Robin. Peter packed a big blue map."
+
+# Real work, only less of it: enough to see every stage do its part.
+QUICK: dict[str, dict[str, Any]] = {
+    "train_lora": {"steps": 24, "checkpoint_every": 8, "sample_every": 12},
+    "train_voice": {"effort": "draft"},
+}
+
+
+def sample_photos() -> list[Path]:
+    return sorted((SAMPLES / "photos").glob("*.png"))
+
+
+def sample_clip() -> Path:
+    [clip] = [p for p in SAMPLES.glob("voice.*") if p.suffix in (".ogg", ".flac", ".wav")]
+    return clip
+
+
+def post_generate(
+    api: str, *, script: str = SCRIPT, params: dict[str, Any] | None = None, **fields: str
+) -> httpx.Response:
+    """`POST /api/generate` with the sample's photos and clip."""
+    files = [("image", (p.name, p.read_bytes(), "image/png")) for p in sample_photos()]
+    clip = sample_clip()
+    files.append(("voice", (clip.name, clip.read_bytes(), "application/octet-stream")))
+    data = {"script": script, "params": json.dumps(QUICK if params is None else params), **fields}
+    return httpx.post(f"{api}/api/generate", files=files, data=data, timeout=60)

@@ -1,0 +1,93 @@
+"""Recorded histories, folded and decided anew by today's code.
+
+A history that today's code reads otherwise is a change of what the log means. If that is
+wanted, a new version of the event is, too: a history is never edited.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts import events as e
+from contracts.envelope import Recorded, to_structured
+from contracts.job import JobState, evolve, initial
+from planner.domain.decide import World, decide
+from planner.domain.fleet import Fleet
+from planner.domain.reuse import Reusable
+from tests.support.histories import history_files, load, runner_of
+
+FILES = history_files()
+
+
+def test_there_are_histories_to_test_with() -> None:
+    assert len(FILES) >= 4
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_history_is_read_and_written_without_loss(path: Path) -> None:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [to_structured(recorded) for recorded in load(path)] == lines
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_history_folds_to_the_end_that_it_had(path: Path) -> None:
+    history = load(path)
+    ends = {
+        e.JobCompleted: "completed",
+        e.JobFailed: "failed",
+        e.JobCancelled: "cancelled",
+    }
+    assert fold(history).status == ends[type(history[-1].event)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_progress_of_a_history_never_goes_back(path: Path) -> None:
+    history = load(path)
+    progress = [fold(history[:end]).progress for end in range(1, len(history) + 1)]
+    assert progress == sorted(progress)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_planner_would_decide_a_history_the_same_today(path: Path) -> None:
+    history = load(path)
+    fleet = Fleet((runner_of(history),), history[0].time)
+    read = 0
+    for told_by_planner, group in groupby(history, key=lambda r: r.source == "/myspinbot/planner"):
+        recorded = list(group)
+        if told_by_planner and not isinstance(recorded[0].event, e.StageFailed):
+            now = recorded[0].time
+            decided = decide(fold(history[:read]), World(now, fleet, reusable_of(recorded)))
+            assert [essence(event) for event in decided.events] == [
+                essence(item.event) for item in recorded
+            ]
+        read += len(recorded)
+
+
+def fold(history: list[Recorded]) -> JobState:
+    state = initial(history[0].job)
+    for recorded in history:
+        state = evolve(state, recorded)
+    return state
+
+
+def reusable_of(recorded: list[Recorded]) -> Any:
+    """What the planner must have known of, to have reused it."""
+    known = {
+        item.event.input_hash: Reusable(
+            item.event.from_job, item.event.from_stage, item.event.outputs, item.event.metrics
+        )
+        for item in recorded
+        if isinstance(item.event, e.StageReused)
+    }
+    return known.get
+
+
+def essence(event: e.Event) -> dict[str, Any]:
+    """An event without the times that follow from the clock of its day."""
+    body = json.loads(event.to_json())
+    return {"type": event.type_name(), **{k: v for k, v in body.items() if k != "deadline"}}
