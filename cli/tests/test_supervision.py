@@ -6,17 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from myspinbot.embedded import supervision as s
-from myspinbot.embedded.supervision import Action, Phase, State, Verb
+from myspinbot.embedded.supervision import Action, Phase, State, Ties, Verb
 
-NEEDS = {"broker": (), "store": (), "planner": ("broker",), "gateway": ("broker", "store")}
+TIES = {
+    "broker": Ties(),
+    "store": Ties(),
+    "planner": Ties(needs=("broker",)),
+    "gateway": Ties(needs=("broker",), uses=("store",)),
+}
 
 
 def all_at(phase: Phase) -> dict[str, State]:
-    return {name: State(phase=phase) for name in NEEDS}
+    return {name: State(phase=phase) for name in TIES}
 
 
 def decide(states: dict[str, State], now: float = 0.0, *, stopping: bool = False) -> set[Action]:
-    return set(s.decide(NEEDS, states, now, stopping=stopping))
+    return set(s.decide(TIES, states, now, stopping=stopping))
 
 
 def test_only_what_needs_nothing_starts_at_first() -> None:
@@ -28,10 +33,12 @@ def test_only_what_needs_nothing_starts_at_first() -> None:
 
 def test_a_program_starts_when_all_it_needs_are_ready() -> None:
     states = all_at(Phase.WAITING) | {
-        "broker": State(phase=Phase.READY),
+        "broker": State(phase=Phase.STARTING),
         "store": State(phase=Phase.STARTING),
     }
-    assert decide(states) == {Action(Verb.START, "planner")}
+    assert decide(states) == set()
+    states["broker"] = State(phase=Phase.READY)
+    assert decide(states) == {Action(Verb.START, "planner"), Action(Verb.START, "gateway")}
 
 
 def test_a_stack_that_is_ready_is_left_alone() -> None:
@@ -64,7 +71,7 @@ def test_deaths_are_forgotten_after_steady_work_only() -> None:
     assert s.ended(often_dead, 1, s.STEADY_S - 1).deaths == 7
 
 
-def test_what_others_need_stops_last() -> None:
+def test_what_others_need_or_use_stops_last() -> None:
     states = all_at(Phase.READY)
     assert decide(states, stopping=True) == {
         Action(Verb.STOP, "planner"),
@@ -114,24 +121,24 @@ Happening = st.sampled_from(["tick", "ready", "dies", "hangs"])
 
 
 @given(
-    happenings=st.lists(st.tuples(st.sampled_from(sorted(NEEDS)), Happening), max_size=60),
+    happenings=st.lists(st.tuples(st.sampled_from(sorted(TIES)), Happening), max_size=60),
     kind=st.booleans(),
 )
 def test_whatever_happens_order_is_kept_and_a_stop_ends_everything(
     happenings: list[tuple[str, str]], *, kind: bool
 ) -> None:
-    states, now = {name: State() for name in NEEDS}, 0.0
+    states, now = {name: State() for name in TIES}, 0.0
 
     def carry_out(*, stopping: bool) -> None:
-        for action in s.decide(NEEDS, states, now, stopping=stopping):
+        for action in s.decide(TIES, states, now, stopping=stopping):
             state = states[action.program]
             match action.verb:
                 case Verb.START:
                     assert not state.alive
-                    assert all(states[n].phase is Phase.READY for n in NEEDS[action.program])
+                    assert all(states[n].phase is Phase.READY for n in TIES[action.program].needs)
                     states[action.program] = s.started(state, now)
                 case Verb.STOP:
-                    users = [n for n, needs in NEEDS.items() if action.program in needs]
+                    users = [n for n, t in TIES.items() if action.program in t.needs + t.uses]
                     assert not any(states[user].alive for user in users)
                     stopped = s.told_to_stop(state, now)
                     states[action.program] = s.ended(stopped, 0, now) if kind else stopped
@@ -146,7 +153,7 @@ def test_whatever_happens_order_is_kept_and_a_stop_ends_everything(
         elif happening == "dies" and state.alive:
             states[name] = s.ended(state, 1, now)
         carry_out(stopping=False)
-    for _ in range(3 * len(NEEDS)):
+    for _ in range(3 * len(TIES)):
         carry_out(stopping=True)
         now += s.GRACE_S
     assert not any(state.alive for state in states.values())

@@ -18,7 +18,7 @@ HomeOption = Annotated[
     Path | None,
     typer.Option(
         "--home",
-        help="Folder of the local system's data (default: $MYSPINBOT_HOME, else a folder of the user's data).",
+        help="Data folder of the local system (default: $MYSPINBOT_HOME, else the user's).",
         show_default=False,
     ),
 ]

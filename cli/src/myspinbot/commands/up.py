@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,14 +39,16 @@ async def _up(home: Home, port: int | None) -> None:
         err.print(f"Ready after {time.monotonic() - begun:.1f} s. Ctrl-C stops it.", style="dim")
         plain(stack.note.api)
 
-    def tell(event: str, **fields: object) -> None:
+    def tell(event: str, **fields: Any) -> None:
         if event == "process.died":
             err.print(
-                f"The {fields['program']} died ({fields['how']}); it starts again in "
-                f"{fields['again_in_s']} s. Its log: {_log(home, fields['program'])}",
+                f"The {fields['program']} died ({fields['how']}) and starts again in "
+                f"{fields['again_in_s']} s. Its log: {home.logs / fields['program']}.log",
                 style="yellow",
                 markup=False,
             )
+        elif event == "process.ready" and fields["earlier_deaths"]:
+            err.print(f"The {fields['program']} works again.", style="yellow")
 
     await run_stack(home, port, on_start, on_ready, tell=tell)
 
@@ -55,7 +56,3 @@ async def _up(home: Home, port: int | None) -> None:
 def _stopping(stack: Stack) -> None:
     err.print("Stopping …", style="dim")
     stack.stop()
-
-
-def _log(home: Home, program: object) -> Path:
-    return home.logs / f"{program}.log"

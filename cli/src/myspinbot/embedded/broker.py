@@ -15,6 +15,9 @@ from myspinbot.embedded.probe import answers_ok
 from myspinbot.embedded.processes import Program
 from myspinbot.embedded.supervisor import Tell
 
+NATS = "nats"
+"""The program's name."""
+
 
 def program(
     home: Home, port: int, monitor_port: int, environment: dict[str, str], tell: Tell
@@ -48,7 +51,7 @@ def program(
         return True
 
     return Program(
-        name="nats",
+        name=NATS,
         command=[binary("nats-server"), "-c", str(config)],
         environment=environment,
         folder=home.run,

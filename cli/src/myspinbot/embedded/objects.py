@@ -16,6 +16,8 @@ from myspinbot.embedded.home import Home, read_json, write_private
 from myspinbot.embedded.probe import answers_ok
 from myspinbot.embedded.processes import Program
 
+WEED = "weed"
+"""The program's name."""
 BUCKET = "myspinbot"
 
 
@@ -84,9 +86,7 @@ def program(home: Home, ports: Mapping[str, int], environment: dict[str, str]) -
     async def ready() -> bool:
         return await answers_ok(ports["s3"], "/healthz")
 
-    return Program(
-        name="weed", command=command, environment=environment, folder=folder, ready=ready
-    )
+    return Program(name=WEED, command=command, environment=environment, folder=folder, ready=ready)
 
 
 def _security() -> str:

@@ -15,8 +15,10 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from myspinbot.embedded.supervision import Ties
 
 STACK_VARIABLE = "MYSPINBOT_STACK"
 LOG_BYTES = 16 << 20
@@ -35,7 +37,7 @@ class Program:
     environment: Mapping[str, str]
     folder: Path
     ready: Callable[[], Awaitable[bool]]
-    needs: tuple[str, ...] = ()
+    ties: Ties = field(default_factory=Ties)
 
 
 async def spawn(program: Program, log_file: Path) -> Process:

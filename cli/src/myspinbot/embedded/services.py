@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from myspinbot.embedded.broker import NATS
 from myspinbot.embedded.home import Home
-from myspinbot.embedded.objects import BUCKET, Keys
+from myspinbot.embedded.objects import BUCKET, WEED, Keys
 from myspinbot.embedded.probe import answers_ok
 from myspinbot.embedded.processes import Program
-
-GATEWAY, PLANNER, RUNNER, PROJECTOR = "gateway", "planner", "gpu-runner", "projector"
+from myspinbot.embedded.supervision import Ties
 
 _SECRET = ("NATS_", "S3_", "DATABASE_")
 
@@ -20,6 +21,18 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """What children get of our environment: all but addresses and credentials of other stacks."""
     ours = tuple(f"MYSPINBOT_{prefix}" for prefix in _SECRET)
     return {name: value for name, value in environment.items() if not name.startswith(ours)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """What one service has of its own. Its role at the broker gives it its permissions."""
+
+    name: str
+    module: str
+    role: str
+    port: int
+    settings: Mapping[str, str]
+    uses: tuple[str, ...] = ()
 
 
 def programs(
@@ -38,30 +51,41 @@ def programs(
     }
     web = {"MYSPINBOT_HTTP_HOST": "127.0.0.1", "MYSPINBOT_HTTP_PORT": str(ports["http"])}
     database = {"MYSPINBOT_DATABASE_URL": f"sqlite+aiosqlite:///{home.data / 'views.db'}"}
+    scratch = {"MYSPINBOT_SCRATCH": str(home.run / "scratch")}
+    table = (
+        _Service("projector", "projector", "projector", ports["projector_admin"], database),
+        _Service("planner", "planner", "planner", ports["planner_admin"], {}),
+        _Service(
+            "gpu-runner", "gpu_runner", "runner", ports["runner_admin"], objects | scratch, (WEED,)
+        ),
+        _Service("gateway", "gateway", "gateway", ports["http"], objects | web, (WEED,)),
+    )
+    return [_program(service, home, ports["nats"], seeds, environment) for service in table]
 
-    def service(name: str, module: str, role: str, port: int, own: Mapping[str, str]) -> Program:
-        async def ready() -> bool:
-            return await answers_ok(port, "/ready")
 
-        common = {
-            "MYSPINBOT_NATS_URL": f"nats://127.0.0.1:{ports['nats']}",
-            "MYSPINBOT_NATS_SEED": str(seeds[role]),
-            "MYSPINBOT_SPANS_DIR": str(home.spans),
-            "MYSPINBOT_ADMIN_HOST": "127.0.0.1",
-            "MYSPINBOT_ADMIN_PORT": str(port),
-        }
-        return Program(
-            name=name,
-            command=[sys.executable, "-m", f"{module}.main"],
-            environment={**environment, **common, **own},
-            folder=home.run,
-            ready=ready,
-            needs=("nats",),
-        )
+def _program(
+    service: _Service,
+    home: Home,
+    nats_port: int,
+    seeds: Mapping[str, Path],
+    environment: Mapping[str, str],
+) -> Program:
+    common = {
+        "MYSPINBOT_NATS_URL": f"nats://127.0.0.1:{nats_port}",
+        "MYSPINBOT_NATS_SEED": str(seeds[service.role]),
+        "MYSPINBOT_SPANS_DIR": str(home.spans),
+        "MYSPINBOT_ADMIN_HOST": "127.0.0.1",
+        "MYSPINBOT_ADMIN_PORT": str(service.port),
+    }
 
-    return [
-        service(PROJECTOR, "projector", "projector", ports["projector_admin"], database),
-        service(PLANNER, "planner", "planner", ports["planner_admin"], {}),
-        service(RUNNER, "gpu_runner", "runner", ports["runner_admin"], objects),
-        service(GATEWAY, "gateway", "gateway", ports["http"], {**web, **objects}),
-    ]
+    async def ready() -> bool:
+        return await answers_ok(service.port, "/ready")
+
+    return Program(
+        name=service.name,
+        command=[sys.executable, "-m", f"{service.module}.main"],
+        environment={**environment, **common, **service.settings},
+        folder=home.run,
+        ready=ready,
+        ties=Ties(needs=(NATS,), uses=service.uses),
+    )

@@ -1,7 +1,7 @@
 """What a supervisor decides, without doing it: which process to start, stop or kill, and when.
 
 A process starts when all it needs are ready, starts again after it died, at first soon and
-then after growing pauses, and stops only when nothing that needs it runs any more. Time is
+then after growing pauses, and stops only when nothing that uses it runs any more. Time is
 passed in as seconds of a clock that never goes back.
 """
 
@@ -76,31 +76,44 @@ class Action:
     program: str
 
 
-Needs = Mapping[str, tuple[str, ...]]
-"""The names of the programs that must be ready before each may start."""
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """How a program depends on others, by their names.
+
+    It starts when those that it `needs` are ready. Those that it needs or `uses` stop after it.
+    """
+
+    needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
 
 def decide(
-    needs: Needs, states: Mapping[str, State], now: float, *, stopping: bool
+    ties: Mapping[str, Ties], states: Mapping[str, State], now: float, *, stopping: bool
 ) -> list[Action]:
     """What to do now. Doing it and saying so with the functions below changes the answer."""
-    actions = (_decide(name, needs, states, now, stopping=stopping) for name in needs)
+    actions = (_decide(name, ties, states, now, stopping=stopping) for name in ties)
     return [action for action in actions if action is not None]
 
 
 def _decide(
-    name: str, needs: Needs, states: Mapping[str, State], now: float, *, stopping: bool
+    name: str,
+    ties: Mapping[str, Ties],
+    states: Mapping[str, State],
+    now: float,
+    *,
+    stopping: bool,
 ) -> Action | None:
     state = states[name]
     if state.phase is Phase.STOPPING:
         return Action(Verb.KILL, name) if now >= state.until else None
     if stopping:
-        needed = any(states[other].alive for other, wanted in needs.items() if name in wanted)
-        return Action(Verb.STOP, name) if state.alive and not needed else None
+        users = (other for other, tie in ties.items() if name in tie.needs + tie.uses)
+        used = any(states[user].alive for user in users)
+        return Action(Verb.STOP, name) if state.alive and not used else None
     due = state.phase is Phase.PAUSED and now >= state.until
     if state.phase is not Phase.WAITING and not due:
         return None
-    able = all(states[other].phase is Phase.READY for other in needs[name])
+    able = all(states[other].phase is Phase.READY for other in ties[name].needs)
     return Action(Verb.START, name) if able else None
 
 

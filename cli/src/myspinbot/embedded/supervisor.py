@@ -48,7 +48,7 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._programs = {program.name: program for program in programs}
-        self._needs = {program.name: program.needs for program in programs}
+        self._ties = {program.name: program.ties for program in programs}
         self._states = {name: State() for name in self._programs}
         self._processes: dict[str, Process] = {}
         self._logs = logs
@@ -76,7 +76,7 @@ class Supervisor:
                 self._stirred.clear()
                 now = self._clock()
                 for action in supervision.decide(
-                    self._needs, self._states, now, stopping=self._stopping
+                    self._ties, self._states, now, stopping=self._stopping
                 ):
                     await self._act(action)
                 if not announced and supervision.all_ready(self._states):
@@ -172,7 +172,9 @@ class Supervisor:
             await asyncio.sleep(PROBE_S)
         now = self._clock()
         self._states[name] = supervision.became_ready(self._states[name], now)
-        self._tell("process.ready", program=name, after_s=round(now - begun, 2))
+        deaths = self._states[name].deaths
+        took = round(now - begun, 2)
+        self._tell("process.ready", program=name, after_s=took, earlier_deaths=deaths)
         self._stirred.set()
 
     def _hopeless(self) -> StackFailedError | None:
