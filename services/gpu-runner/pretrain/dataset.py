@@ -1,0 +1,149 @@
+"""Captioned training pictures: avatars cropped around the face, and photograph crops.
+
+A drawing is placed on a flat colour, a colour ramp or a blurred photograph, turned and
+lit a little, so that the base has met soft light and real backgrounds before a user's photos come.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pretrain.avatars import BACKGROUNDS, CANVAS, STYLES, StyleCard, draw
+from pretrain.photographs import PHOTOGRAPHS, Picture, crop
+
+SIDE = 64
+PHOTO_SHARE = 0.12
+CHUNK = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """`images` uint8 [n, SIDE, SIDE, 3]; `captions` n lists of phrases; `is_photo` bool [n]."""
+
+    images: NDArray[np.uint8]
+    captions: list[list[str]]
+    is_photo: NDArray[np.bool_]
+
+    def save(self, path: Path) -> None:
+        """Write all as one `.npz`."""
+        joined = np.array(["|".join(phrases) for phrases in self.captions])
+        np.savez(path, images=self.images, captions=joined, is_photo=self.is_photo)
+
+    @staticmethod
+    def load(path: Path) -> Dataset:
+        """Read what `save` wrote."""
+        with np.load(path) as stored:
+            captions = [str(text).split("|") for text in stored["captions"]]
+            return Dataset(stored["images"], captions, stored["is_photo"])
+
+
+@cache
+def _photos() -> tuple[Picture, ...]:
+    return tuple(photograph.load() for photograph in PHOTOGRAPHS)
+
+
+def _ground(hex_colour: str, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A background [CANVAS, CANVAS, 3], 0..255."""
+    colour = np.array([int(hex_colour[i : i + 2], 16) for i in (1, 3, 5)], np.float32)
+    flat = np.broadcast_to(colour, (CANVAS, CANVAS, 3)).copy()
+    kind = rng.random()
+    if kind < 0.6:
+        return flat
+    if kind < 0.85:
+        ramp = np.linspace(rng.uniform(0.7, 1), rng.uniform(0.7, 1.1), CANVAS, dtype=np.float32)
+        ramp_2d = ramp[:, None] if rng.random() < 0.5 else ramp[None, :]
+        return flat * ramp_2d[..., None]
+    photo = crop(_photos()[int(rng.integers(len(PHOTOGRAPHS)))], CANVAS, rng)
+    blurred = cv2.GaussianBlur(photo, (0, 0), rng.uniform(2, 8)).astype(np.float32)
+    return 0.5 * flat + 0.5 * blurred
+
+
+def _light(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A smooth field of light [SIDE, SIDE, 1] around 1: what falls on a face from one side."""
+    coarse = rng.uniform(0.72, 1.12, (3, 3)).astype(np.float32)
+    return cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)[..., None]
+
+
+def _face_crop(
+    picture: NDArray[np.float32], card: StyleCard, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The square around the face, slightly turned and moved, [SIDE, SIDE, 3]."""
+    extent = rng.uniform(*card.zoom) * CANVAS
+    jitter = rng.uniform(-0.04, 0.04, 2) * CANVAS
+    centre = np.array(card.centre) * CANVAS + jitter
+    half = extent / 2
+    centre = np.clip(centre, half, CANVAS - half)
+    angle = rng.normal(0, 3)
+    matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, SIDE * 2 / extent)
+    matrix[:, 2] += SIDE - centre
+    twice = cv2.warpAffine(
+        picture,
+        matrix,
+        (SIDE * 2, SIDE * 2),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return cv2.resize(twice, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _portrait(number: int, rng: np.random.Generator) -> tuple[Picture, list[str]]:
+    shares = np.array([card.share for card in STYLES])
+    card = STYLES[int(rng.choice(len(STYLES), p=shares / shares.sum()))]
+    background = BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))]
+    drawing, phrases = draw(card, number, background)
+    alpha = drawing[..., 3:].astype(np.float32) / 255
+    picture = drawing[..., :3] * alpha + _ground(background, rng) * (1 - alpha)
+    square = _face_crop(picture.astype(np.float32), card, rng)
+    if rng.random() < 0.3:
+        square = square * _light(rng)
+        phrases.append("soft light")
+    return np.clip(square, 0, 255).astype(np.uint8), phrases
+
+
+def _chunk(task: tuple[int, int, int]) -> tuple[Picture, list[list[str]], list[bool]]:
+    first, count, seed = task
+    rng = np.random.default_rng([seed, first])
+    images = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    captions: list[list[str]] = []
+    is_photo: list[bool] = []
+    for index in range(count):
+        photo = bool(rng.random() < PHOTO_SHARE)
+        is_photo.append(photo)
+        if photo:
+            which = int(rng.integers(len(PHOTOGRAPHS)))
+            images[index] = crop(_photos()[which], SIDE, rng)
+            captions.append(["photo style", PHOTOGRAPHS[which].subject])
+        else:
+            images[index], phrases = _portrait(first + index, rng)
+            captions.append(phrases)
+    return images, captions, is_photo
+
+
+def build(count: int, seed: int, workers: int) -> Dataset:
+    """Draw `count` pictures; the same seed gives the same pictures with any number of workers."""
+    tasks = [(first, min(CHUNK, count - first), seed) for first in range(0, count, CHUNK)]
+    with ProcessPoolExecutor(workers) as pool:
+        parts = list(pool.map(_chunk, tasks))
+    return Dataset(
+        np.concatenate([images for images, _, _ in parts]),
+        [phrases for _, captions, _ in parts for phrases in captions],
+        np.array([photo for _, _, photos in parts for photo in photos]),
+    )
+
+
+def say(
+    phrases: list[str], rng: np.random.Generator, *, drop: float = 0.1, thin: float = 0.3
+) -> str:
+    """A prompt: empty with chance `drop`, else each phrase but the first left out with `thin`."""
+    if rng.random() < drop:
+        return ""
+    kept = phrases[:1] + [phrase for phrase in phrases[1:] if rng.random() >= thin]
+    subject = "picture" if phrases[0] == "photo style" else "portrait"
+    return ", ".join([subject, *kept])

@@ -1,0 +1,1 @@
+"""LoRA training and sampling for any latent diffusion base in diffusers' layout."""

@@ -1,0 +1,59 @@
+"""Squares in and contact sheets out: the pictures around training and sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from gpu_runner.engines.diffusion.components import Rgb
+
+
+def read_square(path: Path) -> Rgb:
+    """The picture at `path` as RGB uint8, cut to its middle square.
+
+    Raises:
+        OSError: not a picture.
+
+    """
+    with Image.open(path) as opened:
+        rgb = np.asarray(opened.convert("RGB"))
+    side = min(rgb.shape[:2])
+    top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
+    return rgb[top : top + side, left : left + side]
+
+
+def shrink(picture: Rgb, side: int) -> Rgb:
+    """`picture` averaged down to [side, side, 3]."""
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def enlarge(picture: Rgb, side: int) -> Rgb:
+    """`picture` scaled up smoothly to [side, side, 3]."""
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def inner(picture: Rgb, zoom: float) -> Rgb:
+    """The middle of a square, `zoom` times as near."""
+    side = picture.shape[0]
+    margin = round(side * (1 - 1 / zoom) / 2)
+    return picture[margin : side - margin, margin : side - margin]
+
+
+def contact_sheet(rows: Sequence[Sequence[Rgb]], tile: int) -> Rgb:
+    """Rows of pictures as one, each enlarged to `tile` pixels; short rows are filled with white."""
+    columns = max(len(row) for row in rows)
+    sheet = np.full((len(rows) * tile, columns * tile, 3), 255, np.uint8)
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            sheet[y * tile : (y + 1) * tile, x * tile : (x + 1) * tile] = enlarge(picture, tile)
+    return sheet
+
+
+def write_png(path: Path, picture: Rgb) -> Path:
+    """Write `picture` and return `path`."""
+    Image.fromarray(picture).save(path)
+    return path

@@ -1,0 +1,139 @@
+"""What `generate_portrait` does once torch may be imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError
+
+from gpu_runner.engines.diffusion import lora
+from gpu_runner.engines.diffusion.components import (
+    Components,
+    Rgb,
+    decode_latents,
+    encode_pictures,
+    load_components,
+    use_processors,
+)
+from gpu_runner.engines.diffusion.pictures import contact_sheet, enlarge, shrink, write_png
+from gpu_runner.engines.diffusion.sampling import SamplingConfig, redraw, redraw_steps, sample
+from gpu_runner.engines.mini._training import TILE, read_faces
+from gpu_runner.engines.mini.base import prompt_for, require
+from gpu_runner.engines.mini.detail import transfer_detail
+from gpu_runner.engines.mini.likeness import measure_likeness
+from gpu_runner.stage import StageContext, StageError, StageResult
+
+if TYPE_CHECKING:
+    from gpu_runner.engines.mini.generate_portrait import Params
+
+PORTRAIT_SIDE = 512
+LONGEST_WISH = 2000
+
+
+def generate(context: StageContext, base: Path) -> StageResult:
+    """See `generate_portrait.run`."""
+    params: Params = context.params
+    use_processors()
+    config = SamplingConfig(params.steps, params.guidance, context.seed)
+    tick = _Ticker(context, params, config)
+    components = load_components(require(base), context.device)
+    photos = read_faces(context)
+    prompt = prompt_for(params.trigger_word, _wish(context))
+    plain = sample(components, prompt, params.samples, config, tick)
+    _wear(components, context.one("lora"))
+    drawn = sample(components, prompt, params.samples, config, tick)
+    if params.reference == "photo":
+        portrait = _from_photo(components, photos[0], prompt, params.strength, config, tick=tick)
+    else:
+        portrait = enlarge(_nearest(components, photos, drawn), PORTRAIT_SIDE)
+    likeness = measure_likeness(components, photos, [[portrait]])
+    from_noise = measure_likeness(components, photos, [plain, drawn])
+    path = write_png(context.output / "portrait.png", portrait)
+    small = [shrink(photo, components.side) for photo in photos[: params.samples]]
+    sheet = contact_sheet([small, drawn, plain], TILE)
+    samples = write_png(context.output / "samples.png", sheet)
+    return StageResult(
+        {"portrait": [path], "samples": [samples]},
+        {
+            "reference": params.reference,
+            "changed": _changed(photos[0], portrait),
+            "identity_measure": likeness.measure,
+            "identity_portrait": likeness.distances[0],
+            "samples_measure": from_noise.measure,
+            "identity_base": from_noise.distances[0],
+            "identity_samples": from_noise.distances[1],
+        },
+    )
+
+
+class _Ticker:
+    """Counts sampling steps over all that is drawn."""
+
+    def __init__(self, context: StageContext, params: Params, config: SamplingConfig) -> None:
+        redrawn = redraw_steps(params.strength, config) if params.reference == "photo" else 0
+        self._total = 2 * config.steps + redrawn
+        self._done = 0
+        self._report = context.report
+        self._report.progress(0, self._total, "step", "loading the base")
+
+    def __call__(self) -> None:
+        self._done += 1
+        self._report.progress(self._done, self._total, "step")
+
+
+def _wish(context: StageContext) -> str:
+    """What the user asked the picture to show, or nothing."""
+    if not context.inputs.get("prompt"):
+        return ""
+    return context.one("prompt").read_text("utf-8", errors="replace")[:LONGEST_WISH]
+
+
+def _wear(components: Components, path: Path) -> None:
+    """Put the LoRA at `path` into the base.
+
+    Raises:
+        StageError: `lora-unreadable`.
+
+    """
+    try:
+        lora.load(components.unet, path)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise StageError(
+            "lora-unreadable",
+            "the LoRA is damaged or was trained on another base",
+            "Train the person again with the engine `mini`",
+        ) from error
+
+
+def _from_photo(
+    components: Components,
+    photo: Rgb,
+    prompt: str,
+    strength: float,
+    config: SamplingConfig,
+    *,
+    tick: _Ticker,
+) -> Rgb:
+    """The photo, its coarse picture drawn anew by the model.
+
+    What is compared is what the codec makes of the photo, not the photo: the codec's own loss
+    must not end up in the portrait.
+    """
+    coarse = shrink(photo, components.side)
+    (before,) = decode_latents(components, encode_pictures(components, [coarse]))
+    after = redraw(components, coarse, prompt, strength, config, tick=tick)
+    large = photo if photo.shape[0] == PORTRAIT_SIDE else enlarge(photo, PORTRAIT_SIDE)
+    return transfer_detail(large, before, after)
+
+
+def _nearest(components: Components, photos: list[Rgb], drawn: list[Rgb]) -> Rgb:
+    """The drawn picture most like the photos."""
+    likeness = measure_likeness(components, photos, [[picture] for picture in drawn])
+    return drawn[int(np.argmin(likeness.distances))]
+
+
+def _changed(photo: Rgb, portrait: Rgb) -> float:
+    gap = enlarge(photo, PORTRAIT_SIDE).astype(np.float32) - portrait.astype(np.float32)
+    return round(float(np.sqrt(np.square(gap / 255).mean())), 4)
