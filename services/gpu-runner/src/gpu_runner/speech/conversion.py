@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from gpu_runner.speech.sound import RATE, Samples
 
 FRAME_MILLISECONDS = 5.0
-BANDS_HZ = (150.0, 350.0, 700.0, 1200.0, 2000.0, 3200.0, 5000.0, 8000.0)
-"""Centres of the equaliser's bands; between them the gain is interpolated on a log scale."""
+BANDS_HZ = tuple(float(round(150.0 * 60.0 ** (index / 15))) for index in range(16))
+"""Centres of the equaliser's bands, 150 Hz to 9 kHz; between them the gain is interpolated."""
 
-LIMIT_DB = 12.0
+LIMIT_DB = 15.0
 
 _FLAT = (0.0,) * len(BANDS_HZ)
 
@@ -110,11 +110,16 @@ def changed_pitch(pitch: NDArray[np.float64], conversion: Conversion) -> NDArray
     return changed
 
 
+def median_pitch(analysis: Analysis) -> float:
+    """Median F0 of the voiced frames in Hz; 0 if there is none."""
+    voiced = analysis.pitch[analysis.pitch > 0]
+    return float(np.median(voiced)) if voiced.size else 0.0
+
+
 def long_term_spectrum(analysis: Analysis) -> NDArray[np.float64]:
-    """Mean level of the voiced frames in the equaliser's bands, in dB, zero-mean, shape (8,)."""
-    frames = analysis.envelope[analysis.pitch > 0]
-    if len(frames) == 0:
-        frames = analysis.envelope
+    """Mean level of the voiced frames in the equaliser's bands, in dB, zero-mean, shape (16,)."""
+    voiced = analysis.pitch > 0
+    frames = analysis.envelope[voiced] if voiced.any() else analysis.envelope
     decibel = 10.0 * np.log10(np.mean(frames / frames.sum(axis=1, keepdims=True), axis=0) + 1e-12)
     hertz = np.linspace(0.0, RATE / 2, decibel.size)
     edges = np.sqrt(np.array(BANDS_HZ[:-1]) * np.array(BANDS_HZ[1:]))

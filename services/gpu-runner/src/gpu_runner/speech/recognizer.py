@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gpu_runner.speech.phonemes import pronounce
+from gpu_runner.speech.script import spell_out
 from gpu_runner.speech.sound import RATE, Samples, resample
 from gpu_runner.stage import StageError
 
@@ -67,6 +69,19 @@ def word_error_rate(reference: Sequence[str], heard: Sequence[str]) -> float:
             current.append(min(substituted, previous[column] + 1, current[-1] + 1))
         previous = current
     return previous[-1] / len(reference)
+
+
+def spoken_word_error_rate(said: Sequence[str], transcript: str) -> float:
+    """Error rate of a transcript against the words that were spoken.
+
+    The recogniser writes "$5" where "five dollars" was said, so its transcript is spelled
+    out by the same rules as a script before the two are compared.
+    """
+    heard = pronounce(spell_out(transcript))
+    return word_error_rate(
+        comparable_words(" ".join(said)),
+        comparable_words(" ".join(word.text for word in heard.words)),
+    )
 
 
 def comparable_words(text: str) -> list[str]:

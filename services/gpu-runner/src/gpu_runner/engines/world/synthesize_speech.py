@@ -109,13 +109,6 @@ def _similarity(speech: Speech, target: Embedding) -> float:
 
 
 def _word_error_rate(speech: Speech) -> float:
-    """Both sides as spoken words: the recogniser writes "$5" where five dollars were said."""
-    from gpu_runner.speech.phonemes import pronounce
-    from gpu_runner.speech.recognizer import Recognizer, comparable_words, word_error_rate
-    from gpu_runner.speech.script import spell_out
+    from gpu_runner.speech.recognizer import Recognizer, spoken_word_error_rate
 
-    heard = pronounce(spell_out(Recognizer().transcribe(speech.samples)))
-    return word_error_rate(
-        comparable_words(" ".join(speech.spoken_words)),
-        comparable_words(" ".join(word.text for word in heard.words)),
-    )
+    return spoken_word_error_rate(speech.spoken_words, Recognizer().transcribe(speech.samples))

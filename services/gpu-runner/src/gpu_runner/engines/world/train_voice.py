@@ -1,0 +1,174 @@
+"""`train_voice` by the `world` engine: fits a packaged voice to a speaker's clip.
+
+The fit looks only at the first half of the clip; the result is judged on the second half
+and on sentences that the search never spoke. A voice that a speech recogniser no longer
+understands is not delivered, however similar.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gpu_runner.stage import StageContext, StageError, StageResult
+
+if TYPE_CHECKING:
+    from gpu_runner.speech.kokoro import Kokoro
+    from gpu_runner.speech.matching import Match
+    from gpu_runner.speech.narrator import Speech
+    from gpu_runner.speech.profile import VoiceProfile
+
+SHORT_PROBE = "My voice is warm and clear."
+LONG_PROBE = "She thought about how far the green boat would go."
+PREVIEW = "This is how the new voice sounds. It can read whatever you write."
+
+_LONGEST_CLIP_SECONDS = 60.0
+_HIGHEST_WORD_ERROR_RATE = 0.25
+_TRIES = {"draft": (8, 80), "standard": (24, 240), "best": (120, 600)}
+
+
+class Params(BaseModel):
+    """What may be chosen for a voice."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    effort: Annotated[
+        Literal["draft", "standard", "best"],
+        Field(description="How long to search: about half a minute, one, or four on two cores"),
+    ] = "draft"
+    style_tries: Annotated[
+        int | None,
+        Field(ge=5, le=1000, description="Voices to try; by effort 8, 24 or 120 if not given"),
+    ] = None
+    conversion_tries: Annotated[
+        int | None,
+        Field(ge=3, le=5000, description="Conversions to try; by effort 80, 240 or 600"),
+    ] = None
+
+
+def run(context: StageContext) -> StageResult:
+    """Fit a voice to input `clip` (mono WAV, 24 kHz, as `prepare_clip` writes it).
+
+    Outputs `voice` (a profile that `synthesize_speech` reads), `preview` (WAV: the voice
+    reads neutral sentences) and `report` (JSON: the metrics and how the voice is made).
+    Metrics are cosines of speaker embeddings: `similarity_fit` on the half that was
+    searched, `similarity_heldout` on the other, `similarity_unconverted` of the best
+    packaged voice untouched, `ceiling` of the clip's two halves with each other.
+
+    Raises:
+        StageError: `clip-too-short`, or a model is not installed.
+    """
+    import numpy as np
+
+    from gpu_runner.speech.kokoro import Kokoro
+    from gpu_runner.speech.matching import Budget, VoiceMatcher, measure
+    from gpu_runner.speech.phonemes import pronounce
+    from gpu_runner.speech.profile import save_profile
+    from gpu_runner.speech.sound import RATE, read_wav, write_wav
+    from gpu_runner.speech.speaker import SpeakerEncoder, similarity
+
+    params: Params = context.params
+    started = time.monotonic()
+    styles, conversions = _TRIES[params.effort]
+    budget = Budget(params.style_tries or styles, params.conversion_tries or conversions)
+    total = budget.styles + budget.conversions
+    context.report.progress(0, total, "try", "loading the models")
+    clip = read_wav(context.one("clip"))[: round(_LONGEST_CLIP_SECONDS * RATE)]
+    if clip.size < 2 * RATE:
+        raise StageError(
+            "clip-too-short",
+            "the voice clip is shorter than two seconds",
+            "Record ten to thirty seconds of one person speaking",
+        )
+    encoder, kokoro = SpeakerEncoder(), Kokoro()
+    target = measure(clip, encoder)
+    matcher = VoiceMatcher(
+        target,
+        kokoro,
+        encoder,
+        np.random.default_rng(context.seed),
+        lambda done, what: context.report.progress(min(done, total), total, "try", what),
+    )
+    match = matcher.match(budget, pronounce(SHORT_PROBE).symbols, pronounce(LONG_PROBE).symbols)
+    profile, speech, error_rate, fallbacks = _understandable(match, kokoro)
+    plain = _preview(match.nearest, kokoro)
+
+    voice, preview, report = (
+        context.output / name for name in ("voice.safetensors", "preview.wav", "report.json")
+    )
+    save_profile(voice, profile)
+    write_wav(preview, speech.samples)
+    metrics = {
+        "similarity_fit": round(match.similarity_fit, 4),
+        "similarity_heldout": round(similarity(encoder.embed(speech.samples), target.heldout), 4),
+        "similarity_unconverted": round(
+            similarity(encoder.embed(plain.samples), target.heldout), 4
+        ),
+        "ceiling": round(target.ceiling, 4),
+        "word_error_rate": round(error_rate, 4),
+        "nearest_base": match.nearest.bases[int(np.argmax(match.nearest.timbre))],
+        "base_voices": len(profile.bases),
+        "converted": not profile.conversion.is_none,
+        "pitch_ratio": round(profile.conversion.pitch, 3),
+        "tries": match.tries,
+        "fallbacks": fallbacks,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    report.write_text(json.dumps({**metrics, "made_of": _ingredients(profile)}, indent=1), "utf-8")
+    context.report.sample(preview, "preview", match.tries)
+    context.report.progress(total, total, "try")
+    return StageResult(
+        outputs={"voice": [voice], "preview": [preview], "report": [report]}, metrics=metrics
+    )
+
+
+def _understandable(match: Match, kokoro: Kokoro) -> tuple[VoiceProfile, Speech, float, int]:
+    """The best voice a recogniser understands: as found, without conversion, or packaged.
+
+    If it understands none of them, the packaged voice is the clearest there is.
+    """
+    from gpu_runner.speech.conversion import Conversion
+    from gpu_runner.speech.recognizer import Recognizer, spoken_word_error_rate
+
+    recognizer = Recognizer()
+    candidates = [
+        match.profile,
+        replace(match.nearest, conversion=match.profile.conversion),
+        replace(match.profile, conversion=Conversion()),
+        match.nearest,
+    ]
+    for fallbacks, profile in enumerate(candidates):
+        speech = _preview(profile, kokoro)
+        heard = recognizer.transcribe(speech.samples)
+        error_rate = spoken_word_error_rate(speech.spoken_words, heard)
+        if error_rate <= _HIGHEST_WORD_ERROR_RATE:
+            break
+    return profile, speech, error_rate, fallbacks
+
+
+def _preview(profile: VoiceProfile, kokoro: Kokoro) -> Speech:
+    from gpu_runner.speech.narrator import narrate
+    from gpu_runner.speech.script import read_script
+
+    return narrate(read_script(PREVIEW.encode()), profile, kokoro)
+
+
+def _ingredients(profile: VoiceProfile) -> dict[str, object]:
+    """How the voice is made, for the report: packaged voices, licence, conversion."""
+    from gpu_runner.speech.kokoro import LICENCE, NAME
+
+    return {
+        "model": NAME,
+        "licence": LICENCE,
+        "timbre": dict(zip(profile.bases, profile.timbre.round(3).tolist(), strict=True)),
+        "prosody": dict(zip(profile.bases, profile.prosody.round(3).tolist(), strict=True)),
+        "pitch": round(profile.conversion.pitch, 3),
+        "melody": round(profile.conversion.melody, 3),
+        "formants": round(profile.conversion.formants, 3),
+        "equaliser_db": [round(gain, 1) for gain in profile.conversion.equaliser_db],
+        "note": "matched in pitch and colour, not a clone",
+    }

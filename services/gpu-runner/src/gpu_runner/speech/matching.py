@@ -1,0 +1,242 @@
+"""Finds the packaged voice, the mixture and the conversion that resemble a speaker most.
+
+Three steps, from coarse to fine, each scored by the speaker encoder on the first half of
+the clip: every packaged voice; small random steps in the space of Kokoro's styles around
+the best (a (1+1) evolution strategy); then a pattern search over WORLD's pitch, melody,
+formants and sixteen equaliser bands. "No conversion" competes with the rest and wins ties,
+because a vocoder costs clarity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_runner.speech import conversion as world
+from gpu_runner.speech.conversion import BANDS_HZ, LIMIT_DB, Analysis, Conversion
+from gpu_runner.speech.kokoro import Kokoro, base_voices
+from gpu_runner.speech.narrator import trimmed
+from gpu_runner.speech.profile import VoiceProfile
+from gpu_runner.speech.search import Axis, Point, climb
+from gpu_runner.speech.sound import Samples
+from gpu_runner.speech.speaker import Embedding, SpeakerEncoder, normalised, similarity
+
+STYLE_WIDTH = 256
+
+_WORTH = 0.01
+"""By how much a conversion must beat none."""
+
+_MATCH_STRENGTH = 0.7
+_FIRST_STEP = 0.2
+_OFFSET_SHARE = 0.15
+_COARSE_SHARE = 0.3
+_PITCH_AXES = (
+    Axis(-1.5, 1.5, 0.15),  # octaves of pitch
+    Axis(-1.0, 1.0, 0.4),  # octaves of melody's range
+    Axis(-0.35, 0.35, 0.08),  # octaves of formant shift
+    Axis(0.0, 1.2, 0.4),  # share of the measured difference in colour
+)
+_FINE_AXES = (
+    Axis(-1.5, 1.5, 0.05),
+    Axis(-1.0, 1.0, 0.1),
+    Axis(-0.35, 0.35, 0.03),
+    Axis(0.0, 1.2, 0.1),
+    *(Axis(-6.0, 6.0, 4.0),) * len(BANDS_HZ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The speaker to resemble: embeddings of both halves and of all, pitch, and colour.
+
+    `ceiling` is the similarity of the two halves: no imitation can be expected to pass it.
+    """
+
+    fit: Embedding
+    heldout: Embedding
+    whole: Embedding
+    pitch_hz: float
+    spectrum: NDArray[np.float64]
+
+    @property
+    def ceiling(self) -> float:
+        return similarity(self.fit, self.heldout)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A fitted voice, its score on the first half, and the best packaged voice as it is."""
+
+    profile: VoiceProfile
+    similarity_fit: float
+    nearest: VoiceProfile
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many styles and how many conversions may be tried."""
+
+    styles: int
+    conversions: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    timbre: NDArray[np.float32]
+    prosody: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    score: float = -1.0
+
+
+def measure(samples: Samples, encoder: SpeakerEncoder) -> Target:
+    """What is to be matched, from mono speech at 24 kHz of three seconds or more."""
+    half = samples.size // 2
+    first = world.analyse(samples[:half])
+    fit, heldout = encoder.embed(samples[:half]), encoder.embed(samples[half:])
+    return Target(
+        fit=fit,
+        heldout=heldout,
+        whole=normalised(fit + heldout),
+        pitch_hz=world.median_pitch(first),
+        spectrum=world.long_term_spectrum(first),
+    )
+
+
+class VoiceMatcher:
+    """Searches a voice for one target; `tried` is called after every try."""
+
+    def __init__(
+        self,
+        target: Target,
+        kokoro: Kokoro,
+        encoder: SpeakerEncoder,
+        rng: np.random.Generator,
+        tried: Callable[[int, str], None] = lambda _count, _what: None,
+    ) -> None:
+        self._target = target
+        self._kokoro = kokoro
+        self._encoder = encoder
+        self._rng = rng
+        self._tried = tried
+        self._names = tuple(base_voices())
+        self._tries = 0
+
+    def match(self, budget: Budget, short_probe: str, long_probe: str) -> Match:
+        """Search; both probes are sentences in Kokoro's symbols, of about two and three seconds."""
+        nearest, style = self._search_style(budget.styles, short_probe)
+        conversion, score = self._search_conversion(
+            budget.conversions, self._speak(style, long_probe)
+        )
+        return Match(self._profile(style, conversion), score, self._profile(nearest), self._tries)
+
+    def _search_style(self, tries: int, probe: str) -> tuple[_Candidate, _Candidate]:
+        """The best packaged voice, and the best style found around it."""
+        candidates = []
+        for weights in np.eye(len(self._names), dtype=np.float32):
+            pure = _Candidate(weights, weights, np.zeros(STYLE_WIDTH, np.float32))
+            candidates.append(self._scored(pure, probe))
+        nearest = best = max(candidates, key=lambda candidate: candidate.score)
+        scale = np.concatenate([voice.mean(axis=0) for voice in base_voices().values()])
+        scale = scale.reshape(len(self._names), STYLE_WIDTH).std(axis=0)
+        step = _FIRST_STEP
+        for _ in range(tries - len(candidates)):
+            child = self._scored(self._mutated(best, scale, step), probe)
+            # The one-fifth rule: about one success in five steps keeps the step as it is.
+            step = min(0.6, step * 1.5) if child.score > best.score else max(0.05, step * 0.9)
+            best = max(best, child, key=lambda candidate: candidate.score)
+        return nearest, best
+
+    def _mutated(self, parent: _Candidate, scale: NDArray[np.float32], step: float) -> _Candidate:
+        def nudge(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+            noise = self._rng.normal(0.0, step, weights.size)
+            # Weights keep their sum: a style's length is no part of who speaks.
+            return (weights + noise - noise.mean()).astype(np.float32)
+
+        noise = self._rng.normal(0.0, step * _OFFSET_SHARE / _FIRST_STEP, STYLE_WIDTH)
+        return _Candidate(
+            nudge(parent.timbre),
+            nudge(parent.prosody),
+            (parent.offset + noise * scale).astype(np.float32),
+        )
+
+    def _scored(self, candidate: _Candidate, probe: str) -> _Candidate:
+        """How like the target this style is once pitch and colour are roughly matched."""
+        analysis = world.analyse(self._speak(candidate, probe))
+        point = (_MATCH_STRENGTH,) + (0.0,) * len(BANDS_HZ)
+        rough = self._conversion(analysis, (self._pitch_gap(analysis), 0.0, 0.0, *point))
+        sound = world.synthesise(analysis, rough)
+        score = similarity(self._encoder.embed(sound), self._target.fit) - _cost(rough)
+        self._count("style")
+        return _Candidate(candidate.timbre, candidate.prosody, candidate.offset, score)
+
+    def _search_conversion(self, tries: int, probe: Samples) -> tuple[Conversion, float]:
+        """The best conversion of this probe, and its similarity to the target."""
+        analysis = world.analyse(probe)
+        flat = (0.0,) * len(BANDS_HZ)
+
+        def score(point: Point) -> float:
+            converted = self._conversion(analysis, point)
+            sound = world.synthesise(analysis, converted)
+            self._count("conversion")
+            return similarity(self._encoder.embed(sound), self._target.fit) - _cost(converted)
+
+        gap = self._pitch_gap(analysis)
+        starts = [(0.0,) * 4, (gap, 0.0, 0.0, 0.0), (gap, 0.0, 0.0, _MATCH_STRENGTH)]
+        coarse = climb(
+            lambda point: score((*point, *flat)), starts, _PITCH_AXES, round(tries * _COARSE_SHARE)
+        )
+        fine = climb(score, [(*coarse.point, *flat)], _FINE_AXES, tries - coarse.tries)
+        found = self._conversion(analysis, fine.point)
+        untouched = similarity(self._encoder.embed(probe), self._target.fit)
+        if fine.value < untouched + _WORTH:
+            return Conversion(), untouched
+        return found, fine.value + _cost(found)
+
+    def _conversion(self, analysis: Analysis, point: Point) -> Conversion:
+        pitch, melody, formants, colour, *bands = point
+        difference = self._target.spectrum - world.long_term_spectrum(analysis)
+        gains = np.clip(colour * difference + np.array(bands), -LIMIT_DB, LIMIT_DB)
+        return Conversion(
+            pitch=2.0**pitch,
+            melody=2.0**melody,
+            formants=2.0**formants,
+            equaliser_db=tuple(float(gain) for gain in gains),
+        )
+
+    def _pitch_gap(self, analysis: Analysis) -> float:
+        """Octaves from this pitch to the target's."""
+        pitch = world.median_pitch(analysis)
+        if pitch <= 0 or self._target.pitch_hz <= 0:
+            return 0.0
+        return float(np.clip(np.log2(self._target.pitch_hz / pitch), -1.5, 1.5))
+
+    def _speak(self, candidate: _Candidate, probe: str) -> Samples:
+        style = self._profile(candidate).style()
+        return trimmed(self._kokoro.speak(probe, style)).samples
+
+    def _profile(self, candidate: _Candidate, conversion: Conversion | None = None) -> VoiceProfile:
+        return VoiceProfile(
+            bases=self._names,
+            timbre=candidate.timbre,
+            prosody=candidate.prosody,
+            offset=candidate.offset,
+            conversion=conversion or Conversion(),
+            target=self._target.whole,
+        )
+
+    def _count(self, what: str) -> None:
+        self._tries += 1
+        self._tried(self._tries, what)
+
+
+def _cost(conversion: Conversion) -> float:
+    """What a strong conversion costs in naturalness, on the scale of similarity."""
+    return float(
+        0.03 * abs(np.log2(conversion.pitch))
+        + 0.01 * abs(np.log2(conversion.melody))
+        + 0.1 * abs(np.log2(conversion.formants))
+    )
