@@ -41,3 +41,7 @@ def main() -> None:
     except CommandError as error:
         show_error(error)
         sys.exit(error.status)
+
+
+if __name__ == "__main__":
+    main()

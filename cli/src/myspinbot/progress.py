@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from contracts.job import StageStatus
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -131,7 +132,8 @@ class _Left(ProgressColumn):
         until: float | None = task.fields.get("until")
         if task.finished or until is None:
             elapsed = task.finished_time if task.finished else None
-            return Text(duration(elapsed) if elapsed is not None else "", style="dim")
+            # A stage that had ended when the view began took an unknown time.
+            return Text(duration(elapsed) if elapsed else "", style="dim")
         left = duration(until - time.monotonic())
         return Text(f"{left} left", style="cyan")
 
@@ -147,15 +149,15 @@ class Bars:
         StageStatus.WAITING: "yellow",
     }
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console = out) -> None:
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("[{task.fields[style]}]{task.description}"),
             BarColumn(bar_width=32),
             TextColumn("{task.percentage:>3.0f} %"),
             _Left(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=out,
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
+            console=console,
             refresh_per_second=8,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -177,7 +179,7 @@ class Bars:
         for stage in update.stages:
             running = stage.status is StageStatus.RUNNING
             task = self._task(stage.id, title(stage))
-            if running:
+            if running or stage.status.ended:
                 self._progress.start_task(task)
             self._progress.update(
                 task,
