@@ -6,19 +6,21 @@ snapshot is read, and the dialect's own upsert.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, MetaData, Table, event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.sql.dml import Insert
 from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 from projector.errors import DatabaseUnavailableError, UnsupportedDatabaseError
 
@@ -56,7 +58,8 @@ class Database:
 
     engine: AsyncEngine
     readers: AsyncEngine
-    _upserts: dict[str, Insert] = field(default_factory=dict)
+    insert: Callable[[Table], SqliteInsert | PostgresqlInsert]
+    _upserts: dict[str, SqliteInsert | PostgresqlInsert] = field(default_factory=dict)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -87,11 +90,10 @@ class Database:
         if rows:
             await connection.execute(self._upsert(table), list(rows))
 
-    def _upsert(self, table: Table) -> Insert:
+    def _upsert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
         statement = self._upserts.get(table.name)
         if statement is None:
-            insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
-            new = insert(table)
+            new = self.insert(table)
             keys = [column.name for column in table.primary_key]
             changes = {c.name: new.excluded[c.name] for c in table.columns if c.name not in keys}
             statement = self._upserts[table.name] = new.on_conflict_do_update(
@@ -113,14 +115,20 @@ def open_database(url: str) -> Database:
         scheme = make_url(url).drivername
     except ArgumentError as error:
         raise UnsupportedDatabaseError(url.split(":", 1)[0]) from error
+    # Each dialect is imported where it is used: the other one would only take memory.
     if scheme == _SQLITE:
+        from sqlalchemy.dialects import sqlite
+
         engine = create_async_engine(url, pool_size=3, max_overflow=0)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return Database(engine, engine)
+        return Database(engine, engine, sqlite.insert)
     if scheme == _POSTGRESQL:
+        from sqlalchemy.dialects import postgresql
+
         engine = create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True)
-        return Database(engine, engine.execution_options(isolation_level="REPEATABLE READ"))
+        readers = engine.execution_options(isolation_level="REPEATABLE READ")
+        return Database(engine, readers, postgresql.insert)
     raise UnsupportedDatabaseError(scheme)
 
 

@@ -16,7 +16,7 @@ from contracts.envelope import Recorded, UnknownEventError
 from eventlog.broker import Broker
 from eventlog.errors import GapError, UnavailableError
 from eventlog.log import EventLog, LogPosition
-from eventlog.reader import WINDOW, read_log
+from eventlog.reader import read_log
 from servicekit.admin import Readiness
 
 from projector import metrics, positions
@@ -113,7 +113,7 @@ class Follower:
 
         Raises UnreadableEventError after the last event before the one that cannot be used.
         """
-        window = WINDOW
+        window = BATCH
         while True:
             try:
                 async for events in read_log(self._broker, after, window):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 from eventlog import rpc
 from servicekit.service import Service, run
@@ -48,6 +49,10 @@ async def body(service: Service) -> None:
 
 def main() -> None:
     """The entry point of `myspinbot-projector`."""
+    # A batch makes tens of thousands of objects and no cycles: the collector's usual pace
+    # would take a fifth of the time of a rebuild.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     run("projector", body)
 
 

@@ -1,0 +1,1 @@
+"""Measurements of the projector; run by hand or by `make bench`."""
