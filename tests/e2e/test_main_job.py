@@ -196,4 +196,3 @@ def test_a_job_survives_the_death_of_each_service(stack: RunningStack) -> None:
         event["data"]["stage"] for event in history if event["type"].endswith("StageCompleted")
     )
     assert completed == dict.fromkeys(completed, 1)
-

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from contracts import events as e
 from contracts.capabilities import EngineManifest, RunnerManifest
 from contracts.envelope import Recorded, from_structured
+
+from contracts import events as e
 
 HISTORIES = Path(__file__).parents[1] / "histories"
 
