@@ -221,7 +221,7 @@ def _depth(face: NeutralFace, grid: NDArray[np.float64]) -> NDArray[np.float64]:
     )
     depth = field(grid.reshape(-1, 2)).reshape(grid.shape[:2])
     axis = near[list(OVAL)].min() - 0.35
-    return cv2.GaussianBlur(np.maximum(depth - axis, 0.0), (0, 0), 1.5).astype(np.float64)
+    return np.asarray(cv2.GaussianBlur(np.maximum(depth - axis, 0.0), (0, 0), 1.5))
 
 
 def _bump(value: NDArray[np.float64], centre: float, width: float) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from gpu_runner.engines.warp.geometry import smoothstep
+from gpu_runner.engines.warp.neutral import is_grey
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,11 +37,13 @@ class MouthParts:
     """Colours (height, width, 3) and coverages (height, width), float32, of a region.
 
     `region` is (left, top, right, bottom) in the portrait; colours are 0-255, coverages 0-1.
-    `flat` says that nothing is shaded, as in a drawing.
+    `flat` says that nothing is shaded, as in a drawing; `shadow_tint` (3,) are the exponents
+    by which shadow darkens red, green and blue.
     """
 
     region: tuple[int, int, int, int]
     flat: bool
+    shadow_tint: NDArray[np.float32]
     cavity: NDArray[np.float32]
     tongue: NDArray[np.float32]
     tongue_coverage: NDArray[np.float32]
@@ -58,27 +61,28 @@ def build_mouth(face: NeutralFace, region: tuple[int, int, int, int], *, drawn: 
     x = grid[..., 0] - mouth.middle
     below = mouth.below_contact(grid)
     across = x / mouth.half_width
-    light = _light(face)
+    grey = is_grey(face.upper, face.frame)
+    cavity_colour, tongue_colour, enamel = _palette(face)
     soft = 0.9 / face.frame.unit
 
-    cavity = np.broadcast_to(np.array(CAVITY) * light, (*x.shape, 3))
+    cavity = np.broadcast_to(cavity_colour, (*x.shape, 3))
     floor = _floor(face)
     cavity = np.maximum(cavity, floor)
     hump = 0.055 - 0.10 * across**2
     tongue_coverage = smoothstep(-0.02, 0.03, below + hump - 0.055) * (np.abs(across) < 0.8)
     tongue_shade = 0.82 + 0.18 * smoothstep(0.0, 0.08, below + hump - 0.04)
-    tongue = np.array(TONGUE) * light * tongue_shade[..., None]
+    tongue = tongue_colour * tongue_shade[..., None]
 
     edge = (1.4 if drawn else 1.0) * UPPER_EDGE * (1 - 0.30 * across**2)
     notch, between = _teeth(x, UPPER_TEETH, 0.0 if drawn else GAP_CONTRAST)
     upper_coverage = smoothstep(-soft, soft, edge - (0.0 if drawn else 0.006) * notch - below)
-    upper = _enamel(x, light, between, flat=drawn)
+    upper = _enamel(x, enamel, between, flat=drawn)
     lower_notch, lower_between = _teeth(x, LOWER_TEETH, 0.0 if drawn else GAP_CONTRAST)
     rim = 0.016 + 0.02 * across**2 + (0.0 if drawn else 0.005) * lower_notch
     lower_coverage = smoothstep(-soft, soft, below - rim) * (
         1 - smoothstep(0.75, 1.0, np.abs(across))
     )
-    lower = _enamel(x, light * 0.80, lower_between, flat=drawn)
+    lower = _enamel(x, enamel * 0.80, lower_between, flat=drawn)
     if drawn:
         lower_coverage = np.zeros_like(lower_coverage)
     if face.teeth is not None:
@@ -90,6 +94,7 @@ def build_mouth(face: NeutralFace, region: tuple[int, int, int, int], *, drawn: 
     return MouthParts(
         region,
         drawn,
+        np.array((1.0, 1.0, 1.0) if grey else (0.85, 1.0, 1.05), np.float32),
         *(
             np.ascontiguousarray(part, dtype=np.float32)
             for part in (
@@ -146,7 +151,7 @@ def paint_mouth(
     # The lip above and the cheeks at the sides keep light out.
     shadow = 1 - 0.42 * np.exp(-np.maximum(below, 0) / 0.018)
     shadow *= 1 - 0.62 * np.clip(across * across, 0, 1) ** 1.5
-    warmth = np.stack([shadow**0.85, shadow, shadow**1.05], axis=-1)
+    warmth = shadow[..., None] ** parts.shadow_tint
     return np.asarray(inside * warmth, dtype=np.float32)
 
 
@@ -167,12 +172,14 @@ def _over(
 
 
 def _enamel(
-    x: NDArray[np.float64], light: NDArray[np.float64], between: NDArray[np.float64], *, flat: bool
+    x: NDArray[np.float64], colour: NDArray[np.float64], between: NDArray[np.float64], *, flat: bool
 ) -> NDArray[np.float64]:
     # Teeth lie on an arch: those at the side are further back and darker.
     depth = 1 - (0.0 if flat else 0.45) * (np.abs(x) / 0.30).clip(0, 1) ** 2
-    shade = (depth * (1 - between))[..., None]
-    return np.asarray(np.array(TOOTH) * light * shade ** np.array([0.85, 1.0, 1.15]))
+    shade = depth * (1 - between)
+    warm = np.array([-0.15, 0.0, 0.15]) * (np.ptp(colour) > 1)
+    tint = shade[..., None] ** warm
+    return np.asarray(colour * shade[..., None] * tint)
 
 
 def _teeth(
@@ -188,18 +195,19 @@ def _teeth(
     return offset.clip(0, 1) ** 4, contrast * np.exp(-((near_gap / 0.006) ** 2))
 
 
-def _light(face: NeutralFace) -> NDArray[np.float64]:
-    """Colour (3,) of the light on the face, 1 for a well-lit one; grey on a grey photograph."""
+def _palette(face: NeutralFace) -> tuple[NDArray[np.float64], ...]:
+    """Cavity, tongue and enamel (3,) each in the light of the face; grey on a grey photograph."""
     cheeks = face.points[[50, 280, 117, 346, 205, 425], :2].round().astype(int)
     height, width = face.upper.shape[:2]
     skin = np.median(
         [face.upper[y.clip(0, height - 1), x.clip(0, width - 1)] for x, y in cheeks], axis=0
     ).astype(np.float64)
-    luminance = float(skin @ (0.299, 0.587, 0.114)) / 185
-    level = np.clip(luminance, 0.45, 1.15) ** 0.7
-    grey = np.ptp(skin) < 8
-    tint = np.array([0.72, 1.0, 1.04]) if grey else np.ones(3)
-    return np.asarray(level * tint)
+    weights = np.array([0.299, 0.587, 0.114])
+    level = np.clip(float(skin @ weights) / 185, 0.45, 1.15) ** 0.7
+    colours = [np.array(colour) * level for colour in (CAVITY, TONGUE, TOOTH)]
+    if is_grey(face.upper, face.frame):
+        colours = [np.full(3, colour @ weights) for colour in colours]
+    return tuple(colours)
 
 
 def _floor(face: NeutralFace) -> float:

@@ -39,6 +39,9 @@ RELAXED_WIDTH = 0.60
 UPPER_FOLLOWS = (0.55, 0.70, 0.85, 1.0)
 LOWER_FOLLOWS = (0.50, 0.68, 0.84, 1.0)
 CORNER_RADIUS = 0.085
+SEAM_SHADE, SEAM_WIDTH = 0.4, 0.009
+# Mean difference between the colour channels, of 255, below which a picture is grey.
+GREY_SPREAD = 6.0
 GRID = 256
 
 
@@ -87,7 +90,9 @@ def _close(
     upper = _warp(rgb, frame, face, goal, [*around, *upper_rows])
     lower = _warp(rgb, frame, face, goal, [*around, *lower_rows])
     mouth = closed_mouth(frame, closed)
-    upper, lower = (_mend_corners(picture, frame, mouth) for picture in (upper, lower))
+    upper, lower = (
+        _draw_seam(_mend_corners(picture, frame, mouth), frame, mouth) for picture in (upper, lower)
+    )
     teeth = _visible_teeth(rgb, frame, face)
     return NeutralFace(upper, lower, frame, mouth, closed, teeth)
 
@@ -191,6 +196,25 @@ def _mend_corners(rgb: NDArray[np.uint8], frame: FaceFrame, mouth: Mouth) -> NDA
         mask[near & (grey < 0.72 * np.median(grey[ring & ~near]))] = 255
     wider = cv2.dilate(mask, np.ones((3, 3), np.uint8))
     return cv2.inpaint(rgb, wider, 3, cv2.INPAINT_TELEA).astype(np.uint8)
+
+
+def _draw_seam(rgb: NDArray[np.uint8], frame: FaceFrame, mouth: Mouth) -> NDArray[np.uint8]:
+    """Shade the line where the lips meet: closing the gap has left none."""
+    grid = frame.grid(rgb.shape[:2])
+    below = np.abs(mouth.below_contact(grid))
+    along = (1 - mouth.across(grid[..., 0]) ** 2).clip(0.0, 1.0) ** 0.25
+    shade = SEAM_SHADE * along * np.exp(-((below / SEAM_WIDTH) ** 2))
+    # Red survives in the shadow between lips, unless the photograph is grey.
+    warmth = np.ones(3) if is_grey(rgb, frame) else np.array([0.75, 1.05, 1.0])
+    return np.asarray((rgb * (1 - shade[..., None] * warmth)).round().clip(0, 255), dtype=np.uint8)
+
+
+def is_grey(rgb: NDArray[np.uint8], frame: FaceFrame) -> bool:
+    """Whether the face has no colours, as in a black-and-white photograph."""
+    x, y = frame.origin.astype(int)
+    near = int(frame.unit * 0.4)
+    part = rgb[max(0, y - near) : y + near, max(0, x - near) : x + near].astype(np.float64)
+    return float(np.ptp(part, axis=-1).mean()) < GREY_SPREAD
 
 
 def _visible_teeth(
