@@ -55,7 +55,7 @@ async def body(running: Service) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            ws_max_size=1 << 16,
+            ws_max_size=1 << 12,
             timeout_graceful_shutdown=_GRACE_S,
         )
     )

@@ -75,10 +75,10 @@ class Client:
     outbox: Outbox = field(default_factory=Outbox)
     jobs: dict[str, LiveJob] = field(default_factory=dict)
 
-    async def obey(self, text: str) -> None:
-        """Do what a message asks for, and answer it."""
+    async def obey(self, text: str | None) -> None:
+        """Do what a message asks for, and answer it. A binary message has no text."""
         try:
-            message = json.loads(text)
+            message = json.loads(text or "")
         except ValueError:
             message = None
         if not isinstance(message, dict):
@@ -86,7 +86,7 @@ class Client:
             return
         action, job = message.get("action"), message.get("jobId")
         if not isinstance(job, str) or not is_job_id(job):
-            self._fail(job if isinstance(job, str) else None, "jobId is not the id of a job")
+            self._fail(job[:64] if isinstance(job, str) else None, "jobId is not the id of a job")
         elif action == "subscribe":
             await self._subscribe(job)
         elif action == "unsubscribe":
@@ -149,12 +149,12 @@ async def live_updates(socket: WebSocket, gateway: TheGateway, owner: Owner) -> 
         sending = asyncio.create_task(_send(socket, client.outbox))
         try:
             while len(client.outbox.responses) < _RESPONSES:
-                await client.obey(await socket.receive_text())
+                message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                await client.obey(message.get("text"))
             # Whoever asks and asks and never reads the answers is not served any longer.
             await socket.close(_POLICY_VIOLATION, "too many unread responses")
-        except (WebSocketDisconnect, KeyError):
-            # KeyError: a binary message, which this protocol does not have.
-            pass
         finally:
             sending.cancel()
             client.close()
