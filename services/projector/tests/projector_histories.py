@@ -146,3 +146,55 @@ def recorded(job: str, events: Sequence[e.Event], first: int = 1) -> list[Record
         )
         for sequence, event in enumerate(events, first)
     ]
+
+
+def eventful_story(job: str, asked: e.JobRequested | None = None) -> list[e.Event]:
+    """A job with samples, a failure that passes, words of a replaced attempt, and a retry."""
+    lora = "train_lora"
+    sample = artifact(f"jobs/{job}/{lora}/sample")
+    checkpoint = artifact(f"jobs/{job}/{lora}/late")
+    failed = e.StageFailed(
+        stage=lora,
+        attempt=1,
+        code="out_of_memory",
+        cause="the device is full",
+        remedy="choose a smaller rank",
+        retryable=True,
+    )
+    return [
+        asked or request(),
+        e.JobPlanned(graph=graph()),
+        *stage_events(job, "prepare_dataset"),
+        scheduled(job, lora),
+        e.StageStarted(stage=lora, attempt=1, runner="runner-1", device="cpu"),
+        e.StageSampled(stage=lora, attempt=1, step=20, caption="at 20", artifact=sample),
+        failed,
+        e.StageRetryScheduled(stage=lora, failed_attempt=1, at=BEGAN + timedelta(minutes=1)),
+        scheduled(job, lora, 2),
+        e.StageStarted(stage=lora, attempt=2, runner="runner-2", device="cpu"),
+        e.StageCheckpointed(stage=lora, attempt=1, step=30, fraction=0.9, artifact=checkpoint),
+        completed(job, lora, attempt=1),
+        completed(job, lora, attempt=2),
+        completed(job, lora, attempt=2),
+        e.JobCancelRequested(by="me"),
+        e.JobCancelled(),
+        e.JobRetryRequested(by="me"),
+        e.StageReused(
+            stage="train_voice",
+            from_job="earlier",
+            from_stage="train_voice",
+            input_hash="0" * 64,
+            outputs={"voice": (artifact("jobs/earlier/train_voice/voice"),)},
+            metrics={},
+        ),
+        scheduled(job, "synthesize_speech"),
+        failed.model_copy(update={"stage": "synthesize_speech", "retryable": False}),
+        e.StageSkipped(stage="generate_portrait", because_of="synthesize_speech"),
+        e.StageSkipped(stage="render_video", because_of="synthesize_speech"),
+        e.JobFailed(
+            stage="synthesize_speech",
+            code="out_of_memory",
+            cause="the device is full",
+            remedy="choose a smaller rank",
+        ),
+    ]

@@ -14,8 +14,12 @@ from eventlog import rpc
 from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
 from projector import main
+from projector.database import open_database
+from projector.positions import POSITION
+from projector.projections import ALL
 from servicekit.service import Service
 from servicekit.settings import Environment
+from sqlalchemy import select
 
 from tests.support.broker import NatsServer
 
@@ -72,3 +76,15 @@ async def tell(log: EventLog, job: str, events: Sequence[Event]) -> int:
         batch = [log.record(job, event) for event in events[first : first + 100]]
         last = await log.append(batch, expected=last)
     return last
+
+
+async def rows_in(database_url: str) -> dict[str, list[tuple[object, ...]]]:
+    """Everything in the views and their positions, in an order of its own."""
+    database = open_database(database_url)
+    found: dict[str, list[tuple[object, ...]]] = {}
+    async with database.reading() as connection:
+        for table in [POSITION, *(table for one in ALL for table in one.tables)]:
+            rows = await connection.execute(select(table).order_by(*table.primary_key))
+            found[table.name] = [tuple(row) for row in rows]
+    await database.close()
+    return found
