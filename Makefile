@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := contracts services/gateway services/planner services/projector services/gpu-runner cli
+TYPED := contracts/src cli/src services/planner/src services/projector/src
 PROJECTS := $(PACKAGES:=/pyproject.toml)
 
 # Options of `make demo`. They reach the command through the environment, so that a script may
@@ -49,12 +50,18 @@ test: .venv/.installed-dev
 lint: .venv/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy $(TYPED)
 	$(BIN)/lint-imports
 
 format: .venv/.installed-dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+schemas: .venv/.installed-dev
+	$(BIN)/python contracts/generate.py
+
+bench: .venv/.installed-dev
+	@$(BIN)/python -m tests.load.main_job
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -83,13 +90,13 @@ clean:
 	@touch $@
 
 .venv/.installed: requirements/all.txt $(PROJECTS) | .venv/.torch
-	@echo "Installing the locked requirements: about 0.8 GB to download and 2.0 GB on disk."
+	@echo "Installing the locked requirements: about 0.75 GB to download and 2.1 GB on disk."
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/all.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
 	@echo "Installed: $$(du -sh .venv | cut -f1) in .venv."
 	@touch $@
 
 .venv/.installed-dev: requirements/dev.txt .venv/.installed
-	@echo "Installing the tools for tests: about 0.3 GB to download and 0.6 GB on disk."
+	@echo "Installing the tools for tests: about 0.15 GB to download and 0.4 GB on disk."
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@

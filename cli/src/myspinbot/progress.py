@@ -133,7 +133,7 @@ class _Left(ProgressColumn):
         if task.finished or until is None:
             elapsed = task.finished_time if task.finished else None
             # A stage that had ended when the view began took an unknown time.
-            return Text(duration(elapsed) if elapsed else "", style="dim")
+            return Text(duration(elapsed) if elapsed and elapsed >= 0.5 else "", style="dim")
         left = duration(until - time.monotonic())
         return Text(f"{left} left", style="cyan")
 
