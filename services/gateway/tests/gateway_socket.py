@@ -21,6 +21,10 @@ class Watcher:
         text = message if isinstance(message, str | bytes) else json.dumps(message)
         await self._connection.send(text)
 
+    async def say_for_ever(self, message: Any) -> None:
+        while True:
+            await self.say(message)
+
     async def hear(self, timeout_s: float = 10) -> dict[str, Any]:
         async with asyncio.timeout(timeout_s):
             return dict(json.loads(await self._connection.recv()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
@@ -80,7 +81,7 @@ class Stack:
 @contextlib.contextmanager
 def running_stack(folder: Path) -> Iterator[Stack]:
     with nats_server(folder / "nats") as server, object_store(folder / "weed") as store:
-        _make_streams(server)
+        asyncio.run(make_streams(server))
         http, admin = free_ports(2)
         (folder / "spans").mkdir()
         common = {
@@ -124,12 +125,8 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             projector.kill()
 
 
-def _make_streams(server: NatsServer) -> None:
-    import asyncio
-
-    async def make() -> None:
-        admin = await connect(server.address("admin"))
-        await ensure(admin)
-        await admin.close()
-
-    asyncio.run(make())
+async def make_streams(server: NatsServer) -> None:
+    """As an installation does whenever its broker has started."""
+    admin = await connect(server.address("admin"))
+    await ensure(admin)
+    await admin.close()

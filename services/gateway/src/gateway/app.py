@@ -39,6 +39,7 @@ def build(readiness: Readiness) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,
         # Our own middleware also knows about the log; two spans for a request tell nothing more.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )

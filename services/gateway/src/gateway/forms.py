@@ -156,7 +156,7 @@ class _Form:
         values: dict[str, Any] = {}
         for name, data in self.values.items():
             if name in _JSONS:
-                values[name] = _parsed(data, name)
+                values[name] = _parsed(data, f"the field {name}")
                 continue
             try:
                 values[name] = data.decode()
