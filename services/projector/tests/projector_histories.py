@@ -60,13 +60,12 @@ def graph(kinds: Sequence[str] = EVERYTHING) -> Graph:
 def request(
     owner: str = "me", job_type: e.JobType = e.JobType.TRAIN, profile: str | None = None
 ) -> e.JobRequested:
-    inputs = {"photos": (artifact("uploads/one"), artifact("uploads/two"))}
-    return e.JobRequested(
-        type=job_type,
-        owner=owner,
-        profile=profile,
-        inputs=inputs | {"clip": (artifact("uploads/c"),)},
-    )
+    inputs = {
+        "photos": (artifact("uploads/one"), artifact("uploads/two")),
+        "clip": (artifact("uploads/three"),),
+        "name": (artifact("uploads/four"),),
+    }
+    return e.JobRequested(type=job_type, owner=owner, profile=profile, inputs=inputs)
 
 
 def scheduled(job: str, kind: str, attempt: int = 1) -> e.StageScheduled:

@@ -32,6 +32,17 @@ class Postgres:
             await connection.close()
         return self._url(name).replace("postgresql:", "postgresql+asyncpg:")
 
+    async def end_connections(self, url: str) -> None:
+        """Cut off everybody who uses a database, as a restart of the server does."""
+        connection = await asyncpg.connect(self._url("postgres"))
+        try:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+                url.rsplit("/", 1)[1],
+            )
+        finally:
+            await connection.close()
+
     def _url(self, database: str) -> str:
         return f"postgresql://tester@127.0.0.1:{self.port}/{database}"
 

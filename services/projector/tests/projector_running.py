@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -15,11 +15,13 @@ from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
 from projector import main
 from projector.database import open_database
-from projector.positions import POSITION
+from projector.errors import DatabaseUnavailableError
+from projector.positions import POSITION, slowest
 from projector.projections import ALL
 from servicekit.service import Service
 from servicekit.settings import Environment
 from sqlalchemy import select
+from sqlalchemy.exc import ProgrammingError
 
 from tests.support.broker import NatsServer
 
@@ -33,12 +35,20 @@ class Running:
     gateway: Broker
 
     async def ready(self) -> None:
-        await self.waits_for(set())
+        await self._until(lambda: self.service.readiness.ready)
 
-    async def waits_for(self, what: set[str]) -> None:
-        """Return when this and nothing else stands between the projector and its readiness."""
-        async with asyncio.timeout(20):
-            while self.service.readiness.waiting_for != what:
+    async def operator_is_told(self) -> str:
+        """What /ready says that an operator has to do, once it does."""
+
+        def said() -> list[str]:
+            return [what for what in self.service.readiness.waiting_for if "operator" in what]
+
+        await self._until(lambda: bool(said()))
+        return said()[0]
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():
                 if self.task.done():
                     self.task.result()
                     raise AssertionError("the projector ended")
@@ -50,14 +60,17 @@ class Running:
         return answer
 
 
-@asynccontextmanager
-async def running(server: NatsServer, database_url: str) -> AsyncIterator[Running]:
-    values = {
+def environment(server: NatsServer, database_url: str) -> dict[str, str]:
+    return {
         "MYSPINBOT_NATS_URL": server.address("projector").url,
         "MYSPINBOT_NATS_SEED": str(server.seeds["projector"]),
         "MYSPINBOT_DATABASE_URL": database_url,
     }
-    service = Service("projector", Environment(values))
+
+
+@asynccontextmanager
+async def running(server: NatsServer, database_url: str) -> AsyncIterator[Running]:
+    service = Service("projector", Environment(environment(server, database_url)))
     gateway = await connect(server.address("gateway"))
     task = asyncio.create_task(main.body(service))
     try:
@@ -88,3 +101,15 @@ async def rows_in(database_url: str) -> dict[str, list[tuple[object, ...]]]:
             found[table.name] = [tuple(row) for row in rows]
     await database.close()
     return found
+
+
+async def position_in(database_url: str) -> int:
+    """How far the views in a database are; 0 if there are none yet."""
+    database = open_database(database_url)
+    try:
+        async with database.reading() as connection:
+            return await slowest(connection, ALL)
+    except (DatabaseUnavailableError, ProgrammingError):
+        return 0
+    finally:
+        await database.close()

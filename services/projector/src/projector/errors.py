@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class ProjectorError(Exception):
     """The root of all errors of this package."""
@@ -32,11 +34,18 @@ class PositionMovedError(ProjectorError):
 
 
 class HaltedError(ProjectorError):
-    """Going on would make the views wrong. Nothing is written until an operator has acted."""
+    """Going on would make the views wrong. Nothing is written until an operator has acted.
+
+    `views_hold` says whether they are right as far as they go, and may still be shown.
+    """
+
+    views_hold: ClassVar[bool] = True
 
 
 class LogReplacedError(HaltedError):
     """The log is not the one that the views were made from."""
+
+    views_hold = False
 
     def __init__(self, known: str, found: str) -> None:
         super().__init__(
@@ -49,6 +58,8 @@ class LogReplacedError(HaltedError):
 class LogTooShortError(HaltedError):
     """The views have seen events that the log no longer holds."""
 
+    views_hold = False
+
     def __init__(self, position: int, last: int) -> None:
         super().__init__(
             f"the views have seen event {position}, but the log ends at {last}; restore a log "
@@ -58,10 +69,17 @@ class LogTooShortError(HaltedError):
 
 
 class UnreadableEventError(HaltedError):
-    """The log holds an event that this version does not understand, or lacks one."""
+    """The log holds an event that this version does not understand."""
 
     def __init__(self, position: int, cause: BaseException) -> None:
         super().__init__(
-            f"the views stop at event {position}, because the next one cannot be used: {cause}; "
-            "install the version that wrote it, and the projector goes on from there"
+            f"the views stop at event {position}; the next one cannot be understood: {cause} "
+            "Please install the version that wrote it; the projector goes on from there"
         )
+
+
+class IncompleteLogError(HaltedError):
+    """The log lacks an event."""
+
+    def __init__(self, position: int, cause: BaseException) -> None:
+        super().__init__(f"the views stop at event {position}: {cause}")

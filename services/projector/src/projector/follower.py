@@ -26,6 +26,7 @@ from projector.database import Database
 from projector.errors import (
     DatabaseUnavailableError,
     HaltedError,
+    IncompleteLogError,
     PositionMovedError,
     UnreadableEventError,
 )
@@ -111,7 +112,8 @@ class Follower:
     async def _read(self, after: int) -> AsyncGenerator[list[Recorded], None]:
         """The events after a sequence, without end, at most one transaction's worth at once.
 
-        Raises UnreadableEventError after the last event before the one that cannot be used.
+        Raises UnreadableEventError after the last event before the one that cannot be used,
+        and IncompleteLogError where events are missing.
         """
         window = BATCH
         while True:
@@ -121,7 +123,9 @@ class Follower:
                         part = events[first : first + BATCH]
                         yield part
                         after = part[-1].sequence
-            except (UnknownEventError, GapError) as error:
+            except GapError as error:
+                raise IncompleteLogError(after, error) from error
+            except UnknownEventError as error:
                 if window == 1:
                     raise UnreadableEventError(after, error) from error
                 # One at a time, so that all that come before it are used.
@@ -147,7 +151,7 @@ class Follower:
         log.error("projector.halted", detail=str(error))
         metrics.HALTED.set(1)
         self._readiness.lost(f"operator: {error}")
-        await self._progress.halt(str(error), trusted=isinstance(error, UnreadableEventError))
+        await self._progress.halt(str(error), trusted=error.views_hold)
 
 
 async def _until_one_fails(*works: Awaitable[None]) -> None:
