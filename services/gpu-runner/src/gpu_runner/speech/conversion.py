@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gpu_runner.speech.sound import RATE, Samples
 
 FRAME_MILLISECONDS = 5.0
+SHORTEST_VOICE_FRAMES = 5
 BANDS_HZ = tuple(float(round(150.0 * 60.0 ** (index / 15))) for index in range(16))
 """Centres of the equaliser's bands, 150 Hz to 9 kHz; between them the gain is interpolated."""
 
@@ -60,7 +61,7 @@ def analyse(samples: Samples) -> Analysis:
     coarse, times = pyworld.dio(
         signal, RATE, f0_floor=60.0, f0_ceil=600.0, frame_period=FRAME_MILLISECONDS
     )
-    pitch = pyworld.stonemask(signal, coarse, times, RATE)
+    pitch = without_blips(pyworld.stonemask(signal, coarse, times, RATE))
     return Analysis(
         pitch=pitch,
         envelope=pyworld.cheaptrick(signal, pitch, times, RATE),
@@ -110,6 +111,16 @@ def changed_pitch(pitch: NDArray[np.float64], conversion: Conversion) -> NDArray
     return changed
 
 
+def without_blips(pitch: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F0 without voiced runs of less than 25 ms: the vocoder turns those into clicks."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], (pitch > 0).astype(np.int8), [0]))))
+    cleaned = pitch.copy()
+    for first, past in edges.reshape(-1, 2):
+        if past - first < SHORTEST_VOICE_FRAMES:
+            cleaned[first:past] = 0.0
+    return cleaned
+
+
 def median_pitch(analysis: Analysis) -> float:
     """Median F0 of the voiced frames in Hz; 0 if there is none."""
     voiced = analysis.pitch[analysis.pitch > 0]
@@ -137,7 +148,7 @@ def _warped(spectra: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
     low = source.astype(np.int64)
     high = np.minimum(low + 1, bins - 1)
     share = source - low
-    return spectra[:, low] * (1.0 - share) + spectra[:, high] * share
+    return np.asarray(spectra[:, low] * (1.0 - share) + spectra[:, high] * share)
 
 
 def _gains(decibel: tuple[float, ...], hertz: NDArray[np.float64]) -> NDArray[np.float64]:

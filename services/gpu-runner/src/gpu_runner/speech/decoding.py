@@ -38,21 +38,22 @@ class Recording:
         return int(self.channels.shape[1]) / self.rate
 
 
+_SIGNATURES = (
+    ("wav", 8, b"WAVE"),
+    ("flac", 0, b"fLaC"),
+    ("ogg", 0, b"OggS"),
+    ("mov", 4, b"ftyp"),
+    ("matroska", 0, b"\x1a\x45\xdf\xa3"),
+    ("mp3", 0, b"ID3"),
+)
+
+
 def container_of(head: bytes) -> str | None:
     """FFmpeg's name of the container that starts with these (at least 16) bytes."""
-    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
-        return "wav"
-    if head[:4] == b"fLaC":
-        return "flac"
-    if head[:4] == b"OggS":
-        return "ogg"
-    if head[4:8] == b"ftyp":
-        return "mov"
-    if head[:4] == b"\x1a\x45\xdf\xa3":
-        return "matroska"
-    if head[:3] == b"ID3" or _starts_mpeg_audio(head):
-        return "mp3"
-    return None
+    for container, offset, signature in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
+            return container
+    return "mp3" if _starts_mpeg_audio(head) else None
 
 
 def decode(path: Path, limit_seconds: float) -> Recording:

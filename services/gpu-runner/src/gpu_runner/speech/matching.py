@@ -154,7 +154,7 @@ class VoiceMatcher:
         def nudge(weights: NDArray[np.float32]) -> NDArray[np.float32]:
             noise = self._rng.normal(0.0, step, weights.size)
             # Weights keep their sum: a style's length is no part of who speaks.
-            return (weights + noise - noise.mean()).astype(np.float32)
+            return np.asarray(weights + noise - noise.mean(), dtype=np.float32)
 
         noise = self._rng.normal(0.0, step * _OFFSET_SHARE / _FIRST_STEP, STYLE_WIDTH)
         return _Candidate(

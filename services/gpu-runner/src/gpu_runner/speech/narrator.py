@@ -44,8 +44,11 @@ def narrate(
     kokoro: Kokoro,
     speed: float = 1.0,
     progress: Callable[[int], None] = lambda _: None,
+    longest: int = LONGEST,
 ) -> Speech:
     """Speak `sentences`; `progress` is told after each how many are done.
+
+    A sentence of more than `longest` symbols is spoken in pieces, cut at its pauses.
 
     Raises:
         ValueError: nothing in the sentences can be spoken.
@@ -60,7 +63,7 @@ def narrate(
     for done, sentence in enumerate(sentences, start=1):
         pronunciation = pronounce(sentence.read)
         if pronunciation.words:
-            utterance = _speak(pronunciation, style, kokoro, speed)
+            utterance = _speak(pieces(pronunciation, longest), style, kokoro, speed)
             edges = [float(edge) + at for edge in utterance.edges]
             phonemes += timeline.phoneme_spans(pronunciation.symbols, edges)
             said = timeline.word_spans(sentence.shown, pronunciation, edges)
@@ -91,12 +94,11 @@ def narrate(
     )
 
 
-def _speak(pronunciation: Pronunciation, style: Style, kokoro: Kokoro, speed: float) -> Utterance:
+def _speak(
+    parts_of_sentence: Sequence[Pronunciation], style: Style, kokoro: Kokoro, speed: float
+) -> Utterance:
     """One utterance of a whole sentence, in pieces if it is too long for the model."""
-    parts = [
-        trimmed(kokoro.speak(piece.symbols, style, speed))
-        for piece in pieces(pronunciation, LONGEST)
-    ]
+    parts = [trimmed(kokoro.speak(piece.symbols, style, speed)) for piece in parts_of_sentence]
     if len(parts) == 1:
         return parts[0]
     edges: list[float] = []

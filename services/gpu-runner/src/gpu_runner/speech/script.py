@@ -141,7 +141,8 @@ def _sentences(text: str) -> list[Sentence]:
             continue
         shown = " ".join(text[start : match.end()].split())
         if shown:
-            found.append(Sentence(shown, spell_out(shown), ends_paragraph=line_break))
+            more = match.end() < len(text)
+            found.append(Sentence(shown, spell_out(shown), ends_paragraph=line_break and more))
         elif line_break and found:
             found[-1] = Sentence(found[-1].shown, found[-1].read, ends_paragraph=True)
         start = match.end()

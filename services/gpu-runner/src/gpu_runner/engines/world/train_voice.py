@@ -145,9 +145,9 @@ def _understandable(match: Match, kokoro: Kokoro) -> tuple[VoiceProfile, Speech,
         speech = _preview(profile, kokoro)
         heard = recognizer.transcribe(speech.samples)
         error_rate = spoken_word_error_rate(speech.spoken_words, heard)
-        if error_rate <= _HIGHEST_WORD_ERROR_RATE:
-            break
-    return profile, speech, error_rate, fallbacks
+        if error_rate <= _HIGHEST_WORD_ERROR_RATE or profile is match.nearest:
+            return profile, speech, error_rate, fallbacks
+    raise AssertionError("the last candidate always returns")
 
 
 def _preview(profile: VoiceProfile, kokoro: Kokoro) -> Speech:

@@ -1,0 +1,207 @@
+"""The real models: what they say is understood, timed exactly, and changed as asked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from gpu_runner.speech import activity
+from gpu_runner.speech.conversion import BANDS_HZ, Conversion, analyse, convert, median_pitch
+from gpu_runner.speech.kokoro import Kokoro, base_voices
+from gpu_runner.speech.narrator import Speech, narrate
+from gpu_runner.speech.phonemes import pronounce
+from gpu_runner.speech.profile import VoiceProfile, load_profile, save_profile
+from gpu_runner.speech.recognizer import Recognizer, spoken_word_error_rate
+from gpu_runner.speech.script import read_script
+from gpu_runner.speech.search import Axis, climb
+from gpu_runner.speech.sound import RATE, Samples, level
+from gpu_runner.speech.speaker import SpeakerEncoder, similarity
+from gpu_runner.stage import StageError
+
+SAMPLE = Path(__file__).parents[3] / "samples" / "voice.ogg"
+TEXT = "On the 3rd of May, we paid $5 for maps. Peter brought both of them home."
+
+
+@pytest.fixture(scope="module")
+def kokoro() -> Kokoro:
+    return Kokoro()
+
+
+@pytest.fixture(scope="module")
+def encoder() -> SpeakerEncoder:
+    return SpeakerEncoder()
+
+
+def packaged(name: str, conversion: Conversion | None = None) -> VoiceProfile:
+    bases = tuple(base_voices())
+    weights = np.array([name == base for base in bases], np.float32)
+    return VoiceProfile(
+        bases=bases,
+        timbre=weights,
+        prosody=weights,
+        offset=np.zeros(256, np.float32),
+        conversion=conversion or Conversion(),
+        target=np.full(256, 1 / 16, np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def speech(kokoro: Kokoro) -> Speech:
+    return narrate(read_script(TEXT.encode()), packaged("jf_nezumi"), kokoro)
+
+
+def sound_of(speech: Speech, start: float, end: float) -> Samples:
+    return speech.samples[round(start * RATE) : round(end * RATE)]
+
+
+def test_a_listener_understands_what_was_written(speech: Speech) -> None:
+    heard = Recognizer().transcribe(speech.samples)
+    assert spoken_word_error_rate(speech.spoken_words, heard) <= 0.2
+
+
+def test_timings_cover_the_sound_exactly(speech: Speech) -> None:
+    timings = speech.timeline.as_json()
+    phonemes = timings["phonemes"]
+    assert timings["duration"] == pytest.approx(speech.samples.size / RATE, abs=1e-4)
+    assert phonemes[0]["start"] == 0
+    assert phonemes[-1]["end"] == timings["duration"]
+    total = sum(phoneme["end"] - phoneme["start"] for phoneme in phonemes)
+    assert total == pytest.approx(timings["duration"], abs=1e-3)
+    assert [word["text"] for word in timings["words"]] == TEXT.split()
+
+
+def test_vowels_are_loud_and_silences_quiet_where_the_timings_say_so(speech: Speech) -> None:
+    spans = speech.timeline.phonemes
+    vowels = [sound_of(speech, s.start, s.end) for s in spans if s.text and s.text in "AIOæɑɛu"]
+    # The first and last moments of a silence belong to the sounds beside it.
+    silences = [
+        sound_of(speech, s.start + 0.1, s.end - 0.1)
+        for s in spans
+        if not s.text and s.end - s.start > 0.3
+    ]
+    assert len(vowels) > 5
+    assert len(silences) > 1
+    assert min(map(level, vowels)) > max(map(level, silences)) + 20
+
+
+def test_speed_shortens_the_speech_and_keeps_its_pitch(kokoro: Kokoro) -> None:
+    sentences = read_script(b"Slow and steady wins the race.")
+    slow = narrate(sentences, packaged("jm_kumo"), kokoro, speed=0.8)
+    fast = narrate(sentences, packaged("jm_kumo"), kokoro, speed=1.3)
+    assert fast.timeline.duration < 0.8 * slow.timeline.duration
+    pitches = [median_pitch(analyse(speech.samples)) for speech in (slow, fast)]
+    assert pitches[0] == pytest.approx(pitches[1], rel=0.15)
+
+
+def test_a_sentence_longer_than_the_model_takes_is_spoken_whole(kokoro: Kokoro) -> None:
+    text = "We count two, three, four, and five hundred of them."
+    (sentence,) = read_script(text.encode())
+    assert len(pronounce(sentence.read).symbols) > 30
+    speech = narrate([sentence], packaged("jf_tebukuro"), kokoro, longest=30)
+    spans = speech.timeline.phonemes
+    assert spans[-1].end == pytest.approx(speech.samples.size / RATE)
+    assert all(a.end == pytest.approx(b.start) for a, b in zip(spans, spans[1:], strict=False))
+    assert len(speech.timeline.words) == len(text.split())
+
+
+@pytest.fixture(scope="module")
+def voice() -> Samples:
+    samples, _ = soundfile.read(SAMPLE, dtype="float32")
+    return samples[: 4 * RATE]
+
+
+def test_no_conversion_leaves_the_sound_untouched(voice: Samples) -> None:
+    assert convert(voice, Conversion()) is voice
+
+
+def test_a_conversion_changes_pitch_by_its_factor_and_not_the_length(voice: Samples) -> None:
+    lower = convert(voice, Conversion(pitch=0.75))
+    assert lower.size == voice.size
+    assert median_pitch(analyse(lower)) == pytest.approx(
+        0.75 * median_pitch(analyse(voice)), rel=0.05
+    )
+
+
+def test_the_equaliser_raises_the_band_it_names(voice: Samples) -> None:
+    gains = [0.0] * len(BANDS_HZ)
+    gains[8] = 10.0
+    plain, raised = (
+        np.abs(np.fft.rfft(convert(voice, Conversion(melody=melody, equaliser_db=tuple(g)))))
+        for melody, g in ((0.999, [0.0] * len(BANDS_HZ)), (0.999, gains))
+    )
+    hertz = np.fft.rfftfreq(voice.size, 1 / RATE)
+
+    def gain_near(centre: float) -> float:
+        near = (hertz > centre * 0.97) & (hertz < centre * 1.03)
+        return float(10 * np.log10(np.sum(raised[near] ** 2) / np.sum(plain[near] ** 2)))
+
+    assert gain_near(BANDS_HZ[8]) == pytest.approx(9, abs=2)
+    assert gain_near(BANDS_HZ[5]) == pytest.approx(0, abs=1)
+
+
+def test_the_encoder_tells_speakers_apart(encoder: SpeakerEncoder, voice: Samples) -> None:
+    whole, _ = soundfile.read(SAMPLE, dtype="float32")
+    other = convert(voice, Conversion(pitch=0.6, formants=0.85))
+    same = similarity(encoder.embed(voice), encoder.embed(whole[6 * RATE :]))
+    different = similarity(encoder.embed(voice), encoder.embed(other))
+    assert same > 0.8 > different
+    assert np.linalg.norm(encoder.embed(voice)) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_profile_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    equaliser = tuple(float(band % 5 - 2) for band in range(len(BANDS_HZ)))
+    profile = packaged("jm_kumo", Conversion(0.9, 1.1, 1.05, equaliser))
+    save_profile(tmp_path / "voice.safetensors", profile)
+    loaded = load_profile(tmp_path / "voice.safetensors")
+    assert loaded.conversion == profile.conversion
+    assert loaded.bases == profile.bases
+    np.testing.assert_array_equal(loaded.style(), profile.style())
+    np.testing.assert_array_equal(loaded.style(), base_voices()["jm_kumo"])
+
+
+@pytest.mark.parametrize("content", [b"", b"not a profile", b"\x80\x04\x95pickle" * 20])
+def test_a_file_that_is_no_profile_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "voice.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(StageError) as caught:
+        load_profile(path)
+    assert caught.value.code == "voice-profile-invalid"
+
+
+def test_a_profile_with_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
+    profile = packaged("jm_kumo")
+    profile.offset[3] = np.nan
+    save_profile(tmp_path / "voice.safetensors", profile)
+    with pytest.raises(StageError, match="not finite"):
+        load_profile(tmp_path / "voice.safetensors")
+
+
+def test_climbing_finds_the_top_within_its_tries() -> None:
+    tried: list[tuple[float, ...]] = []
+
+    def score(point: tuple[float, ...]) -> float:
+        tried.append(point)
+        return -((point[0] - 0.7) ** 2) - (point[1] + 0.3) ** 2
+
+    best = climb(score, [(0.0, 0.0), (-1.0, 1.0)], [Axis(-1, 1, 0.5)] * 2, tries=60, finest=0.01)
+    assert best.point == pytest.approx((0.7, -0.3), abs=0.03)
+    assert len(tried) == len(set(tried)) == best.tries <= 60
+
+
+def test_pitch_is_found_in_a_voice(voice: Samples) -> None:
+    pitch = activity.pitch(voice)
+    assert 150 < np.median(pitch[pitch > 0]) < 260
+
+
+def test_naming_the_parameters_loads_no_heavy_library() -> None:
+    code = (
+        "import sys\n"
+        "from gpu_runner.engines.world import synthesize_speech, train_voice\n"
+        "heavy = {'torch', 'numpy', 'onnxruntime', 'gruut', 'faster_whisper', 'librosa'}\n"
+        "assert not heavy & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
