@@ -37,7 +37,10 @@ class QueryFailedError(EventLogError):
 
 
 async def serve(broker: Broker, handler: Handler, queue_group: str = "projector") -> None:
-    """Answer every query with `handler` from now on, sharing the work within a group."""
+    """Answer every query with `handler` from now on, sharing the work within a group.
+
+    Returns when the broker knows of it, so that whoever hears that we are ready may ask.
+    """
 
     async def answer(msg: Msg) -> None:
         name = msg.subject.removeprefix(subjects.query(""))
@@ -55,6 +58,7 @@ async def serve(broker: Broker, handler: Handler, queue_group: str = "projector"
         task.add_done_callback(answering.discard)
 
     await broker.client.subscribe(subjects.query(">"), queue=queue_group, cb=received)
+    await broker.client.flush()
 
 
 async def _answer(name: str, body: bytes, handler: Handler) -> Answer:

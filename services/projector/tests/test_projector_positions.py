@@ -29,6 +29,8 @@ from projector_running import rows_in
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.support.ports import free_ports
+
 KEPT = (*ALL, jobs.SCRATCH)
 
 
@@ -243,7 +245,8 @@ async def test_a_query_waits_until_the_views_have_what_it_asks_for(database: Dat
 
 
 async def test_a_database_that_cannot_be_reached_is_named_with_what_to_do() -> None:
-    database = open_database("sqlite+aiosqlite:////proc/no-such-folder/views.db")
+    (port,) = free_ports(1)
+    database = open_database(f"postgresql+asyncpg://tester@127.0.0.1:{port}/views")
     with pytest.raises(DatabaseUnavailableError, match="MYSPINBOT_DATABASE_URL"):
         await a_track(database)
     await database.close()

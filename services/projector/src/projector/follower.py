@@ -61,6 +61,7 @@ class Follower:
         self._caught_up = caught_up
         self._log = EventLog(broker, "projector")
         self._newest: datetime | None = None
+        self._end = 0
 
     async def run(self) -> None:
         """Follow the log until cancelled or halted; returns only when halted."""
@@ -83,6 +84,7 @@ class Follower:
 
     async def _follow(self) -> None:
         end = await self._log.position()
+        self._end = end.last_sequence
         self._readiness.lost("database")
         known = await positions.open_positions(
             self._database, (*self._projections, jobs.SCRATCH), end
@@ -104,6 +106,7 @@ class Follower:
     async def _moved(self, track: Track, end: LogPosition) -> None:
         metrics.POSITION.set(track.position)
         await self._progress.reached(track.position)
+        self._measure_lag()
         if track.position >= end.last_sequence and "catching-up" in self._readiness.waiting_for:
             await self._caught_up()
             self._readiness.reached("catching-up")
@@ -141,11 +144,15 @@ class Follower:
                 await asyncio.sleep(_WATCH_S)
                 continue
             positions.check(position, created, end)
-            lag = max(end.last_sequence - self._progress.position, 0)
-            metrics.LAG_EVENTS.set(lag)
-            age = (datetime.now(UTC) - self._newest).total_seconds() if self._newest else 0.0
-            metrics.LAG_SECONDS.set(max(age, 0.0) if lag else 0.0)
+            self._end = max(self._end, end.last_sequence)
+            self._measure_lag()
             await asyncio.sleep(_WATCH_S)
+
+    def _measure_lag(self) -> None:
+        lag = max(self._end - self._progress.position, 0)
+        age = (datetime.now(UTC) - self._newest).total_seconds() if lag and self._newest else 0.0
+        metrics.LAG_EVENTS.set(lag)
+        metrics.LAG_SECONDS.set(max(age, 0.0))
 
     async def _halt(self, error: HaltedError) -> None:
         log.error("projector.halted", detail=str(error))
