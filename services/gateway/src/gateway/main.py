@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import structlog
@@ -37,6 +38,8 @@ class Server(uvicorn.Server):
 
 async def body(running: Service) -> None:
     """Listen at once, so that probes are answered, then connect and serve until cancelled."""
+    # It tells of every connection, with its address; spans and metrics tell more.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     settings = Settings.of(running.environment)
     address = StoreAddress.of(running.environment)
     running.readiness.lost("objects")

@@ -31,7 +31,7 @@ export function jobView(id) {
     h("p", {}, h("a", { className: "back", href: "#/jobs" }, `← ${strings.back}`)),
     h("div", { className: "job-head" }, title, status, when, actions),
     h("div", { className: "overall" }, bar, percent, eta),
-    trouble, result, stages);
+    trouble, stages, result);
 
   async function load() {
     try {
@@ -121,6 +121,9 @@ export function jobView(id) {
     const signature = job.artifacts.map((artifact) => artifact.sha256).join() + job.status;
     if (signature === shownResult) return;
     shownResult = signature;
+    // While a job runs its stages matter most; afterwards, what they made.
+    if (ended()) stages.before(result);
+    else stages.after(result);
     result.replaceChildren(resultView(job));
   }
 

@@ -18,7 +18,8 @@ export function resultView(job) {
     video && player(video, all("poster").at(-1), all("subtitles").find((artifact) => artifact.mediaType === "text/vtt")),
     pictures.length > 0 && h("div", {}, h("h3", {}, strings.pictures), h("ul", { className: "gallery" }, ...pictures.map(picture))),
     sounds.length > 0 && h("div", {}, h("h3", {}, strings.listen), ...sounds.map((sound) =>
-      h("audio", { controls: true, src: sound.url, preload: "metadata", "aria-label": label(sound) }))),
+      h("figure", {}, h("figcaption", { className: "hint" }, label(sound)),
+        h("audio", { controls: true, src: sound.url, preload: "metadata", "aria-label": label(sound) })))),
     downloads.length > 0 && h("div", {}, h("h3", {}, strings.downloads), h("ul", { className: "downloads" }, ...downloads.map(download))),
     trained && h("p", { className: "row" }, strings.trainedHint, h("a", { className: "button", href: `#/?profile=${job.profileId}` }, strings.useProfile)),
     measures(job));
