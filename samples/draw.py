@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script beside what it draws, not a package
 """Draws the sample character: six pictures of one person who does not exist.
 
 Run it with the `pretrain` extra installed: `python samples/draw.py`. The same call always draws

@@ -11,7 +11,7 @@ from gpu_runner.faces.crops import CROP_SIDE, crop_portrait, only_face, prepare_
 from gpu_runner.faces.detector import detect_faces
 from gpu_runner.faces.identity import SAME_PERSON, distance, embed
 from gpu_runner.faces.mesh import find_meshes
-from gpu_runner.media.pictures import write_picture
+from gpu_runner.media.pictures import decode_picture, write_picture
 from gpu_runner.stage import StageError
 from numpy.typing import NDArray
 from skimage import data
@@ -114,6 +114,16 @@ def test_a_face_of_a_few_pixels_is_refused(woman: Rgb) -> None:
     with pytest.raises(StageError, match="pixels wide") as refusal:
         only_face(tiny, "photo 1")
     assert refusal.value.code == "face-too-small"
+
+
+def test_the_sample_character_is_accepted_in_every_photo(tmp_path: Path) -> None:
+    photos = sorted((Path(__file__).parents[3] / "samples" / "photos").iterdir())
+    prepared = prepare_photos(photos, tmp_path)
+    assert sorted(photo.number for photo in prepared) == list(range(1, len(photos) + 1))
+    assert min(photo.quality.score for photo in prepared) > 0.8
+    first, *others = [embed(decode_picture(photo.path)) for photo in prepared]
+    assert first is not None
+    assert all(other is not None and distance(first, other) < SAME_PERSON for other in others)
 
 
 def test_the_same_person_is_near_and_another_is_far(woman: Rgb) -> None:

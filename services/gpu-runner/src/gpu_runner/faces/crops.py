@@ -105,13 +105,7 @@ def prepare_photos(
 
 def only_face(rgb: NDArray[np.uint8], label: str) -> Mesh:
     """The one face in `rgb` (height, width, 3), or a `StageError` that names the photo."""
-    meshes = find_meshes(rgb)
-    if not meshes:
-        raise StageError(
-            "no-face",
-            f"{label} shows no face",
-            "Use photos in which the face is visible from the front and well lit.",
-        )
+    meshes = _faces(rgb, label)
     people = [mesh for mesh in meshes if mesh.width >= SECOND_PERSON * meshes[0].width]
     if len(people) > 1:
         raise StageError(
@@ -119,13 +113,33 @@ def only_face(rgb: NDArray[np.uint8], label: str) -> Mesh:
             f"{label} shows {len(people)} faces",
             "Crop the photo to one person, or leave it out.",
         )
-    if meshes[0].width < MIN_FACE_WIDTH:
+    return _large_enough(meshes[0], label)
+
+
+def widest_face(rgb: NDArray[np.uint8], label: str) -> Mesh:
+    """The largest face in `rgb`, whoever else is seen, or a `StageError` that names the picture."""
+    return _large_enough(_faces(rgb, label)[0], label)
+
+
+def _faces(rgb: NDArray[np.uint8], label: str) -> list[Mesh]:
+    meshes = find_meshes(rgb)
+    if not meshes:
+        raise StageError(
+            "no-face",
+            f"{label} shows no face",
+            "Use a picture in which the face is visible from the front and well lit.",
+        )
+    return meshes
+
+
+def _large_enough(mesh: Mesh, label: str) -> Mesh:
+    if mesh.width < MIN_FACE_WIDTH:
         raise StageError(
             "face-too-small",
-            f"the face in {label} is only {meshes[0].width:.0f} pixels wide",
-            f"Use a photo whose face is at least {MIN_FACE_WIDTH:.0f} pixels wide.",
+            f"the face in {label} is only {mesh.width:.0f} pixels wide",
+            f"Use a picture whose face is at least {MIN_FACE_WIDTH:.0f} pixels wide.",
         )
-    return meshes[0]
+    return mesh
 
 
 def judge(rgb: NDArray[np.uint8], mesh: Mesh) -> PhotoQuality:

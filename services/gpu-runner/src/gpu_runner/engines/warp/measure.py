@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpu_runner.engines.warp.articulation import LEAD
 from gpu_runner.faces.identity import distance, embed
 from gpu_runner.faces.mesh import Mesh, refine_mesh
 
@@ -18,9 +19,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gpu_runner.engines.warp.articulation import MouthTrack
+    from gpu_runner.engines.warp.timings import Timings
+
 INNER_UPPER, INNER_LOWER = (82, 13, 312), (87, 14, 317)
+SHUT_SOUNDS = ("p", "b", "m")
+# The mesh sees gaps below this, in outer-eye distances, on portraits with closed lips too.
+SHUT_GAP = 0.014
+# "Shut in silence" is judged in pauses longer than this, in seconds, and not at their edges, where
+# lips still close after the last sound or get ready for the next.
+PAUSE, PAUSE_EDGE = 0.15, 0.08
 # Frames whose mesh is fitted; more would cost time and tell nothing new.
-SAMPLES = 96
+SAMPLES = 64
 
 
 def sample_indices(frames: int, samples: int = SAMPLES) -> list[int]:
@@ -28,9 +38,23 @@ def sample_indices(frames: int, samples: int = SAMPLES) -> list[int]:
     return sorted({int(i) for i in np.linspace(0, frames - 1, min(frames, samples)).round()})
 
 
+def shut_indices(
+    timings: Timings, opening: NDArray[np.float64], fps: int, most: int = 16
+) -> list[int]:
+    """The frame at which the lips should touch for each p, b and m, for at most `most` of them."""
+    found = []
+    for phoneme in timings.phonemes:
+        if phoneme.symbol in SHUT_SOUNDS:
+            first = max(0, int((phoneme.start - LEAD) * fps))
+            last = min(len(opening), int(phoneme.end * fps) + 1)
+            if last > first:
+                found.append(first + int(np.argmin(opening[first:last])))
+    return [found[i] for i in sample_indices(len(found), most)] if found else []
+
+
 def lip_gap(rgb: NDArray[np.uint8], near: Mesh) -> float:
     """Gap between the inner lips in outer-eye distances, for a face close to mesh `near`."""
-    mesh = refine_mesh(rgb, near, looks=3)
+    mesh = refine_mesh(rgb, near, looks=2)
     gap = mesh.points[list(INNER_LOWER), :2] - mesh.points[list(INNER_UPPER), :2]
     eyes = mesh.points[263, :2] - mesh.points[33, :2]
     down = np.array([-eyes[1], eyes[0]]) / np.hypot(*eyes)
@@ -64,22 +88,77 @@ def background(mesh: Mesh, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(away & (y < bottom))
 
 
-class Flicker:
-    """Mean change from frame to frame, of 255, where the picture should stand still."""
+class Witness:
+    """Watches a video while it is rendered and says afterwards what there was to see."""
 
-    def __init__(self, still: NDArray[np.bool_]) -> None:
-        self._still = still
+    def __init__(
+        self, portrait: NDArray[np.uint8], mesh: Mesh, mouth: MouthTrack, timings: Timings, fps: int
+    ) -> None:
+        self._portrait, self._mesh, self._mouth, self._fps = portrait, mesh, mouth, fps
+        self._gaps = np.zeros(0)
+        self._pauses = timings.pauses(PAUSE)
+        self._spread = sample_indices(len(mouth.opening))
+        self._shut = shut_indices(timings, mouth.opening, fps)
+        self._kept: dict[int, NDArray[np.uint8]] = {}
+        self._still = background(mesh, (portrait.shape[0], portrait.shape[1]))[::4, ::4]
         self._last: NDArray[np.int16] | None = None
         self._changes: list[float] = []
 
-    def see(self, rgb: NDArray[np.uint8]) -> None:
-        """Take in the next frame (height, width, 3)."""
-        # One pixel in sixteen says the same as all of them.
-        here = rgb[::4, ::4][self._still[::4, ::4]].astype(np.int16)
+    def see(self, index: int, rgb: NDArray[np.uint8]) -> None:
+        """Take in frame number `index` (height, width, 3); frames come in order."""
+        if index in self._spread or index in self._shut:
+            self._kept[index] = rgb
+        # One pixel in sixteen of the background says the same as all of them.
+        here = rgb[::4, ::4][self._still].astype(np.int16)
         if self._last is not None and here.size:
             self._changes.append(float(np.abs(here - self._last).mean()))
         self._last = here
 
-    def mean(self) -> float:
-        """The mean change over all frames seen so far."""
-        return float(np.mean(self._changes)) if self._changes else 0.0
+    def poster(self, blink: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """A frame that stands for the video: lips a little open, eyes not (`blink` per frame)."""
+        beauty = [abs(self._mouth.opening[i] - 0.04) + blink[i] for i in self._spread]
+        return self._kept[self._spread[int(np.argmin(beauty))]]
+
+    def measures(self, at_rest: NDArray[np.uint8]) -> dict[str, float | None]:
+        """What was seen; `at_rest` is a frame with closed lips, as the zero of all gaps."""
+        rest = lip_gap(at_rest, self._mesh)
+        seen = {i: lip_gap(frame, self._mesh) - rest for i, frame in self._kept.items()}
+        self._gaps = np.array([seen[i] for i in self._spread])
+        opening, loudness = self._mouth.opening, self._mouth.loudness
+        silent = self._silent()
+        touching = np.array([seen[i] < SHUT_GAP for i in self._shut], dtype=np.float64)
+        some = [self._kept[i] for i in self._spread[:: max(1, len(self._spread) // 3)]]
+        return {
+            "opening_vs_intended": _rounded(correlation(self._gaps, opening[self._spread])),
+            "opening_vs_sound": _rounded(correlation(self._gaps, loudness[self._spread])),
+            "intended_vs_sound": _rounded(correlation(opening, loudness)),
+            "opening_speaking": _mean(self._gaps[~silent]),
+            "opening_in_pauses": _mean(self._gaps[silent]),
+            "closed_at_pbm": _mean(touching),
+            "flicker_background": _mean(np.array(self._changes)),
+            "identity_distance": _rounded(identity_distance(self._portrait, some)),
+        }
+
+    def tracks(self) -> dict[str, list[float]]:
+        """The openings behind the measures, for plots; ask for `measures` first."""
+        return {
+            "opening_intended": self._mouth.opening.round(4).tolist(),
+            "loudness": self._mouth.loudness.round(3).tolist(),
+            "measured_frames": [float(i) for i in self._spread],
+            "opening_measured": self._gaps.round(4).tolist(),
+        }
+
+    def _silent(self) -> NDArray[np.bool_]:
+        times = np.array(self._spread) / self._fps
+        silent = np.zeros(len(times), bool)
+        for start, end in self._pauses:
+            silent |= (times >= start + PAUSE_EDGE) & (times <= end - PAUSE_EDGE)
+        return silent
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return _rounded(float(values.mean())) if values.size else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

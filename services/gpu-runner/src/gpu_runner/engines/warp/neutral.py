@@ -39,10 +39,14 @@ RELAXED_WIDTH = 0.60
 UPPER_FOLLOWS = (0.55, 0.70, 0.85, 1.0)
 LOWER_FOLLOWS = (0.50, 0.68, 0.84, 1.0)
 CORNER_RADIUS = 0.085
+TEETH_REMAIN = 0.035
 SEAM_SHADE, SEAM_WIDTH = 0.4, 0.009
 # Mean difference between the colour channels, of 255, below which a picture is grey.
 GREY_SPREAD = 6.0
 GRID = 256
+# Mesh points along the folds of a smile, left and right.
+FOLDS = ((203, 206, 216, 212), (423, 426, 436, 432))
+FOLD_RADIUS, FOLD_LIFT = 0.09, 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,14 @@ def _close(
     lower = _warp(rgb, frame, face, goal, [*around, *lower_rows])
     mouth = closed_mouth(frame, closed)
     upper, lower = (
-        _draw_seam(_mend_corners(picture, frame, mouth), frame, mouth) for picture in (upper, lower)
+        _draw_seam(
+            _soften_folds(
+                _mend_corners(picture, frame, mouth), frame, frame.to_face(closed[:, :2])
+            ),
+            frame,
+            mouth,
+        )
+        for picture in (upper, lower)
     )
     teeth = _visible_teeth(rgb, frame, face)
     return NeutralFace(upper, lower, frame, mouth, closed, teeth)
@@ -156,7 +167,11 @@ def _warp(
     field = RBFInterpolator(knots, shifts, kernel="linear")
     step = max(height, width) / GRID
     grid = frame.grid((height, width), step)
-    shifted = frame.to_picture(grid + field(grid.reshape(-1, 2)).reshape(grid.shape))
+    # Nothing moves outside the mesh, and evaluating the field there is what takes time.
+    face = ((grid >= target.min(axis=0)) & (grid <= target.max(axis=0))).all(axis=-1)
+    moved = grid.copy()
+    moved[face] += field(grid[face])
+    shifted = frame.to_picture(moved)
     full = upsample(shifted.astype(np.float32), step, (height, width))
     return cv2.remap(
         rgb, full[..., 0], full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
@@ -185,17 +200,39 @@ def upsample(
 
 
 def _mend_corners(rgb: NDArray[np.uint8], frame: FaceFrame, mouth: Mouth) -> NDArray[np.uint8]:
-    """Paint over the shadows that an open mouth leaves in its corners."""
+    """Paint over the shadows, and the tips of teeth, that an open mouth leaves in its corners."""
     grid = frame.grid(rgb.shape[:2])
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    at_line = np.abs(mouth.below_contact(grid)) < TEETH_REMAIN
     mask = np.zeros(rgb.shape[:2], np.uint8)
     for x in (mouth.left, mouth.right):
         y = np.polyval(mouth.contact, x)
-        near = np.hypot(grid[..., 0] - x, grid[..., 1] - y) < CORNER_RADIUS
-        ring = np.hypot(grid[..., 0] - x, grid[..., 1] - y) < 1.8 * CORNER_RADIUS
-        mask[near & (grey < 0.72 * np.median(grey[ring & ~near]))] = 255
-    wider = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+        far = np.hypot(grid[..., 0] - x, grid[..., 1] - y)
+        near = far < CORNER_RADIUS
+        skin = np.median(grey[(far < 1.8 * CORNER_RADIUS) & ~near])
+        mask[near & ((grey < 0.72 * skin) | (at_line & (grey > 1.1 * skin)))] = 255
+    wider = cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=2)
     return cv2.inpaint(rgb, wider, 3, cv2.INPAINT_TELEA).astype(np.uint8)
+
+
+def _soften_folds(
+    rgb: NDArray[np.uint8], frame: FaceFrame, face: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Lift the shadows in the folds that a smile has dug from the nose past the mouth's corners."""
+    grid = frame.grid(rgb.shape[:2])
+    mask = np.zeros(rgb.shape[:2])
+    for fold in FOLDS:
+        for index in fold:
+            far = np.hypot(*(grid - face[index]).transpose(2, 0, 1)) / FOLD_RADIUS
+            mask = np.maximum(mask, np.exp(-(far**2)))
+    lips = face[list({*_flat(UPPER_LIP), *_flat(LOWER_LIP)})]
+    low, high = lips.min(axis=0), lips.max(axis=0)
+    # Lips and the mouth's corners keep their own shading.
+    on_lips = np.maximum(low - grid, grid - high).max(axis=-1)
+    mask *= smoothstep(0.0, 0.04, on_lips)
+    around = cv2.GaussianBlur(rgb, (0, 0), 0.07 * frame.unit).astype(np.float64)
+    lift = (around - rgb).clip(0.0, None) * (FOLD_LIFT * mask)[..., None]
+    return np.asarray((rgb + lift).round().clip(0, 255), dtype=np.uint8)
 
 
 def _draw_seam(rgb: NDArray[np.uint8], frame: FaceFrame, mouth: Mouth) -> NDArray[np.uint8]:

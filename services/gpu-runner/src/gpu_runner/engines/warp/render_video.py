@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpu_runner.engines.warp.compose import Moment, Renderer
+    from gpu_runner.engines.warp.timings import Timings
     from gpu_runner.faces.mesh import Mesh
 
 LOOKS = 14
-PAUSE = 0.15
-# Inside a pause, the lips still close after the last sound and get ready for the next.
-PAUSE_EDGE = 0.08
 
 
 class Params(BaseModel):
@@ -56,17 +54,16 @@ def run(context: StageContext) -> StageResult:
     """Render the video.
 
     Raises:
-        StageError: `no-face`, `several-faces`, `face-too-small` or `picture-unreadable` for the
-            portrait, `speech-unreadable`, `timings-unreadable` or `timings-mismatch`.
+        StageError: `no-face`, `face-too-small`, `picture-unreadable` or `picture-too-large` for
+            the portrait, `speech-unreadable`, `timings-unreadable` or `timings-mismatch`.
 
     """
     import numpy as np
 
-    from gpu_runner.engines.warp import measure
     from gpu_runner.engines.warp.articulation import articulate
     from gpu_runner.engines.warp.compose import moments
+    from gpu_runner.engines.warp.measure import PAUSE, Witness
     from gpu_runner.engines.warp.motion import live
-    from gpu_runner.engines.warp.timings import read_timings
     from gpu_runner.engines.warp.visemes import is_known
     from gpu_runner.media.pictures import write_picture
     from gpu_runner.media.video import stream_lengths, write_video
@@ -74,36 +71,23 @@ def run(context: StageContext) -> StageResult:
     params: Params = context.params
     began = time.perf_counter()
     sound, rate = _read_speech(context.one("speech"))
-    timings = read_timings(context.one("timings"))
-    if abs(timings.duration - len(sound) / rate) > 0.5:
-        raise StageError(
-            "timings-mismatch",
-            f"the timings cover {timings.duration:.1f} s, the speech {len(sound) / rate:.1f} s",
-            "Make the speech again; its timings are written beside it.",
-        )
+    timings = _read_timings(context.one("timings"), len(sound) / rate)
     portrait, mesh = _read_portrait(context.one("portrait"), params.size)
     renderer, drawn, blinking = _prepare(portrait, mesh, blink=params.blink)
-
     count = int(np.ceil(len(sound) / rate * params.fps))
     mouth = articulate(timings, sound, rate, params.fps, count)
-    pauses = timings.pauses(PAUSE)
-    motion = live(mouth.loudness, pauses, params.fps, np.random.default_rng(context.seed))
-    story = moments(mouth, motion, params.motion)
-
-    flicker = measure.Flicker(measure.background(mesh, (params.size, params.size)))
-    chosen = set(measure.sample_indices(count))
-    kept: dict[int, NDArray[np.uint8]] = {}
+    rng = np.random.default_rng(context.seed)
+    motion = live(mouth.loudness, timings.pauses(PAUSE), params.fps, rng)
+    witness = Witness(portrait, mesh, mouth, timings, params.fps)
 
     def watch(index: int, frame: NDArray[np.uint8]) -> None:
-        flicker.see(frame)
-        if index in chosen:
-            kept[index] = frame
+        witness.see(index, frame)
         context.report.progress(index + 1, count, "frame")
 
     ready = time.perf_counter()
     video = write_video(
         context.output / "video.mp4",
-        _in_order(renderer, story, watch),
+        _in_order(renderer, moments(mouth, motion, params.motion), watch),
         count=count,
         fps=params.fps,
         sound=sound,
@@ -113,44 +97,36 @@ def run(context: StageContext) -> StageResult:
     rendered = time.perf_counter()
 
     context.report.progress(count, count, "frame", "measuring")
-    indices = sorted(kept)
-    rest = measure.lip_gap(renderer.frame(renderer.at_rest()), mesh)
-    gaps = np.array([measure.lip_gap(kept[index], mesh) for index in indices]) - rest
-    intended, loud = mouth.opening[indices], mouth.loudness[indices]
-    silent = _within(np.array(indices) / params.fps, pauses)
-    poster_index = min(indices, key=lambda i: abs(mouth.opening[i] - 0.04) + float(motion.blink[i]))
-    likeness = measure.identity_distance(
-        portrait, [kept[i] for i in indices[:: max(1, len(indices) // 3)]]
-    )
     lengths = stream_lengths(video)
     metrics: dict[str, Any] = {
         "frames": count,
-        "fps_rendered": round(count / max(rendered - ready, 1e-6), 1),
+        "fps_rendered": round(count / (rendered - ready), 1),
         "preparation_seconds": round(ready - began, 2),
-        "opening_vs_intended": round(measure.correlation(gaps, intended), 3),
-        "opening_vs_sound": round(measure.correlation(gaps, loud), 3),
-        "intended_vs_sound": round(measure.correlation(mouth.opening, mouth.loudness), 3),
-        "opening_speaking": round(float(gaps[~silent].mean()), 4) if (~silent).any() else None,
-        "opening_in_pauses": round(float(gaps[silent].mean()), 4) if silent.any() else None,
-        "flicker_background": round(flicker.mean(), 4),
-        "identity_distance": None if likeness is None else round(likeness, 3),
         "video_seconds": round(lengths.video, 3),
         "audio_seconds": round(lengths.audio, 3),
-        "unknown_phonemes": sum(not is_known(each.symbol) for each in timings.phonemes),
         "portrait": "drawing" if drawn else "photograph",
         "blinks": blinking,
+        "unknown_phonemes": sum(not is_known(each.symbol) for each in timings.phonemes),
     }
-    poster = write_picture(context.output / "poster.jpg", kept[poster_index])
+    metrics |= witness.measures(renderer.frame(renderer.at_rest()))
+    poster = write_picture(context.output / "poster.jpg", witness.poster(motion.blink))
     report = context.output / "report.json"
-    tracks = {
-        "fps": params.fps,
-        "opening_intended": mouth.opening.round(4).tolist(),
-        "loudness": mouth.loudness.round(3).tolist(),
-        "measured_frames": indices,
-        "opening_measured": gaps.round(4).tolist(),
-    }
-    report.write_text(json.dumps({"metrics": metrics, "tracks": tracks}), encoding="utf-8")
+    full = {"metrics": metrics, "fps": params.fps, "tracks": witness.tracks()}
+    report.write_text(json.dumps(full), encoding="utf-8")
     return StageResult({"video": [video], "poster": [poster], "report": [report]}, metrics)
+
+
+def _read_timings(path: Path, seconds: float) -> Timings:
+    from gpu_runner.engines.warp.timings import read_timings
+
+    timings = read_timings(path)
+    if abs(timings.duration - seconds) > 0.5:
+        raise StageError(
+            "timings-mismatch",
+            f"the timings cover {timings.duration:.1f} s, the speech {seconds:.1f} s",
+            "Make the speech again; its timings are written beside it.",
+        )
+    return timings
 
 
 def _read_speech(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -171,13 +147,13 @@ def _read_speech(path: Path) -> tuple[NDArray[np.float32], int]:
 
 def _read_portrait(path: Path, size: int) -> tuple[NDArray[np.uint8], Mesh]:
     """The portrait as (size, size, 3) and its mesh, averaged over several looks."""
-    from gpu_runner.faces.crops import crop_square, only_face
+    from gpu_runner.faces.crops import crop_square, widest_face
     from gpu_runner.faces.mesh import refine_mesh
     from gpu_runner.media.pictures import decode_picture
 
     rgb = decode_picture(path, "the portrait")
-    square = crop_square(rgb, only_face(rgb, "the portrait"), size)
-    return square, refine_mesh(square, only_face(square, "the portrait"), LOOKS)
+    square = crop_square(rgb, widest_face(rgb, "the portrait"), size)
+    return square, refine_mesh(square, widest_face(square, "the portrait"), LOOKS)
 
 
 def _prepare(
@@ -210,12 +186,3 @@ def _in_order(
             frame = ahead.popleft().result()
             watch(index, frame)
             yield frame
-
-
-def _within(times: NDArray[np.float64], spans: list[tuple[float, float]]) -> NDArray[np.bool_]:
-    import numpy as np
-
-    inside = np.zeros(len(times), bool)
-    for start, end in spans:
-        inside |= (times >= start + PAUSE_EDGE) & (times <= end - PAUSE_EDGE)
-    return inside
