@@ -80,7 +80,7 @@ clean:
 # Torch stands apart from the locked requirements, because each machine needs another build.
 .venv/.torch: | .venv/.python
 	@echo "Installing PyTorch $(TORCH): about 0.2 GB to download and 0.8 GB on disk without a GPU,"
-	@echo "about 3 GB and 7 GB for an NVIDIA GPU."
+	@echo "about 3 GB and 7 GB for an NVIDIA GPU. This and the next step take minutes, once."
 	@if [ "$$(uname -s)" != Linux ] || command -v nvidia-smi > /dev/null; then \
 	  $(PIP) install --quiet "torch==$(TORCH)"; \
 	else \

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from myspinbot.embedded import supervision as s
 from myspinbot.embedded.supervision import Action, Phase, State, Ties, Verb
@@ -120,6 +120,7 @@ def test_a_start_is_given_up_only_for_what_never_worked(state: State, *, hopeles
 Happening = st.sampled_from(["tick", "ready", "dies", "hangs"])
 
 
+@settings(deadline=None)
 @given(
     happenings=st.lists(st.tuples(st.sampled_from(sorted(TIES)), Happening), max_size=60),
     kind=st.booleans(),

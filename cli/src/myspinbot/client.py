@@ -18,10 +18,10 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,8 +34,10 @@ from myspinbot.replies import ArtifactLink, JobDetail, JobList, JobUpdate, Probl
 
 RETRY_S = 0.5
 PATIENCE_S = 60.0
-"""How long a watched gateway may be away, for it may be starting again."""
-_TRIES = 5
+"""How long a gateway may be away that is known to come back, for it may be starting again."""
+_MOMENT_S = 3.0
+"""How long a gateway may say that a part behind it is away."""
+Result = TypeVar("Result")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -70,10 +72,15 @@ class DamagedDownloadError(CommandError):
 
 
 class Client:
-    """A connection to one gateway; use it as an asynchronous context manager."""
+    """A connection to one gateway; use it as an asynchronous context manager.
 
-    def __init__(self, api: str) -> None:
+    With a `patience_s`, requests are sent again for so long while nobody answers; all of them
+    may be repeated without harm.
+    """
+
+    def __init__(self, api: str, patience_s: float = 0.0) -> None:
         self.api = api.rstrip("/")
+        self._patience_s = patience_s
         # A proxy for the internet is none for this machine.
         self._direct = urlsplit(self.api).hostname in _LOOPBACK
         self._http = httpx.AsyncClient(
@@ -128,7 +135,7 @@ class Client:
         """Stop a job."""
         return Status.model_validate(await self._json("POST", f"/api/jobs/{job}/cancel"))
 
-    async def watch(self, job: str) -> AsyncIterator[JobUpdate]:
+    async def watch(self, job: str) -> AsyncGenerator[JobUpdate]:
         """How a job stands now, and then every change until it has ended.
 
         Goes on over a new connection when one breaks, for as long as PATIENCE_S.
@@ -158,10 +165,7 @@ class Client:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             partial = Path(file.name)
             try:
-                await self._receive(link, file)
-            except httpx.TransportError as error:
-                partial.unlink()
-                raise UnreachableError(self.api) from error
+                await self._insist(lambda: self._receive(link, file))
             except BaseException:
                 partial.unlink()
                 raise
@@ -169,6 +173,8 @@ class Client:
         partial.replace(path)
 
     async def _receive(self, link: ArtifactLink, file: IO[bytes]) -> None:
+        file.seek(0)
+        file.truncate()
         digest = hashlib.sha256()
         async with self._http.stream("GET", link.url) as response:
             if response.is_error:
@@ -207,24 +213,35 @@ class Client:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Any:
-        """The answer's JSON. Asks again where the gateway says that it is away for a moment."""
-        for tries_left in reversed(range(_TRIES)):
+        """The answer's JSON."""
+
+        async def ask() -> Any:
+            with contextlib.ExitStack() as files:
+                content = body(files) if body else {}
+                response = await self._http.request(
+                    method, path, headers=headers, params=params, **content
+                )
+            if not response.is_success:
+                raise _error(response)
+            return response.json()
+
+        return await self._insist(ask)
+
+    async def _insist(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """Try again while the gateway, or a part behind it, is away for a moment."""
+        begun = time.monotonic()
+        while True:
+            taken = time.monotonic() - begun
             try:
-                with contextlib.ExitStack() as files:
-                    content = body(files) if body else {}
-                    response = await self._http.request(
-                        method, path, headers=headers, params=params, **content
-                    )
+                return await attempt()
             except httpx.TransportError as error:
-                if tries_left == 0 or isinstance(error, httpx.ConnectError):
+                if taken >= self._patience_s:
                     raise UnreachableError(self.api) from error
-            else:
-                if response.is_success:
-                    return response.json()
-                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or not tries_left:
-                    raise _error(response)
+            except ApiError as error:
+                away = error.http_status == httpx.codes.SERVICE_UNAVAILABLE
+                if not away or taken >= max(self._patience_s, _MOMENT_S):
+                    raise
             await asyncio.sleep(RETRY_S)
-        raise AssertionError("the last try returns or raises")
 
     def _socket(self) -> connect:
         address = self.api.replace("http", "ws", 1) + "/ws"

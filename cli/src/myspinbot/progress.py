@@ -71,7 +71,7 @@ def _line(stage: StageUpdate) -> str:
         again = f" (attempt {stage.attempt})" if stage.attempt > 1 else ""
         return f"{title(stage)}: {stage.status}{again}"
     parts = [f"{title(stage)}: {stage.progress:.0%}"]
-    if stage.eta_s is not None:
+    if stage.eta_s is not None and stage.eta_s >= 1:
         parts.append(f"about {duration(stage.eta_s)} left")
     if stage.message:
         parts.append(stage.message)

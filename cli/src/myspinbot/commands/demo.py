@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from myspinbot import samples
-from myspinbot.client import Client
+from myspinbot.client import PATIENCE_S, Client
 from myspinbot.commands.options import ApiOption, HomeOption, home_of, run
 from myspinbot.commands.submit import PhotosOption, ScriptOption, VoiceOption, send
 from myspinbot.commands.watch import follow
@@ -50,7 +50,7 @@ def demo(
 
 
 async def _demo(inputs: Inputs, api: str | None, home: Home) -> None:
-    async with _system(api, home) as address, Client(address) as client:
+    async with _system(api, home) as address, Client(address, PATIENCE_S) as client:
         status = await send(client, inputs)
         err.print(f"Job {status.job_id}; see it at {address}", style="dim", markup=False)
         await follow(client, status.job_id)

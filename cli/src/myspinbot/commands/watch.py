@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 from contracts.job import JobStatus
 
 from myspinbot.client import Client
@@ -32,9 +34,11 @@ async def follow(client: Client, job: str) -> None:
     """Show a job's progress until it has ended; JobFailedError if it did not end well."""
     last: JobUpdate | None = None
     with progress_view() as view:
-        async for update in client.watch(job):
-            view.show(update)
-            last = update
+        # Closed at once when the command is interrupted, so that the gateway need not wait.
+        async with aclosing(client.watch(job)) as updates:
+            async for update in updates:
+                view.show(update)
+                last = update
     if last is None or last.status is JobStatus.COMPLETED:
         return
     if last.failure is None:

@@ -15,7 +15,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 30.0
 """After this long without dying, earlier deaths are forgotten."""
-GRACE_S = 10.0
+GRACE_S = 20.0
 """How long a process may take to stop when it is asked to, before it is killed."""
 HOPELESS = 4
 """Deaths in a row, without ever having been ready, that end the start of a stack."""
