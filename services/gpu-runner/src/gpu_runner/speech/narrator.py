@@ -42,6 +42,7 @@ def narrate(
     sentences: Sequence[Sentence],
     profile: VoiceProfile,
     kokoro: Kokoro,
+    *,
     speed: float = 1.0,
     progress: Callable[[int], None] = lambda _: None,
     longest: int = LONGEST,

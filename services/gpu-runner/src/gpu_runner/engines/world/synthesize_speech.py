@@ -67,8 +67,8 @@ def run(context: StageContext) -> StageResult:
             sentences,
             profile,
             kokoro,
-            params.speed,
-            lambda done: context.report.progress(done, steps, "sentence"),
+            speed=params.speed,
+            progress=lambda done: context.report.progress(done, steps, "sentence"),
         )
     except ValueError as error:
         raise StageError(
