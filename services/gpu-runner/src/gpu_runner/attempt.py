@@ -79,7 +79,7 @@ class Attempt:
         folder.mkdir(parents=True)
         begun = self.bench.clock()
         stage = state.stages[command.stage]
-        self._high = stage.fraction
+        self._high = max(stage.fraction, await self._highest_posted())
         try:
             await self._started(stage.checkpoint)
             ending = await self._perform(folder, stage.checkpoint)
@@ -103,6 +103,17 @@ class Attempt:
         await self._tell(event)
         trace.get_current_span().set_attribute("outcome", event.type_name())
         log.info("stage.ended", job=command.job, stage=command.stage, outcome=event.type_name())
+
+    async def _highest_posted(self) -> float:
+        """How far an earlier attempt was seen to be, so that progress does not go back."""
+        subject = subjects.progress(self.command.job, self.command.stage)
+        high = 0.0
+        try:
+            async for note in self.bench.progress.all(subject):
+                high = StageProgress.model_validate_json(note.data).high
+        except EventLogError as error:
+            log.warning("stage.progress_unknown", job=self.command.job, detail=str(error))
+        return high
 
     async def _tell(self, event: e.Event) -> None:
         await self.bench.log.tell(self.command.job, event, patience_s=_TELL_PATIENCE_S)
