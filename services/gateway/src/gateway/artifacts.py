@@ -18,6 +18,7 @@ from gateway.problems import Problem, ProblemKind
 
 router = APIRouter(prefix="/api", tags=["artifacts"])
 
+_PATH = "/jobs/{job}/artifacts/{stage}/{output}/{index}"
 _RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
 _EXTENSIONS = {
     "video/mp4": "mp4",
@@ -75,7 +76,8 @@ def parse_range(header: str, size: int) -> Span | None:
     return span
 
 
-@router.api_route("/jobs/{job}/artifacts/{stage}/{output}/{index}", methods=["GET", "HEAD"])
+@router.head(_PATH, include_in_schema=False)
+@router.get(_PATH)
 async def get_artifact(
     request: Request,
     gateway: TheGateway,
