@@ -6,18 +6,18 @@ import time
 from types import TracebackType
 from typing import Protocol, Self
 
-from contracts.job import StageStatus
+from contracts.job import JobStatus, StageStatus
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
     ProgressColumn,
-    SpinnerColumn,
     Task,
     TaskID,
     TextColumn,
 )
+from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from myspinbot.replies import JobUpdate, StageUpdate
@@ -34,6 +34,8 @@ TITLES = {
 """What the stages of the main job do, in words."""
 
 _STEP = 0.25
+# A stage that has counted to its end may still be measuring what it made.
+_ALMOST = 0.99
 
 
 def title(stage: StageUpdate) -> str:
@@ -130,12 +132,18 @@ class _Left(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         until: float | None = task.fields.get("until")
-        if task.finished or until is None:
-            elapsed = task.finished_time if task.finished else None
-            # A stage that had ended when the view began took an unknown time.
-            return Text(duration(elapsed) if elapsed and elapsed >= 0.5 else "", style="dim")
-        left = duration(until - time.monotonic())
-        return Text(f"{left} left", style="cyan")
+        if until is not None and not task.finished:
+            return Text(f"{duration(until - time.monotonic())} left", style="cyan")
+        elapsed = task.finished_time if task.finished else task.elapsed
+        # A stage that had ended when the view began took an unknown time.
+        return Text(duration(elapsed) if elapsed and elapsed >= 0.5 else "", style="dim")
+
+
+class _Bar(BarColumn):
+    """A bar that lies still while its stage waits."""
+
+    def render(self, task: Task) -> ProgressBar:
+        return ProgressBar(total=1.0, completed=task.completed, width=self.bar_width, pulse=False)
 
 
 class Bars:
@@ -149,11 +157,20 @@ class Bars:
         StageStatus.WAITING: "yellow",
     }
 
+    _MARKS = {  # noqa: RUF012 - a constant table
+        StageStatus.COMPLETED: "✓",
+        StageStatus.RUNNING: "▸",
+        StageStatus.FAILED: "✗",
+        StageStatus.FAILING: "↻",
+        StageStatus.WAITING: "↻",
+        StageStatus.SKIPPED: "-",
+    }
+
     def __init__(self, console: Console = out) -> None:
         self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("[{task.fields[style]}]{task.fields[mark]}"),
             TextColumn("[{task.fields[style]}]{task.description}"),
-            BarColumn(bar_width=32),
+            _Bar(bar_width=32),
             TextColumn("{task.percentage:>3.0f} %"),
             _Left(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
@@ -183,8 +200,9 @@ class Bars:
                 self._progress.start_task(task)
             self._progress.update(
                 task,
-                completed=stage.progress,
+                completed=min(stage.progress, _ALMOST) if running else stage.progress,
                 until=_moment(stage.eta_s),
+                mark=self._MARKS.get(stage.status, "·"),
                 style=self._STYLES.get(stage.status, "dim"),
                 note=(stage.message or "") if running else str(stage.status),
             )
@@ -194,6 +212,7 @@ class Bars:
             total,
             completed=update.progress,
             until=_moment(update.eta_s),
+            mark="✓" if update.status is JobStatus.COMPLETED else "▸",
             style="bold",
             note=str(update.status),
         )
@@ -201,7 +220,13 @@ class Bars:
     def _task(self, key: str, description: str) -> TaskID:
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(
-                escape(description), start=False, total=1.0, until=None, style="dim", note=""
+                escape(description),
+                start=False,
+                total=1.0,
+                until=None,
+                mark="·",
+                style="dim",
+                note="",
             )
         return self._tasks[key]
 
