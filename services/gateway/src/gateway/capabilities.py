@@ -119,7 +119,7 @@ def _check_params(
     if not params:
         return
     # Imported where it is used: most jobs carry no parameters.
-    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no types
+    from jsonschema import Draft202012Validator
 
     errors = [
         list(Draft202012Validator(engine.params_schema).iter_errors(dict(params)))
