@@ -63,6 +63,10 @@ def _tidy(out: Path) -> None:
         if config.get("_class_name") == "AutoencoderTiny":
             config.pop("block_out_channels", None)
         config.pop("_name_or_path", None)
+        # Transformers would load what is stored in half precision in half precision too, beside
+        # a denoiser that diffusers loads in full.
+        if "dtype" in config:
+            config["dtype"] = "float32"
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     for path in out.rglob("*.safetensors"):
         path.chmod(0o644)

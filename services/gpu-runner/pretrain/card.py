@@ -51,8 +51,8 @@ trained and tried on a machine without a GPU and without a download.
 | denoiser, 16x16x16 | UNet2DConditionModel | {figures.unet_weights / 1e6:.2f} M |
 | words, 24 tokens | CLIPTextModel | {figures.text_weights / 1e6:.2f} M |
 
-{figures.bytes / 1e6:.1f} MB in all, half precision. The denoiser predicts v; the schedule is a cosine with zero
-terminal signal-to-noise ratio.
+{figures.bytes / 1e6:.1f} MB in all, half precision. The denoiser
+predicts v; the schedule is a cosine with zero terminal signal-to-noise ratio.
 
 ## Data
 
@@ -85,9 +85,10 @@ astronaut were held out.
 
 ## Limits
 
-It knows drawn heads and little else. Pictures are 64x64 and soft; faces of real people appear
-only through a LoRA, and then as a recognisable sketch in colour rather than a likeness that
-would deceive anyone. The words it knows are those of its captions: a style, hair, clothes,
+It knows drawn heads and little else, and it was trained briefly: samples from noise show a head
+with hair, clothes and background in the colours asked for, but the features of the face are
+blurred. A LoRA draws them towards a person's colours and outline; it gives no likeness that would
+deceive anyone. The words it knows are those of its captions: a style, hair, clothes,
 beard, glasses, mood, background.
 """
     )

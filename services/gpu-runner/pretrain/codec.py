@@ -30,6 +30,8 @@ WIDTH = 48
 LATENT_RMS = 0.7
 """Root mean square of scaled latents: below 1, so that fine detail is settled late in sampling."""
 
+PEAK_RATE = 2e-3
+
 log = logging.getLogger(__name__)
 
 
@@ -137,7 +139,7 @@ def train_decoder(
     generator = torch.Generator().manual_seed(seed)
     pictures = to_tensor(images)
     unseen = to_tensor(unseen_portrait(images.shape[1])[None])
-    optimizer = torch.optim.AdamW(codec.decoder.parameters(), lr=2e-3, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(codec.decoder.parameters(), lr=PEAK_RATE, weight_decay=1e-4)
     codec.to(memory_format=torch.channels_last)
     begun = time.monotonic()
     for step in range(steps):
@@ -146,7 +148,7 @@ def train_decoder(
             break
         for group in optimizer.param_groups:
             group["lr"] = (
-                2e-3 * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + np.cos(np.pi * done)) / 2)
+                PEAK_RATE * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + np.cos(np.pi * done)) / 2)
             )
         pick = torch.randint(len(pictures), (16,), generator=generator)
         target = pictures[pick].contiguous(memory_format=torch.channels_last)

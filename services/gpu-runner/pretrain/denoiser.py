@@ -106,8 +106,9 @@ def train(work: Path, plan: Plan) -> None:
     rng = np.random.default_rng(plan.seed)
     captions = (say(phrases, rng, drop=0, thin=0) for phrases in dataset.captions)
     make_tokenizer(captions).save_pretrained(work / "tokenizer")
-    with tempfile.NamedTemporaryFile() as meeting:
-        multiprocessing.spawn(_worker, (work, plan, meeting.name), nprocs=plan.workers)
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = f"{folder}/meeting"  # made by the first worker, removed by the last
+        multiprocessing.spawn(_worker, (work, plan, meeting), nprocs=plan.workers)
 
 
 def _worker(rank: int, work: Path, plan: Plan, meeting: str) -> None:

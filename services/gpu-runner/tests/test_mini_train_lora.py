@@ -52,7 +52,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(**changes: object) -> TrainConfig:
     settings = {
         "rank": 4,
-        "alpha": 4.0,
+        "alpha": 4,
         "steps": 6,
         "batch_size": 2,
         "learning_rate": 1e-3,
@@ -63,7 +63,7 @@ def config(**changes: object) -> TrainConfig:
         "seed": 3,
         "bfloat16": False,
     }
-    return TrainConfig(**{**settings, **changes})  # type: ignore[arg-type]
+    return TrainConfig(**{**settings, **changes})
 
 
 def examples(components: Components, face: Path) -> Examples:
@@ -221,7 +221,7 @@ def test_no_face_and_a_broken_face_are_refused(random_base: Path, tmp_path: Path
 
 def test_a_person_is_learned_and_plain_diffusers_draws_her(face: Path, tmp_path: Path) -> None:
     """The whole promise on the shipped base: nearer to the photo, and loadable elsewhere."""
-    params = train_lora.Params(steps=30, sample_every=0)
+    params = train_lora.Params(steps=60, sample_every=0)
     result = train_lora.run(make_context(tmp_path, params, {"faces": [face]}), BASE)
     (path,) = result.outputs["lora"]
     assert all(name.startswith("unet.") for name in load_file(path))
@@ -244,4 +244,5 @@ def test_a_person_is_learned_and_plain_diffusers_draws_her(face: Path, tmp_path:
 
     before = distance()
     pipeline.load_lora_weights(path)
-    assert distance() < 0.8 * before
+    after = distance()
+    assert after < 0.8 * before

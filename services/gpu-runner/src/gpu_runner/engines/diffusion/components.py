@@ -61,16 +61,17 @@ def load_components(base: Path, device: str) -> Components:
     return Components(
         unet=unet,
         vae=vae,
-        text_encoder=text_encoder.to(target).eval(),
+        text_encoder=text_encoder.to(target).eval(),  # type: ignore[arg-type]
         tokenizer=CLIPTokenizer.from_pretrained(base / "tokenizer", local_files_only=True),
         schedule=DDIMScheduler.from_pretrained(base / "scheduler", local_files_only=True),
         device=target,
-        side=unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1),
+        side=unet.config["sample_size"] * 2 ** (len(vae.config["block_out_channels"]) - 1),
     )
 
 
 def _is_tiny(base: Path) -> bool:
-    return AutoencoderTiny.load_config(base / "vae")["_class_name"] == "AutoencoderTiny"
+    config: dict[str, str] = AutoencoderTiny.load_config(base / "vae")
+    return config["_class_name"] == "AutoencoderTiny"
 
 
 @torch.no_grad()
@@ -79,13 +80,14 @@ def encode_pictures(components: Components, pictures: list[Rgb]) -> torch.Tensor
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
     encoded = components.vae.encode(pixels.to(components.device))
     latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-    return latents * components.vae.config.scaling_factor
+    scaled: torch.Tensor = latents * components.vae.config["scaling_factor"]
+    return scaled
 
 
 @torch.no_grad()
 def decode_latents(components: Components, latents: torch.Tensor) -> list[Rgb]:
     """uint8 pictures [side, side, 3] of scaled latents [n, c, h, w]."""
-    pixels = components.vae.decode(latents / components.vae.config.scaling_factor).sample
+    pixels = components.vae.decode(latents / components.vae.config["scaling_factor"]).sample
     levels = pixels.clamp(-1, 1).add(1).mul(127.5).round().byte()
     return list(levels.permute(0, 2, 3, 1).cpu().numpy())
 
@@ -100,4 +102,5 @@ def encode_prompts(components: Components, prompts: list[str]) -> torch.Tensor:
         truncation=True,
         return_tensors="pt",
     )
-    return components.text_encoder(tokens.input_ids.to(components.device))[0]
+    embeddings: torch.Tensor = components.text_encoder(tokens.input_ids.to(components.device))[0]
+    return embeddings

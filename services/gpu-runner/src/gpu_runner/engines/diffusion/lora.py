@@ -27,7 +27,7 @@ CONFIG_KEY = "lora_adapter_metadata"
 """Under this key of the file's header diffusers looks for the adapter's configuration."""
 
 
-def attach(unet: UNet2DConditionModel, rank: int, alpha: float, seed: int) -> None:
+def attach(unet: UNet2DConditionModel, rank: int, alpha: int, seed: int) -> None:
     """Put a fresh adapter, which at first changes nothing, into `unet`; only it takes gradients."""
     unet.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):

@@ -41,8 +41,8 @@ def sample(
 ) -> list[Rgb]:
     """`count` pictures [side, side, 3] of `prompt` from pure noise; `tick` is called per step."""
     unet = components.unet
-    grid = unet.config.sample_size
-    noise = _noise((count, unet.config.in_channels, grid, grid), config.seed)
+    grid = unet.config["sample_size"]
+    noise = _noise((count, unet.config["in_channels"], grid, grid), config.seed)
     components.schedule.set_timesteps(config.steps, device=components.device)
     start = noise.to(components.device) * components.schedule.init_noise_sigma
     times = components.schedule.timesteps
@@ -56,17 +56,21 @@ def redraw(
     strength: float,
     config: SamplingConfig,
     *,
+    count: int = 1,
     tick: Tick | None = None,
-) -> Rgb:
-    """`picture` [side, side, 3] drawn anew; `strength` 0 leaves it, 1 starts from pure noise."""
+) -> list[Rgb]:
+    """`picture` [side, side, 3] drawn anew `count` times, each time from other noise.
+
+    `strength` 0 leaves it as it is, 1 starts from pure noise.
+    """
     schedule = components.schedule
     schedule.set_timesteps(config.steps, device=components.device)
     skipped = config.steps - redraw_steps(strength, config)
     times = schedule.timesteps[skipped:]
-    latents = encode_pictures(components, [picture])
+    latents = encode_pictures(components, [picture]).repeat(count, 1, 1, 1)
     noise = _noise(tuple(latents.shape), config.seed).to(components.device)
-    start = schedule.add_noise(latents, noise, times[:1])
-    return _denoise(components, prompt, start, times=times, config=config, tick=tick)[0]
+    start = schedule.add_noise(latents, noise, times[:1])  # type: ignore[arg-type]
+    return _denoise(components, prompt, start, times=times, config=config, tick=tick)
 
 
 def redraw_steps(strength: float, config: SamplingConfig) -> int:

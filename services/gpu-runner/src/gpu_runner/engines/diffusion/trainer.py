@@ -53,7 +53,7 @@ class TrainConfig:
     """Numbers of one run. `min_snr_gamma` 0 weighs all noise levels alike (arXiv:2303.09556)."""
 
     rank: int
-    alpha: float
+    alpha: int
     steps: int
     batch_size: int
     learning_rate: float
@@ -175,14 +175,15 @@ class LoraTrainer:
         levels = len(self._schedule.alphas_cumprod)
         times = torch.randint(levels, (config.batch_size,), generator=self._generator).to(device)
         noise = torch.randn(latents.shape, generator=self._generator).to(device)
-        noisy = self._schedule.add_noise(latents, noise, times)
+        # diffusers' annotations ask for a tensor class that torch makes only in its old way.
+        noisy = self._schedule.add_noise(latents, noise, times)  # type: ignore[arg-type]
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
             predicted = self._unet(noisy, times, words, return_dict=False)[0]
         errors = functional.mse_loss(
             predicted.float(), self._target(latents, noise, times), reduction="none"
         )
         loss = (errors.mean((1, 2, 3)) * self._weights(times)).mean()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -194,8 +195,8 @@ class LoraTrainer:
     def _target(
         self, latents: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
     ) -> torch.Tensor:
-        if self._schedule.config.prediction_type == "v_prediction":
-            return self._schedule.get_velocity(latents, noise, times)
+        if self._schedule.config["prediction_type"] == "v_prediction":
+            return self._schedule.get_velocity(latents, noise, times)  # type: ignore[arg-type]
         return noise
 
     def _weights(self, times: torch.Tensor) -> torch.Tensor:
@@ -205,7 +206,7 @@ class LoraTrainer:
         kept = self._schedule.alphas_cumprod.to(times.device)[times]
         snr = kept / (1 - kept).clamp(min=1e-8)
         capped = snr.clamp(max=self._config.min_snr_gamma)
-        is_velocity = self._schedule.config.prediction_type == "v_prediction"
+        is_velocity = self._schedule.config["prediction_type"] == "v_prediction"
         return capped / (snr + 1) if is_velocity else capped / snr.clamp(min=1e-8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PORTRAIT_SIDE = 512
 LONGEST_WISH = 2000
+REDRAWN = 16
 
 
 def generate(context: StageContext, base: Path) -> StageResult:
@@ -118,12 +120,15 @@ def _from_photo(
 ) -> Rgb:
     """The photo, its coarse picture drawn anew by the model.
 
-    What is compared is what the codec makes of the photo, not the photo: the codec's own loss
-    must not end up in the portrait.
+    The mean of several redrawings is taken: where the model is sure they agree, and where it only
+    guesses, their blotches cancel out. What is compared is what the codec makes of the photo, not
+    the photo, so that the codec's own loss does not end up in the portrait.
     """
     coarse = shrink(photo, components.side)
     (before,) = decode_latents(components, encode_pictures(components, [coarse]))
-    after = redraw(components, coarse, prompt, strength, config, tick=tick)
+    plain = replace(config, guidance=1.0)
+    drawn = redraw(components, coarse, prompt, strength, plain, count=REDRAWN, tick=tick)
+    after = np.mean(drawn, axis=0)
     large = photo if photo.shape[0] == PORTRAIT_SIDE else enlarge(photo, PORTRAIT_SIDE)
     return transfer_detail(large, before, after)
 

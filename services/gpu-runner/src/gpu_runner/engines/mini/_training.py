@@ -111,7 +111,7 @@ def read_faces(context: StageContext) -> list[Rgb]:
 def _config(params: Params, seed: int) -> TrainConfig:
     return TrainConfig(
         rank=params.rank,
-        alpha=params.alpha or float(params.rank),
+        alpha=params.alpha or params.rank,
         steps=params.steps,
         batch_size=params.batch_size,
         learning_rate=params.learning_rate,

@@ -25,7 +25,7 @@ class Params(BaseModel):
         "none: draw from noise alone, soft as the small base is.",
     )
     strength: float = Field(
-        default=0.35,
+        default=0.2,
         ge=0.05,
         le=1,
         description="With a reference: how much is redrawn, from hardly to all.",

@@ -20,8 +20,8 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rank: int = Field(default=16, ge=1, le=128, description="Rank of the adapter's matrices.")
-    alpha: float | None = Field(
-        default=None, gt=0, le=256, description="Adapter scale times rank; the rank if unset."
+    alpha: int | None = Field(
+        default=None, ge=1, le=256, description="Adapter scale times rank; the rank if unset."
     )
     steps: int = Field(default=100, ge=1, le=5000, description="Optimizer steps.")
     batch_size: int = Field(default=4, ge=1, le=32, description="Pictures per step.")
