@@ -58,6 +58,7 @@ class Attempt:
     engine: Engine
     device: str
     delivery: int
+    threads: Callable[[], int]
     _pace: Pace = field(default_factory=Pace)
     _high: float = 0.0
     _posted_at: float = float("-inf")
@@ -156,7 +157,7 @@ class Attempt:
         )
         if self._stopped:
             return None
-        self._process = await StageProcess.start(folder, task)
+        self._process = await StageProcess.start(folder, task, self.threads())
         ending: protocol.Done | protocol.Failed | None = None
         async with asyncio.TaskGroup() as group:
             async for line in self._process.lines():

@@ -29,8 +29,8 @@ class StageProcess:
         self._killed = False
 
     @staticmethod
-    async def start(folder: Path, task: protocol.Task) -> StageProcess:
-        """Start the child for a task in its folder."""
+    async def start(folder: Path, task: protocol.Task, threads: int) -> StageProcess:
+        """Start the child for a task in its folder, to compute with so many threads."""
         (folder / protocol.TASK_FILE).write_text(task.model_dump_json())
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -42,7 +42,12 @@ class StageProcess:
             limit=_LONGEST_LINE,
             # A group of its own, so that what the child starts is killed with it.
             start_new_session=True,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                "HF_HUB_OFFLINE": "1",
+                "PYTHONUNBUFFERED": "1",
+                "OMP_NUM_THREADS": str(threads),
+            },
         )
         return StageProcess(process)
 

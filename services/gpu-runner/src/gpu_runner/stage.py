@@ -8,6 +8,7 @@ the parent stays free to kill it at any moment.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,15 @@ class StageResult:
 
     outputs: Mapping[str, Sequence[Path]]
     metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def processors() -> int:
+    """How many threads a stage may compute with: its share of the machine.
+
+    The runner sets `OMP_NUM_THREADS` for each child, as stages of two lanes run side by side:
+    twice as many threads as processors make parallel loops many times slower, not half as fast.
+    """
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 class StageError(Exception):

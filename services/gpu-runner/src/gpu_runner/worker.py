@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,6 +42,10 @@ class InHand:
     """The attempts that this runner is working on now, of all its lanes."""
 
     attempts: dict[tuple[str, str, int], Attempt] = field(default_factory=dict)
+
+    def share(self) -> int:
+        """The threads of one attempt, when the processors are shared by all that run now."""
+        return max(1, (os.cpu_count() or 1) // max(1, len(self.attempts)))
 
     async def stop(self, job: str, stage: str, attempt: int) -> None:
         """End an attempt that nobody wants any more."""
@@ -115,7 +120,9 @@ class LaneWorker:
         if key in self.in_hand.attempts:
             await delivery.later(HEARTBEAT_S)
             return
-        attempt = Attempt(self.bench, command, engine, self.device, delivery.number)
+        attempt = Attempt(
+            self.bench, command, engine, self.device, delivery.number, self.in_hand.share
+        )
         self.in_hand.attempts[key] = attempt
         labels = {"kind": command.kind, "engine": command.engine}
         attributes: dict[str, str | int | float] = {

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_runner.speech.sound import RATE, Samples
-from gpu_runner.stage import StageError
+from gpu_runner.stage import StageError, processors
 
 Style: TypeAlias = NDArray[np.float32]
 """Style vectors by length, shape (510, 256): columns 0-127 timbre, 128-255 prosody."""
@@ -55,16 +55,17 @@ class Utterance:
 class Kokoro:
     """The loaded model. `speak` may be called from several threads at once."""
 
-    def __init__(self, threads: int = 2) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         """Load the model (about a second); `threads` is how many one call of `speak` uses.
 
         Raises:
             StageError: `voice-model-absent` or `voice-model-damaged`.
+
         """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or processors()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
             with_output(_model_bytes(), _DURATIONS), options, providers=["CPUExecutionProvider"]
@@ -78,6 +79,7 @@ class Kokoro:
 
         Raises:
             ValueError: no symbol, too many symbols, or one that the model does not know.
+
         """
         unknown = set(symbols) - self._numbers.keys()
         if not symbols or len(symbols) > len(style) or unknown:

@@ -45,6 +45,7 @@ class VoiceProfile:
 
         Raises:
             StageError: `voice-base-absent` if a packaged voice is not installed.
+
         """
         voices = base_voices()
         missing = [name for name in self.bases if name not in voices]
@@ -74,6 +75,14 @@ def mix(
         axis=1,
     )
     return np.asarray(mixed + offset, dtype=np.float32)
+
+
+def packaged_voice() -> VoiceProfile:
+    """The first packaged voice as it is: what speaks where nobody's clip was given."""
+    name = min(base_voices())
+    whole = np.ones(1, np.float32)
+    none = np.zeros(_WIDTH, np.float32)
+    return VoiceProfile((name,), whole, whole, none, Conversion(), none)
 
 
 def save_profile(path: Path, profile: VoiceProfile) -> None:
@@ -108,6 +117,7 @@ def load_profile(path: Path) -> VoiceProfile:
 
     Raises:
         StageError: `voice-profile-invalid`, or `voice-profile-too-new` for a later version.
+
     """
     from safetensors import SafetensorError, safe_open
 

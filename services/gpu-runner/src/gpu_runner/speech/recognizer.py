@@ -16,7 +16,7 @@ import numpy as np
 from gpu_runner.speech.phonemes import pronounce
 from gpu_runner.speech.script import spell_out
 from gpu_runner.speech.sound import RATE, Samples, resample
-from gpu_runner.stage import StageError
+from gpu_runner.stage import StageError, processors
 
 _RATE = 16_000
 
@@ -24,11 +24,12 @@ _RATE = 16_000
 class Recognizer:
     """The loaded speech recogniser (English)."""
 
-    def __init__(self, threads: int = 2) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         """Load the model from its package; nothing is downloaded.
 
         Raises:
             StageError: `recognizer-absent` if the package is not installed.
+
         """
         folder = _model_folder()
         from faster_whisper import WhisperModel
@@ -37,7 +38,7 @@ class Recognizer:
             str(folder),
             device="cpu",
             compute_type="int8",
-            cpu_threads=threads,
+            cpu_threads=threads or processors(),
             local_files_only=True,
         )
 
@@ -58,6 +59,7 @@ def word_error_rate(reference: Sequence[str], heard: Sequence[str]) -> float:
 
     Raises:
         ValueError: the reference has no word.
+
     """
     if not reference:
         raise ValueError("no reference words")

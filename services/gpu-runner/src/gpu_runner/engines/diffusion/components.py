@@ -6,7 +6,6 @@ start in a fraction of the time, and training needs them apart anyway.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from numpy.typing import NDArray
 from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+from gpu_runner.stage import processors
 
 Rgb = NDArray[np.uint8]
 
@@ -37,8 +38,8 @@ class Components:
 
 
 def use_processors() -> None:
-    """Compute on all processors, or on as many as `OMP_NUM_THREADS` allows."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+    """Compute on this stage's share of the processors."""
+    torch.set_num_threads(processors())
 
 
 def load_components(base: Path, device: str) -> Components:

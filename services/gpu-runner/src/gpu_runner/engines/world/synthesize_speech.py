@@ -38,7 +38,7 @@ class Params(BaseModel):
 
 
 def run(context: StageContext) -> StageResult:
-    """Speak input `script` (UTF-8 text) in the voice of input `voice` (a profile).
+    """Speak input `script` (UTF-8 text) in the voice of input `voice`, or a packaged one without.
 
     Outputs `speech` (WAV, 24 kHz mono), `timings` (JSON: seconds on that sound, symbols of
     Kokoro without stress marks, silence as an empty symbol) and `subtitles` (WebVTT).
@@ -46,16 +46,18 @@ def run(context: StageContext) -> StageResult:
     Raises:
         StageError: the script or the profile cannot be used; see `script.read_script` and
             `profile.load_profile`.
+
     """
     from gpu_runner.speech.kokoro import Kokoro
     from gpu_runner.speech.narrator import narrate
-    from gpu_runner.speech.profile import load_profile
+    from gpu_runner.speech.profile import load_profile, packaged_voice
     from gpu_runner.speech.script import read_script
     from gpu_runner.speech.sound import write_wav
 
     params: Params = context.params
     sentences = read_script(context.one("script").read_bytes(), params.max_characters)
-    profile = load_profile(context.one("voice"))
+    fitted = "voice" in context.inputs
+    profile = load_profile(context.one("voice")) if fitted else packaged_voice()
     count = len(sentences)
     steps = count + (1 if params.check_words else 0)
     context.report.progress(0, steps, "sentence", "loading the voice")
@@ -90,8 +92,10 @@ def run(context: StageContext) -> StageResult:
         "real_time_factor": round(seconds / speech.timeline.duration, 3),
         "sentences": count,
         "words": len(speech.spoken_words),
-        "similarity": round(_similarity(speech, profile.target), 4),
+        "voice": "matched" if fitted else "packaged",
     }
+    if fitted:
+        metrics["similarity"] = round(_similarity(speech, profile.target), 4)
     if params.check_words:
         context.report.progress(count, steps, "sentence", "listening to the result")
         metrics["word_error_rate"] = round(_word_error_rate(speech), 4)
