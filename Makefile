@@ -3,12 +3,12 @@
 
 PYTHON ?= python3
 TORCH := 2.13.0
-TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+# The address of PyTorch's own index of CPU builds, if one of those is wanted: see its install page.
+TORCH_INDEX ?=
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := contracts services/gateway services/planner services/projector services/gpu-runner cli
-TYPED := contracts/src cli/src services/planner/src services/projector/src
 PROJECTS := $(PACKAGES:=/pyproject.toml)
 
 # Options of `make demo`. They reach the command through the environment, so that a script may
@@ -50,7 +50,7 @@ test: .venv/.installed-dev
 lint: .venv/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy $(TYPED)
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: .venv/.installed-dev
@@ -77,22 +77,13 @@ clean:
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-# Torch stands apart from the locked requirements, because each machine needs another build.
-.venv/.torch: | .venv/.python
-	@echo "Installing PyTorch $(TORCH): about 0.2 GB to download and 0.8 GB on disk without a GPU,"
-	@echo "about 3 GB and 7 GB for an NVIDIA GPU. This and the next step take minutes, once."
-	@if [ "$$(uname -s)" != Linux ] || command -v nvidia-smi > /dev/null; then \
-	  $(PIP) install --quiet "torch==$(TORCH)"; \
-	else \
-	  $(PIP) install --quiet --no-deps "torch==$(TORCH)+cpu" 2> /dev/null \
-	  || $(PIP) install --quiet --no-deps "torch==$(TORCH)" --index-url $(TORCH_CPU_INDEX); \
-	fi
-	@touch $@
-
-.venv/.installed: requirements/all.txt $(PROJECTS) | .venv/.torch
+.venv/.installed: requirements/all.txt $(PROJECTS) | .venv/.python
 	@echo "Installing the locked requirements: about 0.75 GB to download and 2.1 GB on disk."
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/all.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
+	@echo "Installing PyTorch $(TORCH), unless it is there: 0.2 GB to download and 0.8 GB on disk as a"
+	@echo "CPU build, about 3 GB and 7 GB with CUDA. TORCH_INDEX=<its index of CPU builds> takes the former."
+	@$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "torch==$(TORCH)"
 	@echo "Installed: $$(du -sh .venv | cut -f1) in .venv."
 	@touch $@
 
