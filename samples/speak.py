@@ -37,7 +37,7 @@ def main() -> None:
         timbre=np.array([TIMBRE[name] for name in names], np.float32),
         prosody=np.array([PROSODY[name] for name in names], np.float32),
         offset=np.zeros(256, np.float32),
-        conversion=Conversion(pitch=0.96, formants=0.98),
+        conversion=Conversion(pitch=0.88, formants=0.94),
         target=np.zeros(256, np.float32),
     )
     speech = narrate(read_script(TEXT.encode()), profile, Kokoro())

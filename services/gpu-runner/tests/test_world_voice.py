@@ -100,6 +100,7 @@ def test_the_fitted_voice_resembles_the_speaker_more_than_any_packaged_one(
     assert metrics["ceiling"] > metrics["similarity_heldout"]
     assert metrics["word_error_rate"] <= 0.25
     assert metrics["tries"] <= 56
+    assert metrics["chosen"].endswith("converted")
 
 
 def test_training_reports_progress_that_only_grows_and_ends_full(trained: Trained) -> None:

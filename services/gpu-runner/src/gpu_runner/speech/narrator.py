@@ -7,12 +7,12 @@ natural pause, convert. Timings refer to the finished sound.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gpu_runner.speech import timeline
-from gpu_runner.speech.conversion import convert
+from gpu_runner.speech.conversion import Conversion, convert
 from gpu_runner.speech.kokoro import LONGEST, Kokoro, Style, Utterance
 from gpu_runner.speech.phonemes import Pronunciation, pieces, pronounce
 from gpu_runner.speech.profile import VoiceProfile
@@ -53,6 +53,7 @@ def narrate(
 
     Raises:
         ValueError: nothing in the sentences can be spoken.
+
     """
     style = profile.style()
     sound: list[Samples] = [_silence(LEAD_SECONDS)]
@@ -80,19 +81,27 @@ def narrate(
         progress(done)
     if not spoken:
         raise ValueError("nothing to speak")
-    converted = convert(join(sound), profile.conversion)
-    samples = amplify(converted, LEVEL_DBFS - level(converted))
+    samples = join(sound)
     duration = samples.size / RATE
-    return Speech(
-        samples=samples,
-        timeline=Timeline(
-            duration=duration,
-            phonemes=tuple(timeline.with_silences(phonemes, duration)),
-            words=tuple(words),
-            cues=tuple(cues),
+    return revoiced(
+        Speech(
+            samples=samples,
+            timeline=Timeline(
+                duration=duration,
+                phonemes=tuple(timeline.with_silences(phonemes, duration)),
+                words=tuple(words),
+                cues=tuple(cues),
+            ),
+            spoken_words=tuple(spoken),
         ),
-        spoken_words=tuple(spoken),
+        profile.conversion,
     )
+
+
+def revoiced(speech: Speech, conversion: Conversion) -> Speech:
+    """The same speech in another colour of voice, at the common level; timings stay true."""
+    converted = convert(speech.samples, conversion)
+    return replace(speech, samples=amplify(converted, LEVEL_DBFS - level(converted)))
 
 
 def _speak(

@@ -59,6 +59,7 @@ def read_script(data: bytes, limit: int = LONGEST_SCRIPT) -> list[Sentence]:
         StageError: `script-not-text` (not UTF-8), `script-empty`, `script-too-long`,
             `script-not-english-letters` (another alphabet), `script-not-speakable` (only
             signs). Messages give counts, never the text.
+
     """
     text = _decode(data)
     if not text:
@@ -140,10 +141,10 @@ def _sentences(text: str) -> list[Sentence]:
         if not line_break and _is_abbreviation(text[start : match.end()]):
             continue
         shown = " ".join(text[start : match.end()].split())
+        more = match.end() < len(text)
         if shown:
-            more = match.end() < len(text)
             found.append(Sentence(shown, spell_out(shown), ends_paragraph=line_break and more))
-        elif line_break and found:
+        elif line_break and more and found:
             found[-1] = Sentence(found[-1].shown, found[-1].read, ends_paragraph=True)
         start = match.end()
     return found
