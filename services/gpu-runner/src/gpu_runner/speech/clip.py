@@ -84,6 +84,7 @@ def prepare_clip(path: Path, out_wav: Path) -> ClipReport:
         StageError: `not-audio`, `clip-too-long`, `clip-silent` (nothing above the noise of a
             converter), `clip-without-speech` (sound, but no voice), `clip-too-short` (less
             than three seconds of speech).
+
     """
     recording = decode(path, LONGEST_CLIP_SECONDS)
     loudest = _loudest_channel(recording)

@@ -62,6 +62,7 @@ def decode(path: Path, limit_seconds: float) -> Recording:
     Raises:
         StageError: `not-audio` if the file is none of the known kinds, holds no sound or is
             damaged from the start; `clip-too-long` if it plays longer than the limit.
+
     """
     import av
 

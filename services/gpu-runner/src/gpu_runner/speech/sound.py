@@ -28,6 +28,7 @@ def read_wav(path: Path) -> Samples:
     Raises:
         ValueError: the file has another rate or more than one channel; it was then not
             made by `write_wav`.
+
     """
     import soundfile
 

@@ -39,6 +39,7 @@ class SpeakerEncoder:
 
         Raises:
             StageError: `speaker-encoder-absent` if the package is not installed.
+
         """
         import torch
 
@@ -59,6 +60,7 @@ class SpeakerEncoder:
 
         Raises:
             ValueError: the sound is silent.
+
         """
         import torch
 
