@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from contracts.capabilities import RunnerManifest
+from contracts.capabilities import PlannerManifest, RunnerManifest
 from contracts.commands import StageCommand, StopCommand
 from contracts.envelope import TYPE_PREFIX, dataschema
 from contracts.events import EVENTS, Event
@@ -28,6 +28,7 @@ _MESSAGES: dict[str, type[BaseModel]] = {
     "schemas/commands/StopCommand.v1.json": StopCommand,
     "schemas/boards/StageProgress.v1.json": StageProgress,
     "schemas/boards/RunnerManifest.v1.json": RunnerManifest,
+    "schemas/boards/PlannerManifest.v1.json": PlannerManifest,
     "schemas/queries/Answer.json": Answer,
 }
 
@@ -112,6 +113,11 @@ def _asyncapi() -> dict[str, Any]:
             "runners.{runner}",
             "schemas/boards/RunnerManifest.v1.json",
             RunnerManifest,
+        ),
+        "PlannerManifest": (
+            "planners.{planner}",
+            "schemas/boards/PlannerManifest.v1.json",
+            PlannerManifest,
         ),
     }
     for name, (address, path, model) in others.items():

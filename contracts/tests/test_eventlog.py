@@ -1,15 +1,17 @@
 """The log, the queue and the boards against a real broker."""
 
 import asyncio
+import json
 import secrets
 
+import nats
 import pytest
 from contracts.commands import Lane, StageCommand
 from contracts.envelope import Recorded
 from contracts.events import JobCancelRequested, JobRequested, JobType, StageStarted
 from eventlog.board import Board
 from eventlog.broker import Broker, connect
-from eventlog.errors import ConflictError, DeniedError
+from eventlog.errors import ConflictError, DeniedError, UnavailableError
 from eventlog.log import EventLog
 from eventlog.queue import CommandQueue
 from eventlog.reader import read_log
@@ -189,3 +191,51 @@ async def test_a_board_shows_the_latest_of_each_subject(server: NatsServer, admi
     assert [note async for note in shown.all(subjects.job_progress("nobody"))] == []
     await runner.close()
     await gateway.close()
+
+
+async def test_any_nats_client_can_read_the_log_as_it_grows(
+    server: NatsServer, admin: Broker
+) -> None:
+    observer = server.address("observer")
+    client = await nats.connect(
+        observer.url, nkeys_seed=str(observer.seed_file), inbox_prefix="_INBOX_observer"
+    )
+    subscription = await client.subscribe("jobs.>")
+    await client.flush()
+    job = a_job()
+    await EventLog(admin, "test").tell(job, REQUEST)
+    message = await subscription.next_msg(5)
+    assert message.subject == f"jobs.{job}.events.JobRequested"
+    assert message.headers is not None
+    assert message.headers["ce-type"] == "myspinbot.JobRequested"
+    assert json.loads(message.data)["owner"] == "me"
+    await client.close()
+
+
+# Each role, something it must be able to say, and something it must not.
+MATRIX = [
+    ("gateway", "jobs.x.events.JobRequested", "jobs.x.events.JobCompleted"),
+    ("gateway", "query.jobs.get", "cmd.stage.k.cpu.j.s.1"),
+    ("planner", "jobs.x.events.JobPlanned", "jobs.x.events.JobRequested"),
+    ("planner", "cmd.stage.k.cpu.j.s.1", "jobs.x.events.StageCompleted"),
+    ("runner", "jobs.x.events.StageStarted", "jobs.x.events.JobRequested"),
+    ("runner", "progress.x.s", "cmd.stage.k.cpu.j.s.1"),
+    ("projector", "$JS.API.STREAM.INFO.JOBS", "jobs.x.events.JobRequested"),
+    ("observer", "$JS.API.STREAM.INFO.JOBS", "jobs.x.events.JobRequested"),
+    ("observer", "$JS.API.STREAM.INFO.JOBS", "$JS.API.STREAM.DELETE.JOBS"),
+]
+
+
+@pytest.mark.parametrize(("role", "may", "may_not"), MATRIX)
+async def test_each_role_may_say_what_it_must_and_no_more(
+    server: NatsServer, admin: Broker, role: str, may: str, may_not: str
+) -> None:
+    broker = await connect(server.address(role))
+    with pytest.raises(DeniedError):
+        await broker.request(may_not, b"{}", timeout=5)
+    try:
+        await broker.request(may, b"{}", timeout=1)
+    except UnavailableError:
+        # Nobody answers a query here: it was let through, and that is the point.
+        assert may.startswith("query.")
+    await broker.close()

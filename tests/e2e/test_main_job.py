@@ -164,8 +164,22 @@ def test_one_trace_leads_from_the_request_to_the_last_stage(
     assert any("generate" in name for name in names["gateway"])
 
 
+def test_capabilities_name_jobs_engines_and_devices(stack: RunningStack) -> None:
+    told = stack.get("/api/capabilities")
+    assert set(told["kinds"]) == STAGES
+    assert [offer["type"] for offer in told["jobs"]] == ["train", "generate", "generate"]
+    assert told["runners"][0]["devices"]
+
+
 def test_each_service_shows_its_metrics(stack: RunningStack) -> None:
-    assert "myspinbot_gateway" in httpx.get(f"{stack.api}/metrics").text
+    ports = json.loads((stack.home / "stack.json").read_text())["ports"]
+    for service, port in (
+        ("gateway", ports["http"]),
+        ("planner", ports["planner_admin"]),
+        ("projector", ports["projector_admin"]),
+        ("runner", ports["runner_admin"]),
+    ):
+        assert f"myspinbot_{service}_" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
 
 
 def test_a_job_survives_the_death_of_each_service(stack: RunningStack) -> None:

@@ -1,4 +1,4 @@
-"""What runners can do: each announces a manifest, and the merge of the live ones is shown."""
+"""What can be done: runners and planners announce it, and the merge of the live ones is shown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from contracts import subjects
 from contracts.base import Contract, Id, Name, Timestamp
 from contracts.commands import Lane
-from contracts.events import Quality
+from contracts.events import JobType, Quality
+from contracts.graph import Graph
 
 
 class Weights(Contract):
@@ -56,16 +58,62 @@ class RunnerManifest(Contract):
     busy: Annotated[int, Field(ge=0, description="stages running now")] = 0
     announced_at: Timestamp
 
+    @property
+    def subject(self) -> str:
+        """Where it is announced."""
+        return subjects.runner(self.runner)
+
+    @property
+    def essence(self) -> object:
+        """What makes one announcement differ from the last in substance."""
+        return (self.devices, self.engines)
+
+
+class JobOffer(Contract):
+    """One way of asking for a job: what must come with it, and the stages that follow."""
+
+    type: JobType
+    needs: tuple[Name, ...] = Field(description="inputs without which it cannot be done")
+    may_have: tuple[Name, ...] = Field(description="inputs that add to it")
+    graph: Graph = Field(description="what is run when every input is there")
+
+
+class PlannerManifest(Contract):
+    """A live planner and the jobs that it knows how to plan."""
+
+    version: Literal[1] = 1
+    planner: Id
+    offers: tuple[JobOffer, ...]
+    runner_grace_s: float = Field(description="how long a stage waits for a runner that can do it")
+    announced_at: Timestamp
+
+    @property
+    def subject(self) -> str:
+        """Where it is announced."""
+        return subjects.planner(self.planner)
+
+    @property
+    def essence(self) -> object:
+        """What makes one announcement differ from the last in substance."""
+        return self.offers
+
 
 class Capabilities(Contract):
-    """The merge of all live runners."""
+    """The merge of all live runners and planners."""
 
     runners: tuple[RunnerManifest, ...]
     kinds: dict[Name, tuple[EngineManifest, ...]]
+    jobs: tuple[JobOffer, ...]
 
 
-def merge(runners: Iterable[RunnerManifest]) -> Capabilities:
-    """All engines by kind; where several runners have one, an available one is listed."""
+def merge(
+    runners: Iterable[RunnerManifest], planners: Iterable[PlannerManifest] = ()
+) -> Capabilities:
+    """All engines by kind, and all jobs that can be planned.
+
+    Where several runners have an engine, an available one is listed; planners of one
+    installation offer the same, so the first speaks for all.
+    """
     ordered = tuple(sorted(runners, key=lambda manifest: manifest.runner))
     merged: dict[tuple[str, str], EngineManifest] = {}
     for manifest in ordered:
@@ -76,4 +124,5 @@ def merge(runners: Iterable[RunnerManifest]) -> Capabilities:
     kinds: dict[str, tuple[EngineManifest, ...]] = {}
     for (kind, _), engine in sorted(merged.items()):
         kinds[kind] = (*kinds.get(kind, ()), engine)
-    return Capabilities(runners=ordered, kinds=kinds)
+    jobs = next((planner.offers for planner in planners), ())
+    return Capabilities(runners=ordered, kinds=kinds, jobs=jobs)

@@ -15,7 +15,7 @@ DEAD_LETTERS = "DLQ"
 PROGRESS = "PROGRESS"
 """The last progress message of each stage; not history."""
 RUNNERS = "RUNNERS"
-"""The last manifest of each live runner."""
+"""The last manifest of each live runner and planner."""
 CONTROL = "CONTROL"
 """Stop commands for attempts that are not wanted any more."""
 
@@ -23,6 +23,7 @@ ALL_EVENTS = "jobs.>"
 ALL_COMMANDS = "cmd.stage.>"
 ALL_PROGRESS = "progress.>"
 ALL_RUNNERS = "runners.>"
+ALL_PLANNERS = "planners.>"
 ALL_STOPS = "control.stop.>"
 ADVISORIES = (
     f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{COMMANDS}.>",
@@ -53,6 +54,11 @@ def job_progress(job: str) -> str:
 def runner(runner_id: str) -> str:
     """The subject of a runner's manifest."""
     return f"runners.{runner_id}"
+
+
+def planner(planner_id: str) -> str:
+    """The subject of a planner's manifest."""
+    return f"planners.{planner_id}"
 
 
 def stop(job: str, stage: str, attempt: int) -> str:

@@ -55,13 +55,19 @@ ROLES: dict[str, Permissions] = {
             f"{API}DIRECT.GET.{subjects.PROGRESS}",
             f"{API}DIRECT.GET.{subjects.RUNNERS}",
         ),
-        subscribe=(_inbox("gateway"), subjects.ALL_PROGRESS, subjects.ALL_RUNNERS),
+        subscribe=(
+            _inbox("gateway"),
+            subjects.ALL_PROGRESS,
+            subjects.ALL_RUNNERS,
+            subjects.ALL_PLANNERS,
+        ),
     ),
     "planner": Permissions(
         publish=(
             *_tells(Teller.PLANNER),
             subjects.ALL_COMMANDS,
             subjects.ALL_STOPS,
+            subjects.ALL_PLANNERS,
             *_READ_LOG,
             f"{API}DIRECT.GET.{subjects.RUNNERS}",
             f"{API}DIRECT.GET.{subjects.COMMANDS}",
@@ -98,6 +104,7 @@ ROLES: dict[str, Permissions] = {
             subjects.ALL_EVENTS,
             subjects.ALL_PROGRESS,
             subjects.ALL_RUNNERS,
+            subjects.ALL_PLANNERS,
         ),
     ),
 }

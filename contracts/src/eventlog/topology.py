@@ -64,17 +64,17 @@ def derived_streams(replicas: int = 1) -> list[dict[str, Any]]:
         "num_replicas": replicas,
     }
     boards = [
-        _board(subjects.PROGRESS, subjects.ALL_PROGRESS, 86_400, replicas),
-        _board(subjects.RUNNERS, subjects.ALL_RUNNERS, 30, replicas),
-        _board(subjects.CONTROL, subjects.ALL_STOPS, 86_400, replicas),
+        _board(subjects.PROGRESS, [subjects.ALL_PROGRESS], 86_400, replicas),
+        _board(subjects.RUNNERS, [subjects.ALL_RUNNERS, subjects.ALL_PLANNERS], 30, replicas),
+        _board(subjects.CONTROL, [subjects.ALL_STOPS], 86_400, replicas),
     ]
     return [commands, *boards]
 
 
-def _board(name: str, subject: str, age_s: int, replicas: int) -> dict[str, Any]:
+def _board(name: str, board_subjects: list[str], age_s: int, replicas: int) -> dict[str, Any]:
     return {
         "name": name,
-        "subjects": [subject],
+        "subjects": board_subjects,
         "retention": "limits",
         "storage": "memory",
         "allow_direct": True,

@@ -21,6 +21,7 @@ from given import (
     train,
 )
 from planner.domain.effects import commands, stops
+from planner.domain.graphs import offers
 from planner.domain.reuse import Reusable
 
 from contracts import events as e
@@ -273,3 +274,18 @@ def test_progress_counts_what_was_done_by_weight_and_never_goes_back() -> None:
     assert 0 < before < 1
     story = story.given(failed("train_lora", 1, retryable=True)).then().later(100).then()
     assert story.state.progress >= before
+
+
+def test_every_offer_leads_to_the_graph_that_its_request_gets() -> None:
+    for offer in offers():
+        inputs = artifacts(*offer.needs, *offer.may_have)
+        story = Story().given(train(type=offer.type, inputs=inputs)).then()
+        assert story.state.graph == offer.graph
+
+
+def test_an_offer_needs_what_it_says_it_needs() -> None:
+    for offer in offers():
+        for missing in offer.needs:
+            inputs = artifacts(*(name for name in offer.needs if name != missing))
+            [event] = Story().given(train(type=offer.type, inputs=inputs)).decide().events
+            assert isinstance(event, e.JobFailed), f"{offer.type} without {missing}"

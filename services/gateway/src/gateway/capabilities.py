@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contracts.base import Contract
-from contracts.capabilities import Capabilities, EngineManifest, merge
+from contracts.capabilities import Capabilities, EngineManifest
 from contracts.events import Quality
 from fastapi import APIRouter
 
@@ -36,19 +36,20 @@ class LimitsView(Contract):
 
 
 class CapabilitiesView(Capabilities):
-    """What live runners can do, and what the gateway takes in."""
+    """What runners and planner can do, and what the gateway takes in."""
 
     qualities: tuple[Quality, ...] = tuple(Quality)
     limits: LimitsView
 
 
-@router.get("/api/capabilities", summary="What live runners can do")
+@router.get("/api/capabilities", summary="What can be done now")
 async def get_capabilities(gateway: TheGateway) -> CapabilitiesView:
-    """Stage kinds, their engines with parameters as JSON Schema, devices, and upload limits."""
-    merged = merge(gateway.registry.runners)
+    """Jobs and their graphs, stage kinds, engines and their parameters, devices, limits."""
+    merged = gateway.capabilities()
     return CapabilitiesView(
         runners=merged.runners,
         kinds=merged.kinds,
+        jobs=merged.jobs,
         limits=LimitsView.of(gateway.settings.limits),
     )
 

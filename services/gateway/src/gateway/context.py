@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from contracts.base import make_id
+from contracts.capabilities import Capabilities, PlannerManifest, RunnerManifest, merge
 from eventlog.broker import Broker
 from eventlog.log import EventLog, utc_now
-from eventlog.registry import RunnerRegistry
+from eventlog.registry import Registry
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 from servicekit.objects import ObjectStore
@@ -30,8 +31,13 @@ class Gateway:
     log: EventLog
     live: LiveJobs
     names: Names
-    registry: RunnerRegistry
+    runners: Registry[RunnerManifest]
+    planners: Registry[PlannerManifest]
     store: ObjectStore
+
+    def capabilities(self) -> Capabilities:
+        """What live runners and planners can do now."""
+        return merge(self.runners.live, self.planners.live)
 
     def new_id(self) -> str:
         """A fresh identifier that sorts by time."""

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import structlog
 from contracts.artifacts import Artifacts
 from contracts.base import Id
-from contracts.capabilities import merge
 from contracts.events import JobCancelRequested, JobRequested, JobRetryRequested, JobType
 from contracts.job import JobStatus
 from contracts.queries import GetProfile, JobPage, ListJobs, Profile
@@ -183,7 +182,7 @@ async def _submit(
         draft = received.draft
         clip = received.clip is not None
         drafts.check(draft, len(received.photos), clip, gateway.settings.limits)
-        capabilities.check(draft, merge(gateway.registry.runners))
+        capabilities.check(draft, gateway.capabilities())
         inputs: Artifacts = await _profile_inputs(gateway, owner, draft.profile_id)
         if received.photos:
             inputs["photos"] = tuple(received.photos)

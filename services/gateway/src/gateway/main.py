@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 from eventlog.log import EventLog, utc_now
-from eventlog.registry import RunnerRegistry
+from eventlog.registry import live_planners, live_runners
 from fastapi import FastAPI
 from servicekit import service
 from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open_store
@@ -82,14 +82,15 @@ async def _work(running: Service, settings: Settings, address: StoreAddress, app
         running.readiness.reached("objects")
         event_log = EventLog(broker, "gateway")
         live = LiveJobs(broker, event_log)
-        registry = RunnerRegistry(broker, utc_now)
+        runners, planners = live_runners(broker, utc_now), live_planners(broker, utc_now)
         gateway = Gateway(
             settings=settings,
             broker=broker,
             log=event_log,
             live=live,
             names=Names(live, store),
-            registry=registry,
+            runners=runners,
+            planners=planners,
             store=store,
         )
 
@@ -99,7 +100,8 @@ async def _work(running: Service, settings: Settings, address: StoreAddress, app
             running.readiness.reached("start")
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(registry.follow())
+            group.create_task(runners.follow())
+            group.create_task(planners.follow())
             group.create_task(live.run(started))
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
-from contracts.capabilities import RunnerManifest
+from contracts.capabilities import PlannerManifest, RunnerManifest
 from eventlog.board import Board
 from eventlog.broker import Broker
 from eventlog.deadletters import dead_letters
+from eventlog.errors import EventLogError
 from eventlog.log import EventLog, utc_now
 from eventlog.patience import insist
 from eventlog.queue import CommandQueue
 from eventlog.reader import read_log
-from eventlog.registry import RunnerRegistry
+from eventlog.registry import ANNOUNCE_EVERY_S, announce, live_runners
 from eventlog.topology import ensure_derived
 from servicekit.service import Service, run
 
 from contracts import subjects
 from planner.domain.decide import RUNNER_GRACE_S
 from planner.domain.fleet import Fleet
+from planner.domain.graphs import offers
 from planner.reconciler import Reconciler
 
 
@@ -26,12 +29,13 @@ async def plan(service: Service) -> None:
     """Read the log to its end, then decide about every job as it moves. Runs until stopped."""
     async with service.broker("planner") as broker:
         event_log = EventLog(broker, "planner")
+        grace_s = service.environment.number("RUNNER_GRACE_S", RUNNER_GRACE_S)
         reconciler = Reconciler(
             event_log,
             CommandQueue(broker),
             Board(broker, subjects.CONTROL, subjects.ALL_STOPS),
             utc_now,
-            service.environment.number("RUNNER_GRACE_S", RUNNER_GRACE_S),
+            grace_s,
         )
         known_since = utc_now()
 
@@ -46,9 +50,21 @@ async def plan(service: Service) -> None:
         await insist(lambda: ensure_derived(broker))
         async with asyncio.TaskGroup() as group:
             group.create_task(_follow_log(service, broker, event_log, reconciler))
-            group.create_task(RunnerRegistry(broker, utc_now).follow(fleet_changed))
+            group.create_task(live_runners(broker, utc_now).follow(fleet_changed))
             group.create_task(reconciler.keep_time())
+            group.create_task(_announce(service, broker, grace_s))
             group.create_task(_settle_dead_letters(broker, reconciler))
+
+
+async def _announce(service: Service, broker: Broker, grace_s: float) -> None:
+    planner = service.environment.text("PLANNER_ID", "planner")
+    while True:
+        manifest = PlannerManifest(
+            planner=planner, offers=offers(), runner_grace_s=grace_s, announced_at=utc_now()
+        )
+        with contextlib.suppress(EventLogError):
+            await announce(broker, manifest)
+        await asyncio.sleep(ANNOUNCE_EVERY_S)
 
 
 async def _follow_log(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contracts.artifacts import Artifact
+from contracts.capabilities import JobOffer
 from contracts.events import JobRequested, JobType
 from contracts.graph import Binding, Graph, Stage
 
@@ -29,6 +31,27 @@ def build(request: JobRequested) -> Graph:
         case JobType.GENERATE:
             return Graph(stages=tuple(_generation(request)))
     raise IncompleteRequestError("a pipeline job has no graph", "Send the graph with the request")
+
+
+def offers() -> tuple[JobOffer, ...]:
+    """Every way of asking for a job, with the graph that it leads to."""
+    return tuple(
+        JobOffer(type=job_type, needs=needs, may_have=may_have, graph=_example(job_type, names))
+        for job_type, needs, may_have in _WAYS
+        if (names := (*needs, *may_have))
+    )
+
+
+_WAYS: tuple[tuple[JobType, tuple[str, ...], tuple[str, ...]], ...] = (
+    (JobType.TRAIN, ("photos",), ("clip", "name")),
+    (JobType.GENERATE, ("photos", "script"), ("clip", "prompt", "name")),
+    (JobType.GENERATE, ("lora", "faces", "script"), ("voice", "prompt")),
+)
+
+
+def _example(job_type: JobType, inputs: tuple[str, ...]) -> Graph:
+    some = Artifact(key="some", size=0, sha256="0" * 64, media_type="application/octet-stream")
+    return build(JobRequested(type=job_type, owner="any", inputs=dict.fromkeys(inputs, (some,))))
 
 
 def _training(request: JobRequested) -> list[Stage]:
