@@ -239,3 +239,23 @@ async def test_each_role_may_say_what_it_must_and_no_more(
         # Nobody answers a query here: it was let through, and that is the point.
         assert may.startswith("query.")
     await broker.close()
+
+
+async def test_a_worker_that_is_cancelled_as_a_message_comes_stops(
+    server: NatsServer, admin: Broker
+) -> None:
+    broker = await connect(server.address("runner"))
+    consumer = await CommandQueue(broker).open("never", Lane.CPU)
+
+    async def work() -> None:
+        while True:
+            await broker.pull("CMD", consumer)
+
+    # Each answer takes about as long as the pause: sooner or later the two meet.
+    for number in range(300):
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0.0002 * (number % 20))
+        task.cancel()
+        _, stuck = await asyncio.wait({task}, timeout=3)
+        assert not stuck
+    await broker.close()

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
 from nats.errors import TimeoutError as NatsTimeoutError
 
@@ -124,7 +125,7 @@ class Broker:
             subscription = await self.client.subscribe(inbox, max_msgs=1)
             await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
             try:
-                msg = await subscription.next_msg(wait_s + 2.0)
+                msg = await _next(subscription, wait_s + 2.0)
             except NatsTimeoutError:
                 await subscription.unsubscribe()
                 return None
@@ -145,7 +146,7 @@ class Broker:
             await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
             while True:
                 try:
-                    msg = await sub.next_msg(timeout)
+                    msg = await _next(sub, timeout)
                 except NatsTimeoutError as error:
                     raise UnavailableError(subject) from error
                 status = (msg.headers or {}).get("Status")
@@ -182,6 +183,19 @@ class Broker:
         log.info("broker.reconnected", url=self.address.url)
         for callback in tuple(self._on_reconnect):
             await callback()
+
+
+async def _next(subscription: Subscription, timeout: float) -> Msg:
+    """The next message of a subscription.
+
+    The client waits with `asyncio.wait_for`, which in Python 3.11 forgets that its task was
+    cancelled if a message comes in the same moment; a worker would then never stop.
+    """
+    msg = await subscription.next_msg(timeout)
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return msg
 
 
 async def connect(address: BrokerAddress) -> Broker:
