@@ -84,6 +84,7 @@ clean:
 	@echo "Installing PyTorch $(TORCH), unless it is there: 0.2 GB to download and 0.8 GB on disk as a"
 	@echo "CPU build, about 3 GB and 7 GB with CUDA. TORCH_INDEX=<its index of CPU builds> takes the former."
 	@$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "torch==$(TORCH)"
+	@$(BIN)/python -m compileall -q $(addsuffix /src,$(PACKAGES))
 	@echo "Installed: $$(du -sh .venv | cut -f1) in .venv."
 	@touch $@
 

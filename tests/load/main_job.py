@@ -7,6 +7,7 @@ takes, how fast its stages compute, and what broker and services keep in memory.
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ from tests.support.samples import SAMPLES, post_generate
 from tests.support.stack import RunningStack, running_stack
 
 MIB = 1 << 20
+_STARTS = 3
 
 
 def main() -> None:
@@ -29,11 +31,19 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="folder of the stack (default: a new one)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = arguments.home or Path(folder)
+        ready_s = [seconds_to_ready(Path(folder) / str(number)) for number in range(_STARTS - 1)]
         begun = time.monotonic()
-        with running_stack(home) as stack:
-            ready_s = time.monotonic() - begun
-            measure(stack, ready_s)
+        with running_stack(arguments.home or Path(folder) / "job") as stack:
+            ready_s.append(time.monotonic() - begun)
+            print("ready after", ", ".join(f"{each:.2f} s" for each in ready_s))
+            measure(stack, statistics.median(ready_s))
+
+
+def seconds_to_ready(home: Path) -> float:
+    """From the command to its word that all is ready, on a new folder."""
+    begun = time.monotonic()
+    with running_stack(home):
+        return time.monotonic() - begun
 
 
 def measure(stack: RunningStack, ready_s: float) -> None:
@@ -51,7 +61,7 @@ def measure(stack: RunningStack, ready_s: float) -> None:
     told = stack.get(f"/api/jobs/{job_id}")
     stages: dict[str, dict[str, Any]] = {stage["id"]: stage for stage in told["stages"]}
     goals = Goals("main-job")
-    goals.at_most("stack ready", ready_s, 5, "s")
+    goals.at_most(f"stack ready, median of {_STARTS} starts", ready_s, 5, "s")
     goals.at_most("main job, upload to MP4", total_s, 120, "s")
     lora, render = stages["train_lora"]["metrics"], stages["render_video"]["metrics"]
     goals.at_least("LoRA training", lora["steps_per_second"], 3, "steps/s")
