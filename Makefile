@@ -77,13 +77,18 @@ clean:
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/.installed: requirements/all.txt $(PROJECTS) | .venv/.python
+# PyTorch comes first and unlocked, as each machine needs a build of its own; the lock then sets
+# the versions of what it brought along.
+.venv/.torch: | .venv/.python
+	@echo "Installing PyTorch $(TORCH): 0.2 GB to download and 0.8 GB on disk as a CPU build, about 3 GB"
+	@echo "and 7 GB with CUDA. TORCH_INDEX=<address of its CPU builds> asks for the former."
+	@$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "torch==$(TORCH)"
+	@touch $@
+
+.venv/.installed: requirements/all.txt $(PROJECTS) | .venv/.torch
 	@echo "Installing the locked requirements: about 0.75 GB to download and 2.1 GB on disk."
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/all.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
-	@echo "Installing PyTorch $(TORCH), unless it is there: 0.2 GB to download and 0.8 GB on disk as a"
-	@echo "CPU build, about 3 GB and 7 GB with CUDA. TORCH_INDEX=<its index of CPU builds> takes the former."
-	@$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "torch==$(TORCH)"
 	@$(BIN)/python -m compileall -q $(addsuffix /src,$(PACKAGES))
 	@echo "Installed: $$(du -sh .venv | cut -f1) in .venv."
 	@touch $@
