@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from conftest import World
 from contracts.commands import Lane
 from contracts.graph import Binding, RetryPolicy, Stage
 from contracts.job import JobStatus, StageStatus
 from eventlog.broker import connect
 from eventlog.queue import CommandQueue
 
+from conftest import World
 from contracts import events as e
 
 QUICK = RetryPolicy(attempts=2, first_delay_s=0.05)
