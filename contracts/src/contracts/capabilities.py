@@ -36,6 +36,10 @@ class EngineManifest(Contract):
     presets: dict[Quality, dict[str, Any]] = Field(
         default_factory=dict, description="parameters that a quality stands for"
     )
+    typical_s: dict[Quality, float] = Field(
+        default_factory=dict,
+        description="seconds that it took where it was measured; a first guess until there are own",
+    )
     available: bool = True
     missing: tuple[Weights, ...] = ()
 

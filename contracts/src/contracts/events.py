@@ -69,6 +69,15 @@ class Quality(StrEnum):
     BEST = "best"
 
 
+class Fork(Contract):
+    """Where a job branches off from an earlier one of the same owner."""
+
+    job: Id
+    stage: Name = Field(
+        description="the first stage that is done anew; what does not follow from it is taken over"
+    )
+
+
 class JobRequested(_FromUser):
     """Somebody asked for a job. Always the first event of its job."""
 
@@ -84,6 +93,7 @@ class JobRequested(_FromUser):
     )
     graph: Graph | None = Field(default=None, description="for pipelines: the user's own graph")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    forked_from: Fork | None = None
 
 
 class JobCancelRequested(_FromUser):
@@ -95,6 +105,16 @@ class JobCancelRequested(_FromUser):
 
 class JobRetryRequested(_FromUser):
     """Somebody wants a failed or cancelled job tried again from where it failed."""
+
+    version: Literal[1] = 1
+    by: Id
+
+
+class JobDeleted(_FromUser):
+    """Somebody wants an ended job gone: it is shown no more, and its objects are erased.
+
+    The log keeps the job's events, which hold nothing personal.
+    """
 
     version: Literal[1] = 1
     by: Id
@@ -241,6 +261,7 @@ EVENTS: dict[str, type[Event]] = {
         JobRequested,
         JobCancelRequested,
         JobRetryRequested,
+        JobDeleted,
         JobPlanned,
         StageScheduled,
         StageReused,

@@ -77,6 +77,44 @@ class Checkpoint(Contract):
     artifact: Artifact
 
 
+class Sample(Contract):
+    """An intermediate result that an attempt showed."""
+
+    attempt: int
+    step: int
+    caption: str
+    artifact: Artifact
+    at: Timestamp
+
+
+class Outcome(StrEnum):
+    """How an attempt stands or ended."""
+
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """Nobody wanted its result any more."""
+
+
+class AttemptState(Contract):
+    """One attempt at a stage, kept after later ones so that they can be compared."""
+
+    attempt: int
+    outcome: Outcome = Outcome.SCHEDULED
+    engine: Name
+    engine_version: str
+    params: dict[str, Any]
+    runner: Id | None = None
+    device: str | None = None
+    resumed_from_step: int | None = None
+    scheduled_at: Timestamp
+    started_at: Timestamp | None = None
+    ended_at: Timestamp | None = None
+    failure: Failure | None = None
+
+
 class StageState(Contract):
     """A stage as the log tells it."""
 
@@ -95,6 +133,10 @@ class StageState(Contract):
     outputs: Artifacts = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     reused_from: Id | None = None
+    samples: tuple[Sample, ...] = Field(
+        default=(), description="the newest, at most `MOST_SAMPLES`"
+    )
+    attempts: tuple[AttemptState, ...] = ()
     failure: Failure | None = None
     retry_at: Timestamp | None = None
     scheduled_at: Timestamp | None = None
@@ -112,6 +154,7 @@ class JobState(Contract):
     graph: Graph | None = None
     stages: dict[Name, StageState] = Field(default_factory=dict)
     cancel_requested: bool = False
+    deleted: bool = False
     failure: Failure | None = None
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
@@ -162,6 +205,7 @@ class JobState(Contract):
         return bound
 
 
+MOST_SAMPLES = 64
 _RETRIABLE = (JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -185,8 +229,12 @@ def _apply(state: JobState, recorded: Recorded) -> JobState | None:
         return _requested(state, event, recorded) if state.request is None else None
     if state.request is None:
         return None
+    if state.deleted:
+        return None
     if isinstance(event, e.JobRetryRequested):
         return _retry(state) if state.status in _RETRIABLE else None
+    if isinstance(event, e.JobDeleted):
+        return state.model_copy(update={"deleted": True}) if state.status.ended else None
     if state.status.ended:
         return None
     match event:
@@ -233,9 +281,23 @@ def _planned(state: JobState, event: e.JobPlanned) -> JobState:
 def _ended(
     state: JobState, recorded: Recorded, status: JobStatus, failure: Failure | None = None
 ) -> JobState:
+    stages = {stage.id: _stopped(stage, recorded.time) for stage in state.stages.values()}
     return state.model_copy(
-        update={"status": status, "ended_at": recorded.time, "failure": failure}
+        update={
+            "status": status,
+            "stages": stages,
+            "ended_at": recorded.time,
+            "failure": failure,
+        }
     )
+
+
+def _stopped(stage: StageState, time: Timestamp) -> StageState:
+    """The stage once its job has ended: an attempt that is still under way is not wanted."""
+    if not stage.status.outstanding:
+        return stage
+    changes = {"outcome": Outcome.STOPPED, "ended_at": time}
+    return stage.model_copy(update={"attempts": _last_changed(stage, changes)})
 
 
 def _retry(state: JobState) -> JobState:
@@ -250,6 +312,8 @@ def _retry(state: JobState) -> JobState:
             attempts_forgiven=stage.attempt,
             fraction=stage.fraction,
             checkpoint=stage.checkpoint,
+            samples=stage.samples,
+            attempts=stage.attempts,
         )
         for stage in state.stages.values()
     }
@@ -279,6 +343,7 @@ def _stage_changes(stage: StageState, recorded: Recorded, attempts: int) -> dict
                 "retry_at": None,
                 "runner": None,
                 "device": None,
+                "attempts": (*stage.attempts, _attempt(event, time)),
             }
         case e.StageReused():
             return _completion(event.outputs, event.metrics, time) | {"reused_from": event.from_job}
@@ -307,14 +372,37 @@ def _attempt_changes(
                 "runner": event.runner,
                 "device": event.device,
                 "started_at": time,
+                "attempts": _last_changed(
+                    stage,
+                    {
+                        "outcome": Outcome.RUNNING,
+                        "runner": event.runner,
+                        "device": event.device,
+                        "resumed_from_step": event.resumed_from_step,
+                        "started_at": time,
+                    },
+                ),
             }
+        case e.StageSampled():
+            sample = Sample(
+                attempt=event.attempt,
+                step=event.step,
+                caption=event.caption,
+                artifact=event.artifact,
+                at=time,
+            )
+            return {"samples": (*stage.samples, sample)[-MOST_SAMPLES:]}
         case e.StageCheckpointed():
             return {
                 "checkpoint": Checkpoint(step=event.step, artifact=event.artifact),
                 "fraction": max(stage.fraction, event.fraction),
             }
         case e.StageCompleted():
-            return _completion(event.outputs, event.metrics, time) | {"runner": event.runner}
+            ended = {"outcome": Outcome.COMPLETED, "runner": event.runner, "ended_at": time}
+            return _completion(event.outputs, event.metrics, time) | {
+                "runner": event.runner,
+                "attempts": _last_changed(stage, ended),
+            }
         case e.StageFailed():
             failure = Failure(
                 stage=stage.id,
@@ -325,8 +413,29 @@ def _attempt_changes(
             )
             tries_left = event.retryable and stage.attempt - stage.attempts_forgiven < attempts
             status = StageStatus.FAILING if tries_left else StageStatus.FAILED
-            return {"status": status, "failure": failure, "ended_at": time}
+            failed = {"outcome": Outcome.FAILED, "failure": failure, "ended_at": time}
+            return {
+                "status": status,
+                "failure": failure,
+                "ended_at": time,
+                "attempts": _last_changed(stage, failed),
+            }
     return None
+
+
+def _attempt(event: e.StageScheduled, time: Timestamp) -> AttemptState:
+    return AttemptState(
+        attempt=event.attempt,
+        engine=event.engine,
+        engine_version=event.engine_version,
+        params=event.params,
+        scheduled_at=time,
+    )
+
+
+def _last_changed(stage: StageState, changes: dict[str, Any]) -> tuple[AttemptState, ...]:
+    *earlier, last = stage.attempts
+    return (*earlier, last.model_copy(update=changes))
 
 
 def _completion(outputs: Artifacts, metrics: dict[str, Any], time: Timestamp) -> dict[str, Any]:

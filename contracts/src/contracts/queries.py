@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from contracts.artifacts import Artifact, Artifacts
-from contracts.base import Contract, Id, Name, Timestamp
-from contracts.events import JobType
+from contracts.base import Contract, Id, Name, Sha256, Timestamp
+from contracts.commands import Lane
+from contracts.events import JobType, Quality
 from contracts.job import Failure, JobState, JobStatus
 
 
@@ -39,6 +40,8 @@ class ListJobs(Query):
     status: JobStatus | None = None
     type: JobType | None = None
     profile: Id | None = None
+    created_after: Timestamp | None = Field(default=None, description="at this time or later")
+    created_before: Timestamp | None = Field(default=None, description="earlier than this time")
     before: Id | None = Field(default=None, description="only jobs older than this one")
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
@@ -75,6 +78,45 @@ class ListProfiles(Query):
     subject = "profiles.list"
     before: Id | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class ListErasable(Query):
+    """The objects of a deleted job that nothing else of the owner's needs.
+
+    What a job uploaded or made is needed by another job that is not deleted if it uploaded it,
+    made it or took it over; what comes from a profile is only borrowed. Answered by `ObjectKeys`.
+    """
+
+    subject = "objects.erasable"
+    job: Id
+
+
+class FindObject(Query):
+    """An object of the owner's with this content, uploaded or made. Answered by `Artifact`."""
+
+    subject = "objects.find"
+    sha256: Sha256
+
+
+class GetUsage(Query):
+    """What the owner's jobs take up. Answered by `Usage`."""
+
+    subject = "usage.get"
+
+
+class GetStats(Query):
+    """How many jobs the owner has, and how long stages of everybody's took. Answered by `Stats`."""
+
+    subject = "stats.get"
+
+
+class ListQueue(Query):
+    """Every attempt that waits or runs, whoever owns it, oldest first. Answered by `Queue`.
+
+    For the gateway itself, which tells owners only how many are before theirs.
+    """
+
+    subject = "queue.list"
 
 
 class JobSummary(Contract):
@@ -144,6 +186,56 @@ class ProfilePage(Contract):
     next_before: Id | None = None
 
 
+class ObjectKeys(Contract):
+    """Objects in the store."""
+
+    keys: tuple[str, ...]
+
+
+class Usage(Contract):
+    """What an owner's jobs that are not deleted take up, each object counted once."""
+
+    jobs: int
+    objects: int
+    stored_bytes: int
+
+
+class StageTimes(Contract):
+    """How long the completed stages of one kind took, with one engine at one quality."""
+
+    kind: Name
+    engine: Name
+    quality: Quality
+    count: int
+    median_s: float
+    longest_s: float
+
+
+class Stats(Contract):
+    """Counts of the owner's jobs, and times of stages, the newest hundred of each kind."""
+
+    jobs: dict[JobStatus, int]
+    stages: tuple[StageTimes, ...]
+
+
+class QueuedAttempt(Contract):
+    """An attempt that waits for a runner, or runs."""
+
+    job: Id
+    stage: Name
+    attempt: int
+    kind: Name
+    lane: Lane
+    running: bool
+    scheduled_at: Timestamp
+
+
+class Queue(Contract):
+    """Attempts in the order in which they were scheduled."""
+
+    attempts: tuple[QueuedAttempt, ...]
+
+
 class QueryError(Contract):
     """Why a question has no answer."""
 
@@ -161,7 +253,19 @@ class Answer(Contract):
 
 QUERIES: dict[str, type[Query]] = {
     query.subject: query
-    for query in (GetJob, ListJobs, GetTimeline, GetArtifact, GetProfile, ListProfiles)
+    for query in (
+        GetJob,
+        ListJobs,
+        GetTimeline,
+        GetArtifact,
+        GetProfile,
+        ListProfiles,
+        ListErasable,
+        FindObject,
+        GetUsage,
+        GetStats,
+        ListQueue,
+    )
 }
 """Every question by its subject."""
 
@@ -172,5 +276,10 @@ RESULTS: dict[str, type[Contract]] = {
     GetArtifact.subject: ArtifactEntry,
     GetProfile.subject: Profile,
     ListProfiles.subject: ProfilePage,
+    ListErasable.subject: ObjectKeys,
+    FindObject.subject: Artifact,
+    GetUsage.subject: Usage,
+    GetStats.subject: Stats,
+    ListQueue.subject: Queue,
 }
 """The model of the result of each question."""

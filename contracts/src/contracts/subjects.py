@@ -18,6 +18,14 @@ RUNNERS = "RUNNERS"
 """The last manifest of each live runner and planner."""
 CONTROL = "CONTROL"
 """Stop commands for attempts that are not wanted any more."""
+STAGE_LOGS = "STAGELOGS"
+"""What attempts say while they run, line by line; kept for a while, and not history."""
+CONFIG = "CONFIG"
+"""What people have set up: API tokens, webhooks, pipelines, uploads. One value a subject."""
+DELIVERIES = "DELIVERIES"
+"""The work queue of webhook deliveries; derived from the log."""
+DELIVERED = "DELIVERED"
+"""How the deliveries of each webhook went; the latest word on each, kept for a while."""
 
 ALL_EVENTS = "jobs.>"
 ALL_COMMANDS = "cmd.stage.>"
@@ -25,6 +33,10 @@ ALL_PROGRESS = "progress.>"
 ALL_RUNNERS = "runners.>"
 ALL_PLANNERS = "planners.>"
 ALL_STOPS = "control.stop.>"
+ALL_STAGE_LOGS = "logs.>"
+ALL_CONFIG = "config.>"
+ALL_DELIVERIES = "deliveries.>"
+ALL_DELIVERED = "delivered.>"
 ADVISORIES = (
     f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{COMMANDS}.>",
     f"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{COMMANDS}.>",
@@ -64,6 +76,31 @@ def planner(planner_id: str) -> str:
 def stop(job: str, stage: str, attempt: int) -> str:
     """The subject of the stop command for an attempt."""
     return f"control.stop.{job}.{stage}.{attempt}"
+
+
+def stage_log(job: str, stage: str, attempt: int) -> str:
+    """The subject of the lines of an attempt."""
+    return f"logs.{job}.{stage}.{attempt}"
+
+
+def job_logs(job: str) -> str:
+    """The filter for the lines of all attempts of a job."""
+    return f"logs.{job}.>"
+
+
+def config(kind: str, owner: str, name: str) -> str:
+    """The subject of one thing that an owner has set up."""
+    return f"config.{kind}.{owner}.{name}"
+
+
+def delivery(owner: str, hook: str, delivery_id: str) -> str:
+    """The subject of a delivery that is due."""
+    return f"deliveries.{owner}.{hook}.{delivery_id}"
+
+
+def delivered(owner: str, hook: str, delivery_id: str) -> str:
+    """The subject of what is known of a delivery."""
+    return f"delivered.{owner}.{hook}.{delivery_id}"
 
 
 def query(name: str) -> str:

@@ -12,7 +12,7 @@ from contracts.events import EVENTS, Teller
 
 from contracts import subjects
 from eventlog.broker import API
-from eventlog.topology import DLQ_CONSUMER, derived_streams
+from eventlog.topology import DELIVERIES_CONSUMER, DLQ_CONSUMER, derived_streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,20 @@ ROLES: dict[str, Permissions] = {
             *_READ_LOG,
             f"{API}DIRECT.GET.{subjects.PROGRESS}",
             f"{API}DIRECT.GET.{subjects.RUNNERS}",
+            f"{API}DIRECT.GET.{subjects.STAGE_LOGS}",
+            f"{API}DIRECT.GET.{subjects.CONFIG}",
+            f"{API}DIRECT.GET.{subjects.DELIVERED}",
+            f"{API}CONSUMER.MSG.NEXT.{subjects.DELIVERIES}.{DELIVERIES_CONSUMER}",
+            f"$JS.ACK.{subjects.JOBS}.>",
+            f"$JS.ACK.{subjects.DELIVERIES}.>",
+            subjects.ALL_CONFIG,
+            subjects.ALL_DELIVERIES,
+            subjects.ALL_DELIVERED,
         ),
         subscribe=(
             _inbox("gateway"),
+            subjects.ALL_CONFIG,
+            subjects.ALL_STAGE_LOGS,
             subjects.ALL_PROGRESS,
             subjects.ALL_RUNNERS,
             subjects.ALL_PLANNERS,
@@ -83,6 +94,7 @@ ROLES: dict[str, Permissions] = {
             *_tells(Teller.RUNNER),
             subjects.ALL_PROGRESS,
             subjects.ALL_RUNNERS,
+            subjects.ALL_STAGE_LOGS,
             *_READ_JOB,
             f"{API}DIRECT.GET.{subjects.PROGRESS}",
             f"{API}DIRECT.GET.{subjects.CONTROL}",

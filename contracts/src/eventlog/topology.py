@@ -12,6 +12,10 @@ _SECOND = 1_000_000_000
 _NAME_IN_USE = 10058
 
 DLQ_CONSUMER = "planner"
+CHORES_CONSUMER = "gateway-chores"
+"""The gateway's durable place in the log, for what must follow from an event exactly once."""
+DELIVERIES_CONSUMER = "gateway"
+_DAY = 86_400 * _SECOND
 
 
 def lasting_streams(replicas: int = 1) -> list[dict[str, Any]]:
@@ -36,10 +40,56 @@ def lasting_streams(replicas: int = 1) -> list[dict[str, Any]]:
         "subjects": list(subjects.ADVISORIES),
         "retention": "limits",
         "storage": "file",
-        "max_age": 30 * 86_400 * _SECOND,
+        "max_age": 30 * _DAY,
         "num_replicas": replicas,
     }
-    return [log, dead_letters]
+    stage_logs = {
+        "name": subjects.STAGE_LOGS,
+        "description": "What attempts say while they run",
+        "subjects": [subjects.ALL_STAGE_LOGS],
+        "retention": "limits",
+        "storage": "file",
+        "compression": "s2",
+        "allow_direct": True,
+        "max_msgs_per_subject": 5_000,
+        "max_age": 30 * _DAY,
+        "num_replicas": replicas,
+    }
+    config = {
+        "name": subjects.CONFIG,
+        "description": "What people have set up",
+        "subjects": [subjects.ALL_CONFIG],
+        "retention": "limits",
+        "storage": "file",
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+        # An upload that nobody finishes is forgotten after a time of its own.
+        "allow_msg_ttl": True,
+        "max_msgs_per_subject": 1,
+        "num_replicas": replicas,
+    }
+    deliveries = {
+        "name": subjects.DELIVERIES,
+        "description": "Webhook deliveries that are due",
+        "subjects": [subjects.ALL_DELIVERIES],
+        "retention": "workqueue",
+        "storage": "file",
+        "duplicate_window": 600 * _SECOND,
+        "max_age": 7 * _DAY,
+        "num_replicas": replicas,
+    }
+    delivered = {
+        "name": subjects.DELIVERED,
+        "description": "How webhook deliveries went",
+        "subjects": [subjects.ALL_DELIVERED],
+        "retention": "limits",
+        "storage": "file",
+        "allow_direct": True,
+        "max_msgs_per_subject": 1,
+        "max_age": 7 * _DAY,
+        "num_replicas": replicas,
+    }
+    return [log, dead_letters, stage_logs, config, deliveries, delivered]
 
 
 def derived_streams(replicas: int = 1) -> list[dict[str, Any]]:
@@ -88,20 +138,24 @@ async def ensure(broker: Broker, replicas: int = 1) -> None:
     """Make all streams, or bring them to this configuration. Safe to repeat; takes `admin`."""
     for config in (*lasting_streams(replicas), *derived_streams(replicas)):
         await _create(broker, config, update=True)
-    await broker.api(
-        f"CONSUMER.CREATE.{subjects.DEAD_LETTERS}.{DLQ_CONSUMER}",
-        {
-            "stream_name": subjects.DEAD_LETTERS,
-            "config": {
-                "durable_name": DLQ_CONSUMER,
-                "name": DLQ_CONSUMER,
-                "ack_policy": "explicit",
-                "ack_wait": 30 * _SECOND,
-                "deliver_policy": "all",
-                "max_deliver": -1,
-            },
-        },
-    )
+    for stream, consumer in (
+        (subjects.DEAD_LETTERS, DLQ_CONSUMER),
+        (subjects.JOBS, CHORES_CONSUMER),
+        (subjects.DELIVERIES, DELIVERIES_CONSUMER),
+    ):
+        await _open_consumer(broker, stream, consumer)
+
+
+async def _open_consumer(broker: Broker, stream: str, name: str) -> None:
+    config = {
+        "durable_name": name,
+        "name": name,
+        "ack_policy": "explicit",
+        "ack_wait": 30 * _SECOND,
+        "deliver_policy": "all",
+        "max_deliver": -1,
+    }
+    await broker.api(f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": config})
 
 
 async def ensure_derived(broker: Broker, replicas: int = 1) -> None:
