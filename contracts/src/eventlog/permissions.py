@@ -56,6 +56,8 @@ ROLES: dict[str, Permissions] = {
             f"{API}DIRECT.GET.{subjects.RUNNERS}",
             f"{API}DIRECT.GET.{subjects.STAGE_LOGS}",
             f"{API}DIRECT.GET.{subjects.CONFIG}",
+            f"{API}CONSUMER.CREATE.{subjects.CONFIG}.>",
+            f"{API}CONSUMER.MSG.NEXT.{subjects.CONFIG}.>",
             f"{API}DIRECT.GET.{subjects.DELIVERED}",
             f"{API}CONSUMER.MSG.NEXT.{subjects.DELIVERIES}.{DELIVERIES_CONSUMER}",
             f"$JS.ACK.{subjects.JOBS}.>",
@@ -66,7 +68,6 @@ ROLES: dict[str, Permissions] = {
         ),
         subscribe=(
             _inbox("gateway"),
-            subjects.ALL_CONFIG,
             subjects.ALL_STAGE_LOGS,
             subjects.ALL_PROGRESS,
             subjects.ALL_RUNNERS,

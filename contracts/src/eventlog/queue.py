@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from contracts import subjects
 from eventlog.broker import API, Broker
 from eventlog.errors import BrokerError
+from eventlog.receipt import Receipt
 
 ACK_WAIT_S = 30.0
 HEARTBEAT_S = 10.0
@@ -26,33 +27,12 @@ _SUBJECT_IS_TAKEN = (10077,)
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """A command in a runner's hands. It must end in `done`, `later` or `hopeless`."""
+class Delivery(Receipt):
+    """A command in a runner's hands."""
 
     subject: CommandSubject
     body: bytes
     traceparent: str | None
-    number: int
-    """How often this command has been delivered, from 1."""
-    _broker: Broker
-    _reply: str
-
-    async def working(self) -> None:
-        """Say that the stage is still being worked on."""
-        await self._broker.client.publish(self._reply, b"+WPI")
-
-    async def done(self) -> None:
-        """Take the command off the queue; UnavailableError if the broker did not confirm it."""
-        await self._broker.request(self._reply, b"+ACK")
-
-    async def later(self, delay_s: float) -> None:
-        """Give the command back, to be delivered again after a delay."""
-        delay = json.dumps({"delay": int(delay_s * _SECOND)})
-        await self._broker.client.publish(self._reply, f"-NAK {delay}".encode())
-
-    async def hopeless(self, reason: str) -> None:
-        """Take the command off the queue for good; the broker keeps a note of it."""
-        await self._broker.client.publish(self._reply, f"+TERM {reason}".encode())
 
 
 class CommandQueue:
@@ -118,9 +98,8 @@ class CommandQueue:
             subject=CommandSubject.parse(msg.subject),
             body=msg.data,
             traceparent=(msg.headers or {}).get("traceparent"),
-            number=int(msg.reply.split(".")[-5]),
-            _broker=self._broker,
-            _reply=msg.reply,
+            broker=self._broker,
+            reply=msg.reply,
         )
 
     async def subject_at(self, sequence: int) -> CommandSubject | None:

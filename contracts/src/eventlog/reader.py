@@ -57,7 +57,7 @@ async def read_log(
     while True:
         try:
             async for messages in _read_once(broker, after, window):
-                recorded = [_recorded(msg) for msg in messages]
+                recorded = [from_delivery(msg) for msg in messages]
                 for item in recorded:
                     if item.sequence != after + 1:
                         raise GapError(after + 1, item.sequence)
@@ -161,7 +161,8 @@ async def _leave(broker: Broker, name: str, subscription: Subscription) -> None:
             await broker.api(f"CONSUMER.DELETE.{subjects.JOBS}.{name}")
 
 
-def _recorded(msg: Msg) -> Recorded:
+def from_delivery(msg: Msg) -> Recorded:
+    """The event in a message that a consumer of the log delivered."""
     # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>,
     # with <domain>.<account hash> before the stream on newer servers.
     tokens = msg.reply.split(".")

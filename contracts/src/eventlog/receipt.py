@@ -1,0 +1,41 @@
+"""What a work queue waits for: each delivered message must be settled, or it comes again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from eventlog.broker import Broker
+
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A message in a worker's hands. It must end in `done`, `later` or `hopeless`."""
+
+    broker: Broker
+    reply: str
+    """The subject that the broker listens to for how the message went."""
+
+    @property
+    def number(self) -> int:
+        """How often this message has been delivered, from 1."""
+        return int(self.reply.split(".")[-5])
+
+    async def working(self) -> None:
+        """Say that the message is still being worked on."""
+        await self.broker.client.publish(self.reply, b"+WPI")
+
+    async def done(self) -> None:
+        """Take the message off the queue; UnavailableError if the broker did not confirm it."""
+        await self.broker.request(self.reply, b"+ACK")
+
+    async def later(self, delay_s: float) -> None:
+        """Give the message back, to be delivered again after a delay."""
+        delay = json.dumps({"delay": int(delay_s * _SECOND)})
+        await self.broker.client.publish(self.reply, f"-NAK {delay}".encode())
+
+    async def hopeless(self, reason: str) -> None:
+        """Take the message off the queue for good; the broker keeps a note of it."""
+        await self.broker.client.publish(self.reply, f"+TERM {reason}".encode())
