@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import structlog
 import uvicorn
+from contracts.events import JobDeleted
 from eventlog.log import EventLog, utc_now
 from eventlog.registry import live_planners, live_runners
 from fastapi import FastAPI
@@ -17,7 +18,9 @@ from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open
 from servicekit.service import Service
 
 from gateway import app as application
+from gateway.chores import Chores, do_chores
 from gateway.context import Gateway
+from gateway.erasure import erasing
 from gateway.live import LiveJobs
 from gateway.names import Names
 from gateway.settings import Settings
@@ -93,6 +96,7 @@ async def _work(running: Service, settings: Settings, address: StoreAddress, app
             planners=planners,
             store=store,
         )
+        chores: Chores = [((JobDeleted,), erasing(broker, store))]
 
         def started() -> None:
             application.connect(app, gateway)
@@ -103,6 +107,7 @@ async def _work(running: Service, settings: Settings, address: StoreAddress, app
             group.create_task(runners.follow())
             group.create_task(planners.follow())
             group.create_task(live.run(started))
+            group.create_task(do_chores(broker, chores))
 
 
 async def _reached(store: ObjectStore) -> None:

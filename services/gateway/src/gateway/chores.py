@@ -1,0 +1,84 @@
+"""What must follow from an event of the log: objects erased, webhooks told.
+
+Every gateway takes events from one durable consumer of the log, so each event is handled
+by one of them, in no promised order, and again until all its handlers succeeded, whatever
+dies meanwhile. A handler must therefore be safe to repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+import structlog
+from contracts.envelope import Recorded
+from contracts.events import Event
+from eventlog.broker import Broker
+from eventlog.errors import EventLogError, UnavailableError
+from eventlog.reader import from_delivery
+from eventlog.receipt import Receipt
+from eventlog.topology import CHORES_CONSUMER
+from servicekit.objects import ObjectStoreError
+
+from contracts import subjects
+
+log = structlog.get_logger(__name__)
+
+Chore = Callable[[Recorded], Awaitable[None]]
+"""Does what follows from an event. Whatever it raises, it is called again later."""
+Chores = Sequence[tuple[Collection[type[Event]], Chore]]
+"""Each chore with the types of events that it follows from."""
+
+_WORKERS = 4
+_PULL_S = 20.0
+_HEARTBEAT_S = 10.0
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 300.0
+
+
+async def do_chores(broker: Broker, chores: Chores, workers: int = _WORKERS) -> None:
+    """Handle the log's events without end."""
+    async with asyncio.TaskGroup() as group:
+        for _ in range(workers):
+            group.create_task(_work(broker, chores))
+
+
+async def _work(broker: Broker, chores: Chores) -> None:
+    while True:
+        try:
+            msg = await broker.pull(subjects.JOBS, CHORES_CONSUMER, _PULL_S)
+            if msg is not None:
+                await _handle(from_delivery(msg), Receipt(broker, msg.reply), chores)
+        except UnavailableError as error:
+            log.warning("chores.waiting", detail=str(error))
+            await asyncio.sleep(_FIRST_PAUSE_S)
+
+
+async def _handle(recorded: Recorded, receipt: Receipt, chores: Chores) -> None:
+    wanted = [chore for types, chore in chores if type(recorded.event) in types]
+    beating = asyncio.create_task(_beat(receipt)) if wanted else None
+    try:
+        for chore in wanted:
+            await chore(recorded)
+    except (EventLogError, ObjectStoreError) as error:
+        log.warning("chore.again", job=recorded.job, type=recorded.type, detail=str(error))
+        await receipt.later(_pause_s(receipt.number))
+    except Exception:
+        # One chore's mistake must neither stop the others nor the gateway.
+        log.exception("chore.failed", job=recorded.job, type=recorded.type)
+        await receipt.later(_pause_s(receipt.number))
+    else:
+        await receipt.done()
+    finally:
+        if beating is not None:
+            beating.cancel()
+
+
+def _pause_s(failures: int) -> float:
+    return float(min(_FIRST_PAUSE_S * 2 ** min(failures - 1, 20), _LONGEST_PAUSE_S))
+
+
+async def _beat(receipt: Receipt) -> None:
+    while True:
+        await asyncio.sleep(_HEARTBEAT_S)
+        await receipt.working()
