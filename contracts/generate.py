@@ -19,6 +19,7 @@ from contracts.envelope import TYPE_PREFIX, dataschema
 from contracts.events import EVENTS, Event
 from contracts.progress import StageProgress
 from contracts.queries import QUERIES, RESULTS, Answer
+from contracts.stagelog import StageLine
 from pydantic import BaseModel
 
 ROOT = Path(__file__).parent
@@ -29,6 +30,7 @@ _MESSAGES: dict[str, type[BaseModel]] = {
     "schemas/boards/StageProgress.v1.json": StageProgress,
     "schemas/boards/RunnerManifest.v1.json": RunnerManifest,
     "schemas/boards/PlannerManifest.v1.json": PlannerManifest,
+    "schemas/boards/StageLine.v1.json": StageLine,
     "schemas/queries/Answer.json": Answer,
 }
 
@@ -118,6 +120,11 @@ def _asyncapi() -> dict[str, Any]:
             "planners.{planner}",
             "schemas/boards/PlannerManifest.v1.json",
             PlannerManifest,
+        ),
+        "StageLine": (
+            "logs.{job}.{stage}.{attempt}",
+            "schemas/boards/StageLine.v1.json",
+            StageLine,
         ),
     }
     for name, (address, path, model) in others.items():

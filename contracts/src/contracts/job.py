@@ -15,7 +15,7 @@ from pydantic import Field
 
 from contracts import events as e
 from contracts.artifacts import Artifact, Artifacts
-from contracts.base import Contract, Id, Name, Timestamp
+from contracts.base import Contract, Id, Name, Sha256, Timestamp
 from contracts.envelope import Recorded
 from contracts.graph import EdgeKind, Graph
 
@@ -126,6 +126,9 @@ class StageState(Contract):
         default=0, description="attempts before a person asked for a retry"
     )
     command: e.StageScheduled | None = None
+    input_hash: Sha256 | None = Field(
+        default=None, description="of all that the outputs depend on, once that is decided"
+    )
     runner: Id | None = None
     device: str | None = None
     fraction: float = Field(default=0.0, description="the highest that the log knows of")
@@ -338,6 +341,7 @@ def _stage_changes(stage: StageState, recorded: Recorded, attempts: int) -> dict
                 "status": StageStatus.SCHEDULED,
                 "attempt": event.attempt,
                 "command": event,
+                "input_hash": event.input_hash,
                 "scheduled_at": time,
                 "started_at": None,
                 "retry_at": None,
@@ -346,7 +350,10 @@ def _stage_changes(stage: StageState, recorded: Recorded, attempts: int) -> dict
                 "attempts": (*stage.attempts, _attempt(event, time)),
             }
         case e.StageReused():
-            return _completion(event.outputs, event.metrics, time) | {"reused_from": event.from_job}
+            return _completion(event.outputs, event.metrics, time) | {
+                "reused_from": event.from_job,
+                "input_hash": event.input_hash,
+            }
         case e.StageSkipped():
             return {"status": StageStatus.SKIPPED, "ended_at": time, "fraction": 1.0}
         case e.StageRetryScheduled() if stage.status is StageStatus.FAILING:
@@ -434,8 +441,8 @@ def _attempt(event: e.StageScheduled, time: Timestamp) -> AttemptState:
 
 
 def _last_changed(stage: StageState, changes: dict[str, Any]) -> tuple[AttemptState, ...]:
-    *earlier, last = stage.attempts
-    return (*earlier, last.model_copy(update=changes))
+    # A state that was stored before attempts were kept has none, and goes on without.
+    return (*stage.attempts[:-1], *(a.model_copy(update=changes) for a in stage.attempts[-1:]))
 
 
 def _completion(outputs: Artifacts, metrics: dict[str, Any], time: Timestamp) -> dict[str, Any]:

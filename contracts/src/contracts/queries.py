@@ -37,7 +37,7 @@ class ListJobs(Query):
     """Jobs, newest first. Answered by `JobPage`."""
 
     subject = "jobs.list"
-    status: JobStatus | None = None
+    statuses: tuple[JobStatus, ...] = Field(default=(), description="one of these; all if empty")
     type: JobType | None = None
     profile: Id | None = None
     created_after: Timestamp | None = Field(default=None, description="at this time or later")

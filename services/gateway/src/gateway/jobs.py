@@ -78,7 +78,7 @@ async def list_jobs(
     """Jobs, newest first."""
     query = ListJobs(
         owner=owner,
-        status=status,
+        statuses=(status,) if status else (),
         type=job_type,
         profile=profile,
         before=before,
