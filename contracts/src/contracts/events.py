@@ -78,6 +78,10 @@ class Fork(Contract):
     )
 
 
+PROFILE_INPUTS = ("lora", "voice", "faces")
+"""The inputs that a request takes from a profile. Nobody uploads under these names."""
+
+
 class JobRequested(_FromUser):
     """Somebody asked for a job. Always the first event of its job."""
 

@@ -8,11 +8,12 @@ from contracts.job import JobState
 from hypothesis import given
 from hypothesis import strategies as st
 from projector.fold import changes
-from projector.projections import ALL, artifacts, jobs, profiles, stages, timeline
+from projector.projections import ALL, jobs, objects, profiles, stages, timeline
 from projector.track import rows_of
 from projector_histories import (
     EVERYTHING,
     TRAINING,
+    artifact,
     completed,
     eventful_story,
     recorded,
@@ -57,15 +58,62 @@ def test_only_stages_that_changed_are_written() -> None:
     assert [row["stage"] for row in found[stages.STAGES.name]] == ["prepare_dataset"]
 
 
-def test_what_a_replaced_attempt_says_makes_no_artifact() -> None:
-    rows = view(artifacts.ARTIFACTS.name, recorded(JOB, eventful_story(JOB)))
-    lora = {(row["output"], row["index"]) for row in rows if row["stage"] == "train_lora"}
-    assert lora == {("sample", 20), ("lora", 0), ("report", 0)}
+def test_what_a_replaced_attempt_made_is_known_and_not_used() -> None:
+    rows = view(objects.OBJECTS.name, recorded(JOB, eventful_story(JOB)))
+    lora = {
+        (row["output"], row["index"]): row["role"] for row in rows if row["stage"] == "train_lora"
+    }
+    assert lora == {
+        ("sample", 20): "made",
+        ("checkpoint", 30): "unused",
+        ("lora", 0): "made",
+        ("report", 0): "made",
+    }
 
 
-def test_every_output_of_a_completed_stage_is_an_artifact() -> None:
-    rows = view(artifacts.ARTIFACTS.name, recorded(JOB, story(JOB, checkpoints=1)))
-    made = {(row["stage"], row["output"]) for row in rows}
+def test_what_a_stage_took_over_and_what_the_request_brought_are_told_apart() -> None:
+    asked = request(job_type=e.JobType.GENERATE, profile="p-1")
+    borrowed = {"lora": (artifact("jobs/other/train_lora/lora"),)}
+    asked = asked.model_copy(update={"inputs": asked.inputs | borrowed})
+    rows = view(objects.OBJECTS.name, recorded(JOB, eventful_story(JOB, asked)))
+    roles = {row["key"]: row["role"] for row in rows}
+    assert roles["uploads/one"] == "uploaded"
+    assert roles["jobs/other/train_lora/lora"] == "borrowed"
+    assert roles["jobs/earlier/train_voice/voice"] == "taken_over"
+
+
+def test_a_second_telling_of_a_completion_leaves_its_outputs_made() -> None:
+    told = story(JOB)[:7]
+    rows = view(objects.OBJECTS.name, recorded(JOB, [*told, completed(JOB, "prepare_dataset")]))
+    assert {row["role"] for row in rows if row["output"] == "faces"} == {"made"}
+
+
+def test_only_a_stage_that_was_done_from_the_beginning_tells_how_long_it_takes() -> None:
+    resumed = e.StageStarted(
+        stage="prepare_dataset",
+        attempt=1,
+        runner="r",
+        device="cpu",
+        delivery=2,
+        resumed_from_step=5,
+    )
+    whole, part = story(JOB), story(JOB)
+    part.insert(4, resumed)
+    reused = eventful_story(JOB)
+    [took] = [
+        row["duration_s"]
+        for row in view(stages.STAGES.name, recorded(JOB, whole))
+        if row["stage"] == "prepare_dataset"
+    ]
+    assert took == 3.0
+    for events, stage in ((part, "prepare_dataset"), (reused, "train_voice")):
+        rows = view(stages.STAGES.name, recorded(JOB, events))
+        assert [row["duration_s"] for row in rows if row["stage"] == stage] == [None]
+
+
+def test_every_output_of_a_completed_stage_is_an_object() -> None:
+    rows = view(objects.OBJECTS.name, recorded(JOB, story(JOB, checkpoints=1)))
+    made = {(row["stage"], row["output"]) for row in rows if row["role"] == "made"}
     outputs = {
         (event.stage, output)
         for event in story(JOB)
@@ -73,7 +121,7 @@ def test_every_output_of_a_completed_stage_is_an_artifact() -> None:
         for output in event.outputs
     }
     assert made == outputs | {(stage, "checkpoint") for stage in EVERYTHING}
-    assert len(rows) == len(made)
+    assert len(rows) == len(made) + len(("one", "two", "three", "four"))
 
 
 def test_a_training_fills_the_profile_that_it_was_asked_for() -> None:

@@ -5,12 +5,12 @@ projector fills the new tables from the first event on.
 """
 
 from projector.projection import Projection
-from projector.projections import artifacts, jobs, profiles, stages, timeline
+from projector.projections import jobs, objects, profiles, stages, timeline
 
 ALL: tuple[Projection, ...] = (
     jobs.PROJECTION,
     stages.PROJECTION,
-    artifacts.PROJECTION,
+    objects.PROJECTION,
     profiles.PROJECTION,
     timeline.PROJECTION,
 )

@@ -8,9 +8,22 @@ from datetime import datetime
 from typing import Any
 
 from contracts.events import JobRequested
-from contracts.job import Failure, JobState
+from contracts.job import Failure, JobState, JobStatus
 from contracts.queries import GetJob, JobPage, JobSummary, ListJobs
-from sqlalchemy import BigInteger, Column, Index, Table, Text, and_, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    Select,
+    Table,
+    Text,
+    and_,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field
 
@@ -18,12 +31,18 @@ from projector.database import Row, UtcDateTime
 from projector.fold import Change, latest
 from projector.projection import METADATA, Projection, View, table_of
 
+_OPEN = "ended_at IS NULL"
+
 
 class Job(View, table=True):
     """One job. `state` is its JobState as JSON."""
 
-    __tablename__ = "jobs_v1"
-    __table_args__ = (Index("jobs_v1_newest", "owner", "created_at", "job"),)
+    __tablename__ = "jobs_v2"
+    __table_args__ = (
+        Index("jobs_v2_newest", "owner", "created_at", "job"),
+        # Those that have not ended are few, however many there were.
+        Index("jobs_v2_open", "job", sqlite_where=text(_OPEN), postgresql_where=text(_OPEN)),
+    )
 
     job: str = Field(primary_key=True)
     owner: str
@@ -31,6 +50,7 @@ class Job(View, table=True):
     status: str
     progress: float
     profile: str | None
+    deleted: bool
     failure: str | None = Field(sa_column=Column(Text))
     created_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
     updated_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
@@ -40,7 +60,7 @@ class Job(View, table=True):
 
 
 JOBS = table_of(Job)
-_SUMMARY = [column for column in JOBS.columns if column.name not in ("owner", "state")]
+_SUMMARY = [column for column in JOBS.columns if column.name not in ("owner", "state", "deleted")]
 
 
 def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
@@ -56,6 +76,7 @@ def _row(request: JobRequested, state: JobState) -> Row:
         "status": state.status.value,
         "progress": state.progress,
         "profile": request.profile,
+        "deleted": state.deleted,
         "failure": state.failure.to_json().decode() if state.failure else None,
         "created_at": state.created_at,
         "updated_at": state.updated_at,
@@ -75,24 +96,53 @@ async def states(
     return {row.job: JobState.model_validate_json(row.state) for row in found}
 
 
+def visible(owner: str) -> Select[tuple[str]]:
+    """The ids of an owner's jobs that are not deleted: what other views show nothing without."""
+    return select(JOBS.c.job).where(*_shown(owner))
+
+
+def not_ended() -> ColumnElement[bool]:
+    """Whether a job waits or runs."""
+    return JOBS.c.ended_at.is_(None)
+
+
+async def was_deleted(connection: AsyncConnection, job: str, owner: str) -> bool:
+    """Whether this is a job of the owner's that was deleted."""
+    mine = (JOBS.c.job == job, JOBS.c.owner == owner, JOBS.c.deleted)
+    return (await connection.execute(select(JOBS.c.job).where(*mine))).first() is not None
+
+
+async def count_by_status(connection: AsyncConnection, owner: str) -> dict[JobStatus, int]:
+    """How many jobs of an owner's there are of each status that any has."""
+    counted = select(JOBS.c.status, func.count()).where(*_shown(owner)).group_by(JOBS.c.status)
+    return {JobStatus(status): count for status, count in await connection.execute(counted)}
+
+
+def _shown(owner: str) -> tuple[ColumnElement[bool], ...]:
+    return JOBS.c.owner == owner, ~JOBS.c.deleted
+
+
 async def _get(connection: AsyncConnection, query: GetJob) -> Mapping[str, Any] | None:
-    mine = select(JOBS.c.state).where(JOBS.c.job == query.job, JOBS.c.owner == query.owner)
+    mine = select(JOBS.c.state).where(JOBS.c.job == query.job, *_shown(query.owner))
     state = (await connection.execute(mine)).scalar()
     return json.loads(state) if state is not None else None
 
 
 async def _list(connection: AsyncConnection, query: ListJobs) -> JobPage | None:
     job = JOBS.c
-    page = select(*_SUMMARY).where(job.owner == query.owner)
-    for column, wanted in (
-        (job.status, query.status),
-        (job.type, query.type),
-        (job.profile, query.profile),
-    ):
-        if wanted is not None:
-            page = page.where(column == str(wanted))
+    page = select(*_SUMMARY).where(*_shown(query.owner))
+    if query.statuses:
+        page = page.where(job.status.in_([status.value for status in query.statuses]))
+    if query.type is not None:
+        page = page.where(job.type == query.type.value)
+    if query.profile is not None:
+        page = page.where(job.profile == query.profile)
+    if query.created_after is not None:
+        page = page.where(job.created_at >= query.created_after)
+    if query.created_before is not None:
+        page = page.where(job.created_at < query.created_before)
     if query.before is not None:
-        before = select(job.created_at).where(job.job == query.before, job.owner == query.owner)
+        before = select(job.created_at).where(job.job == query.before, *_shown(query.owner))
         created = (await connection.execute(before)).scalar()
         if created is None:
             return None
@@ -109,10 +159,10 @@ def _summary(row: Mapping[Any, Any]) -> JobSummary:
     return JobSummary.model_validate({**row, "failure": failure})
 
 
-PROJECTION = Projection("jobs", 1, (JOBS,), _rows, {GetJob: _get, ListJobs: _list})
+PROJECTION = Projection("jobs", 2, (JOBS,), _rows, {GetJob: _get, ListJobs: _list})
 
 _SCRATCH = Table(
-    "jobs_scratch_v1",
+    "jobs_scratch_v2",
     METADATA,
     Column("job", Text, primary_key=True),
     Column("state", Text, nullable=False),
@@ -124,5 +174,5 @@ def _scratch_rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
         yield _SCRATCH, {"job": state.job, "state": state.to_json().decode()}
 
 
-SCRATCH = Projection("jobs_scratch", 1, (_SCRATCH,), _scratch_rows)
+SCRATCH = Projection("jobs_scratch", 2, (_SCRATCH,), _scratch_rows)
 """The states of jobs as of an earlier position, for projections that catch up from there."""

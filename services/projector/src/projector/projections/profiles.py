@@ -14,13 +14,14 @@ from contracts.artifacts import Artifacts
 from contracts.job import JobState, StageState
 from contracts.queries import GetProfile, ListProfiles, Profile, ProfilePage
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Column, Table, Text, func, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Table, Text, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field
 
 from projector.database import Row, UtcDateTime
 from projector.fold import Change
 from projector.projection import Projection, View, table_of
+from projector.projections import jobs
 
 _ARTIFACTS: TypeAdapter[Artifacts] = TypeAdapter(Artifacts)
 
@@ -97,9 +98,9 @@ async def _get(connection: AsyncConnection, query: GetProfile) -> Profile | None
 
 async def _list(connection: AsyncConnection, query: ListProfiles) -> ProfilePage | None:
     part, began = PARTS.c, func.min(PARTS.c.sequence)
-    page = select(part.profile).where(part.owner == query.owner).group_by(part.profile)
+    page = select(part.profile).where(*_shown(query.owner)).group_by(part.profile)
     if query.before is not None:
-        mine = (part.owner == query.owner, part.profile == query.before)
+        mine = (*_shown(query.owner), part.profile == query.before)
         before = (await connection.execute(select(began).where(*mine))).scalar()
         if before is None:
             return None
@@ -114,11 +115,15 @@ async def _list(connection: AsyncConnection, query: ListProfiles) -> ProfilePage
     )
 
 
+def _shown(owner: str) -> tuple[ColumnElement[bool], ...]:
+    return PARTS.c.owner == owner, PARTS.c.job.in_(jobs.visible(owner))
+
+
 async def _read(
     connection: AsyncConnection, owner: str, profiles: Sequence[str]
 ) -> dict[str, Profile]:
     part = PARTS.c
-    wanted = select(PARTS).where(part.owner == owner, part.profile.in_(profiles))
+    wanted = select(PARTS).where(*_shown(owner), part.profile.in_(profiles))
     parts: dict[str, list[_Part]] = {}
     for row in await connection.execute(wanted.order_by(part.sequence)):
         artifacts = _ARTIFACTS.validate_json(row.artifacts)

@@ -14,6 +14,7 @@ from sqlmodel import Field
 from projector.database import Row, UtcDateTime
 from projector.fold import Change
 from projector.projection import Projection, View, table_of
+from projector.projections import jobs
 
 MAX_REPLY_CHARACTERS = 500_000
 """Of event bodies in one answer, so that it stays well below what one NATS message may hold."""
@@ -61,16 +62,16 @@ def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
 async def _get(connection: AsyncConnection, query: GetTimeline) -> Timeline | None:
     """At least one event if there is one after `query.after`: ask on until none comes."""
     entry = TIMELINE.c
-    mine = (entry.job == query.job, entry.owner == query.owner)
+    mine = jobs.visible(query.owner).where(jobs.JOBS.c.job == query.job)
+    if (await connection.execute(mine)).first() is None:
+        return None
     events = (
         select(TIMELINE)
-        .where(*mine, entry.sequence > query.after)
+        .where(entry.job == query.job, entry.sequence > query.after)
         .order_by(entry.sequence)
         .limit(query.limit)
     )
     found = (await connection.execute(events)).all()
-    if not found and (await connection.execute(select(entry.job).where(*mine))).first() is None:
-        return None
     entries: list[TimelineEntry] = []
     characters = 0
     for row in found:
