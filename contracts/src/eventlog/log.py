@@ -75,7 +75,10 @@ class EventLog:
         The same fact is offered until the broker has it or `patience_s` is over; its id
         makes sure that it enters the log once.
         """
-        recorded = self.record(job, event)
+        return await self.offer(self.record(job, event), patience_s)
+
+    async def offer(self, recorded: Recorded, patience_s: float = 10.0) -> int:
+        """Append a fact in an envelope that is made already, as `tell` does."""
         return await insist(lambda: self._publish([recorded], None), patience_s)
 
     async def append(

@@ -56,13 +56,7 @@ class JobDraft(Contract):
 
 def check(draft: JobDraft, photos: int, clip: bool, limits: Limits) -> None:
     """Problem if the draft cannot become a job with so many photos and with or without a clip."""
-    for name, most in (
-        ("name", limits.name_chars),
-        ("prompt", limits.prompt_chars),
-        ("script", limits.script_chars),
-    ):
-        if len(draft.texts().get(name, "")) > most:
-            raise _invalid(f"The {name} is longer than {most:,} characters.", "Shorten it.")
+    check_texts(draft, limits)
     if draft.type is JobType.TRAIN and photos == 0:
         raise _invalid(
             "A training needs photos, and there are none.",
@@ -78,6 +72,17 @@ def check(draft: JobDraft, photos: int, clip: bool, limits: Limits) -> None:
             "A profile brings its own face and voice, and there are files as well.",
             "Leave out the files to use the profile, or `profileId` to train a new one.",
         )
+
+
+def check_texts(draft: JobDraft, limits: Limits) -> None:
+    """Problem if a text is longer than it may be."""
+    for name, most in (
+        ("name", limits.name_chars),
+        ("prompt", limits.prompt_chars),
+        ("script", limits.script_chars),
+    ):
+        if len(draft.texts().get(name, "")) > most:
+            raise _invalid(f"The {name} is longer than {most:,} characters.", "Shorten it.")
 
 
 def check_inputs(draft: JobDraft, inputs: Collection[str]) -> None:

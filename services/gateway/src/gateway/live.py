@@ -161,7 +161,7 @@ class LiveJobs:
         live = self._jobs.get(job)
         if live is None:
             live = await self._load(job, owner)
-        if live.owner != owner:
+        if live.owner != owner or live.state.deleted:
             raise NotFoundError(f"there is no job {job}")
         self._jobs.move_to_end(job)
         return live

@@ -1,7 +1,7 @@
-"""What owners call their jobs and profiles.
+"""What owners wrote: the names of their jobs and profiles, scripts and prompts.
 
-Names are personal data, so they are not in the log but objects in the store; they are
-small and never change, and a few are kept at hand.
+Texts are personal data, so they are not in the log but objects in the store; they never
+change, and some are kept at hand.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 import structlog
+from contracts.artifacts import Artifact
 from eventlog.errors import EventLogError
 from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
 
@@ -18,15 +19,59 @@ from gateway.live import LiveJob, LiveJobs
 
 log = structlog.get_logger(__name__)
 
-_CAPACITY = 2048
+TEXTS = ("name", "script", "prompt")
+"""The inputs of a request that are texts."""
+
+_NAMES = 2048
+_TEXT_CHARS = 4_000_000
+
+
+class Texts:
+    """Texts by the key of their object."""
+
+    def __init__(self, store: ObjectStore, most_chars: int = _TEXT_CHARS) -> None:
+        self._store = store
+        self._most_chars = most_chars
+        self._chars = 0
+        self._kept: OrderedDict[str, str] = OrderedDict()
+
+    async def read(self, artifact: Artifact) -> str | None:
+        """The text, or None if it was erased at somebody's wish. ObjectStoreError otherwise."""
+        if artifact.key in self._kept:
+            self._kept.move_to_end(artifact.key)
+            return self._kept[artifact.key]
+        try:
+            text = (await self._store.get(artifact)).decode()
+        except MissingObjectError:
+            return None
+        if artifact.key not in self._kept:
+            self._kept[artifact.key] = text
+            self._chars += len(text)
+            while self._chars > self._most_chars:
+                self._chars -= len(self._kept.popitem(last=False)[1])
+        return text
+
+    async def of(self, live: LiveJob) -> dict[str, str | None]:
+        """All texts of a job by input; None for what is erased, or cannot be read now."""
+        inputs = live.state.request.inputs if live.state.request else {}
+        given = {name: inputs[name][0] for name in TEXTS if inputs.get(name)}
+        texts = await asyncio.gather(*(self._tried(live.job, one) for one in given.values()))
+        return dict(zip(given, texts, strict=True))
+
+    async def _tried(self, job: str, artifact: Artifact) -> str | None:
+        try:
+            return await self.read(artifact)
+        except ObjectStoreError as error:
+            log.warning("text.unreadable", job=job, detail=str(error))
+            return None
 
 
 class Names:
     """Names by job."""
 
-    def __init__(self, live: LiveJobs, store: ObjectStore) -> None:
+    def __init__(self, live: LiveJobs, texts: Texts) -> None:
         self._live = live
-        self._store = store
+        self._texts = texts
         self._kept: OrderedDict[str, str | None] = OrderedDict()
 
     async def of(self, live: LiveJob) -> str | None:
@@ -38,14 +83,12 @@ class Names:
         name = None
         if artifacts:
             try:
-                name = (await self._store.get(artifacts[0])).decode()
-            except MissingObjectError:
-                name = None  # Erased at somebody's wish.
+                name = await self._texts.read(artifacts[0])
             except ObjectStoreError as error:
                 log.warning("name.unreadable", job=live.job, detail=str(error))
                 return None
         self._kept[live.job] = name
-        if len(self._kept) > _CAPACITY:
+        if len(self._kept) > _NAMES:
             self._kept.popitem(last=False)
         return name
 

@@ -1,0 +1,215 @@
+"""What is done to jobs that there are: cancelled, tried again, forked, deleted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from contracts.base import Contract, Name
+from contracts.events import (
+    Event,
+    Fork,
+    JobCancelRequested,
+    JobDeleted,
+    JobRequested,
+    JobRetryRequested,
+    JobType,
+    Quality,
+)
+from contracts.job import JobState, JobStatus, StageStatus
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from gateway import capabilities, drafts, idempotency
+from gateway.context import Gateway, Owner, TheGateway
+from gateway.drafts import JobDraft, Text
+from gateway.idempotency import IdempotencyKey, keyed_id
+from gateway.jobs import find
+from gateway.problems import Problem, ProblemKind
+from gateway.submissions import enter, job_id
+from gateway.uploads import uploading
+from gateway.views import StatusView, status_of
+
+router = APIRouter(prefix="/api", tags=["jobs"])
+
+
+class ForkDraft(Contract):
+    """How a new job differs from the one that it branches off from."""
+
+    from_stage: Name = Field(
+        alias="from",
+        description="the first stage that is done anew; what does not follow from it is taken over",
+    )
+    name: Text | None = None
+    prompt: Text | None = None
+    script: Text | None = None
+    quality: Quality | None = None
+    engines: dict[Name, Name] = Field(
+        default_factory=dict, description="by stage kind; others stay as they were"
+    )
+    params: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="by stage kind; parameters not given stay as they were"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+
+@router.post("/jobs/{job}/cancel", status_code=202)
+async def cancel_job(
+    job: str, gateway: TheGateway, owner: Owner, key: IdempotencyKey = None
+) -> StatusView:
+    """Stop a job. Repeating it changes nothing."""
+    live = await find(gateway, job, owner)
+    await idempotency.claim(gateway.config, owner, key, "cancel", job)
+    if not await _told(gateway, job, owner, key):
+        if live.state.status.ended:
+            raise Problem(
+                ProblemKind.JOB_HAS_ENDED,
+                f"The job has ended already: it is {live.state.status}.",
+                "There is nothing to cancel.",
+            )
+        if not live.state.cancel_requested:
+            await _tell(gateway, job, owner, key, JobCancelRequested(by=owner))
+    return status_of(live)
+
+
+@router.post("/jobs/{job}/retry", status_code=202)
+async def retry_job(
+    job: str, gateway: TheGateway, owner: Owner, key: IdempotencyKey = None
+) -> StatusView:
+    """Try a failed or cancelled job again from where it ended. Repeating it changes nothing."""
+    live = await find(gateway, job, owner)
+    await idempotency.claim(gateway.config, owner, key, "retry", job)
+    if not await _told(gateway, job, owner, key):
+        if live.state.status is JobStatus.COMPLETED:
+            raise Problem(
+                ProblemKind.NOTHING_TO_RETRY,
+                "The job is completed.",
+                "Start a new job instead, or fork this one.",
+            )
+        if live.state.status.ended:
+            await _tell(gateway, job, owner, key, JobRetryRequested(by=owner))
+    return status_of(live)
+
+
+@router.delete("/jobs/{job}", status_code=204)
+async def delete_job(job: str, gateway: TheGateway, owner: Owner) -> None:
+    """Delete an ended job: it is shown no more, and what only it needs is erased soon after."""
+    live = await find(gateway, job, owner)
+    if live.state.status.ended:
+        await gateway.live.reached(await gateway.log.tell(job, JobDeleted(by=owner)))
+    # Somebody may have asked for a retry in the same moment.
+    if not live.state.deleted:
+        raise Problem(
+            ProblemKind.JOB_IS_RUNNING,
+            f"The job has not ended: it is {live.state.status}.",
+            f"Cancel it first: POST /api/jobs/{job}/cancel.",
+        )
+
+
+@router.post("/jobs/{job}/fork", status_code=202)
+async def fork_job(
+    gateway: TheGateway,
+    owner: Owner,
+    response: Response,
+    *,
+    job: str,
+    fork: ForkDraft,
+    key: IdempotencyKey = None,
+) -> StatusView:
+    """Ask for a new job that differs from this one from a stage on, and takes over the rest."""
+    parent = (await find(gateway, job, owner)).state
+    request = parent.request
+    if request is None:
+        raise ValueError(f"job {job} has no request")
+    _check_forkable(parent, fork.from_stage)
+    draft = _draft(request, fork)
+    limits = gateway.settings.limits
+    drafts.check_texts(draft, limits)
+    if fork.script and request.type is JobType.TRAIN:
+        raise Problem(
+            ProblemKind.INVALID_REQUEST,
+            "A training takes no script.",
+            "Leave out `script`, or ask for a video.",
+        )
+    capabilities.check(draft, gateway.capabilities())
+    async with uploading(gateway.store, limits, lambda: f"uploads/{gateway.new_id()}") as uploads:
+        inputs = dict(request.inputs)
+        for name, text in draft.texts().items():
+            inputs[name] = (await uploads.text(text),)
+        new = job_id(gateway, owner, key)
+        event = JobRequested(
+            type=request.type,
+            owner=owner,
+            profile=new if request.profile == job else request.profile,
+            inputs=inputs,
+            quality=draft.quality,
+            engines=draft.engines,
+            params=draft.params,
+            graph=request.graph,
+            seed=draft.seed,
+            forked_from=Fork(job=job, stage=fork.from_stage),
+        )
+        return await enter(gateway, uploads, response, new, event)
+
+
+def _draft(request: JobRequested, fork: ForkDraft) -> JobDraft:
+    """The parent's request with the fork's changes. Texts are only those that change."""
+    params = {
+        kind: request.params.get(kind, {}) | fork.params.get(kind, {})
+        for kind in {*request.params, *fork.params}
+    }
+    # What the parent was asked for fits its type already, and its texts are not at hand.
+    return JobDraft.model_construct(
+        type=request.type,
+        profile_id=request.profile,
+        name=fork.name,
+        prompt=fork.prompt,
+        script=fork.script,
+        quality=fork.quality or request.quality,
+        engines=request.engines | fork.engines,
+        params=params,
+        graph=request.graph,
+        seed=request.seed if fork.seed is None else fork.seed,
+    )
+
+
+def _check_forkable(parent: JobState, stage: str) -> None:
+    """Problem unless every stage that the fork takes over is completed."""
+    if parent.graph is None or stage not in parent.stages:
+        known = list(parent.graph.order()) if parent.graph else []
+        raise Problem(
+            ProblemKind.NO_SUCH_STAGE,
+            f"The job has no stage {stage}"
+            + (", as it is not planned yet." if parent.graph is None else "."),
+            f"Name one of {', '.join(known)}." if known else "Wait until it is planned.",
+            allowed=known,
+        )
+    anew = {stage, *parent.graph.descendants(stage)}
+    lacking = [
+        one.id
+        for one in parent.stages.values()
+        if one.id not in anew and one.status not in (StageStatus.COMPLETED, StageStatus.SKIPPED)
+    ]
+    if lacking:
+        raise Problem(
+            ProblemKind.NOT_FORKABLE,
+            f"The fork would take over {', '.join(lacking)}, which the job has not completed.",
+            "Wait for it, or fork from an earlier stage.",
+            missing=lacking,
+        )
+
+
+async def _told(gateway: Gateway, job: str, owner: str, key: str | None) -> bool:
+    """Whether the log has what an earlier request with this key told it."""
+    if key is None:
+        return False
+    wanted = keyed_id(owner, key, "e")
+    return any([recorded.id == wanted async for recorded in gateway.log.read_job(job)])
+
+
+async def _tell(gateway: Gateway, job: str, owner: str, key: str | None, event: Event) -> None:
+    """Append what the owner wants, under an id that the key decides if there is one."""
+    recorded = gateway.log.record(job, event)
+    if key is not None:
+        recorded = replace(recorded, id=keyed_id(owner, key, "e"))
+    await gateway.live.reached(await gateway.log.offer(recorded))

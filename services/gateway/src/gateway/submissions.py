@@ -1,0 +1,164 @@
+"""Jobs asked for over HTTP: files and drafts taken in, checked, and entered into the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from contracts.artifacts import Artifacts
+from contracts.events import JobRequested, JobType
+from contracts.queries import GetProfile, Profile
+from eventlog.errors import ConflictError, UnavailableError
+from eventlog.rpc import NotFoundError, ask
+from fastapi import APIRouter, Request, Response
+
+from gateway import capabilities, drafts, forms, idempotency, metrics, openapi
+from gateway.context import Gateway, Owner, TheGateway
+from gateway.idempotency import IdempotencyKey, keyed_id
+from gateway.jobs import find
+from gateway.problems import Problem, ProblemKind
+from gateway.uploads import Uploads, uploading
+from gateway.views import StatusView, status_of
+
+log = structlog.get_logger(__name__)
+router = APIRouter(prefix="/api", tags=["jobs"])
+
+_OF_PROFILE = ("lora", "voice", "faces")
+
+
+@router.post("/train", status_code=202, openapi_extra=openapi.TRAIN)
+async def train(
+    request: Request,
+    response: Response,
+    gateway: TheGateway,
+    owner: Owner,
+    key: IdempotencyKey = None,
+) -> StatusView:
+    """Learn a person's face from photos, and their voice from a recording."""
+    return await _submit(request, response, gateway, owner, key=key, job_type=JobType.TRAIN)
+
+
+@router.post("/generate", status_code=202, openapi_extra=openapi.GENERATE)
+async def generate(
+    request: Request,
+    response: Response,
+    gateway: TheGateway,
+    owner: Owner,
+    key: IdempotencyKey = None,
+) -> StatusView:
+    """Make a talking video, from a profile or from photos that are trained on first."""
+    return await _submit(request, response, gateway, owner, key=key, job_type=JobType.GENERATE)
+
+
+@router.post("/jobs", status_code=202, openapi_extra=openapi.JOBS)
+async def create_job(
+    request: Request,
+    response: Response,
+    gateway: TheGateway,
+    owner: Owner,
+    key: IdempotencyKey = None,
+) -> StatusView:
+    """Ask for a job of any type."""
+    return await _submit(request, response, gateway, owner, key=key, job_type=None)
+
+
+async def _submit(
+    request: Request,
+    response: Response,
+    gateway: Gateway,
+    owner: str,
+    *,
+    key: str | None,
+    job_type: JobType | None,
+) -> StatusView:
+    """Take a job's request in and tell the log of it."""
+    async with uploading(
+        gateway.store, gateway.settings.limits, lambda: f"uploads/{gateway.new_id()}"
+    ) as uploads:
+        received = await forms.receive(request, uploads, job_type)
+        draft = received.draft
+        clip = received.clip is not None
+        drafts.check(draft, len(received.photos), clip, gateway.settings.limits)
+        capabilities.check(draft, gateway.capabilities())
+        inputs: Artifacts = await _profile_inputs(gateway, owner, draft.profile_id)
+        if received.photos:
+            inputs["photos"] = tuple(received.photos)
+        if received.clip:
+            inputs["clip"] = (received.clip,)
+        drafts.check_inputs(draft, {*inputs, *draft.texts()})
+        for name, text in draft.texts().items():
+            inputs[name] = (await uploads.text(text),)
+        job = job_id(gateway, owner, key)
+        trains = draft.type is not JobType.PIPELINE and draft.profile_id is None
+        event = JobRequested(
+            type=draft.type,
+            owner=owner,
+            profile=job if trains else draft.profile_id,
+            inputs=inputs,
+            quality=draft.quality,
+            engines=draft.engines,
+            params=draft.params,
+            graph=draft.graph,
+            seed=draft.seed,
+        )
+        return await enter(gateway, uploads, response, job, event)
+
+
+def job_id(gateway: Gateway, owner: str, key: str | None) -> str:
+    """The id of the job that an owner asks for, the same whenever the key is the same."""
+    return keyed_id(owner, key) if key else gateway.new_id()
+
+
+async def enter(
+    gateway: Gateway, uploads: Uploads, response: Response, job: str, event: JobRequested
+) -> StatusView:
+    """Append the job's first event, once for each id, and tell how the job stands."""
+    try:
+        sequence = await gateway.log.append([gateway.log.record(job, event)], expected=0)
+    except UnavailableError:
+        # It may have entered the log all the same, and then it needs its files.
+        uploads.keep()
+        raise
+    except ConflictError:
+        earlier = (await gateway.log.fold(job)).request
+        if earlier is None or _essence(earlier) != _essence(event):
+            raise idempotency.reused() from None
+    else:
+        uploads.keep()
+        metrics.JOBS.labels(event.type.value).inc()
+        log.info("job.requested", job=job, type=event.type.value, sequence=sequence)
+        await gateway.live.reached(sequence)
+    response.headers["Location"] = f"/api/jobs/{job}"
+    return status_of(await find(gateway, job, event.owner))
+
+
+def _essence(event: JobRequested) -> dict[str, Any]:
+    """What makes two requests the same: everything but where copies of their files lie."""
+    inputs = {
+        name: [artifact.sha256 for artifact in artifacts]
+        for name, artifacts in event.inputs.items()
+    }
+    return event.model_dump(exclude={"inputs"}) | {"inputs": inputs}
+
+
+async def _profile_inputs(gateway: Gateway, owner: str, profile: str | None) -> Artifacts:
+    if profile is None:
+        return {}
+    query = GetProfile(owner=owner, profile=profile, min_position=gateway.live.position)
+    try:
+        found, _ = await ask(gateway.broker, query, Profile)
+    except NotFoundError:
+        raise Problem(
+            ProblemKind.NO_SUCH_PROFILE,
+            "No profile of yours has this id.",
+            "GET /api/profiles lists your profiles.",
+        ) from None
+    wanted = {name: found.artifacts[name] for name in _OF_PROFILE if name in found.artifacts}
+    if "lora" not in wanted or "faces" not in wanted:
+        raise Problem(
+            ProblemKind.PROFILE_NOT_READY,
+            "The profile's training has not made a LoRA yet.",
+            f"Wait for job {found.created_by}, or retry it if it failed.",
+            job=found.created_by,
+        )
+    return wanted

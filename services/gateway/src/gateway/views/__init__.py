@@ -1,0 +1,33 @@
+"""What the API shows: jobs, their stages and results, each as a model and a function to it."""
+
+from gateway.views.jobs import (
+    JobUpdate,
+    JobView,
+    StatusView,
+    artifact_views,
+    job_of,
+    status_of,
+    update_of,
+)
+from gateway.views.lists import Card, JobItem, JobList, card_of, item_of
+from gateway.views.stages import ArtifactView, StageView, numbered_samples
+from gateway.views.times import eta_s
+
+__all__ = [
+    "ArtifactView",
+    "Card",
+    "JobItem",
+    "JobList",
+    "JobUpdate",
+    "JobView",
+    "StageView",
+    "StatusView",
+    "artifact_views",
+    "card_of",
+    "eta_s",
+    "item_of",
+    "job_of",
+    "numbered_samples",
+    "status_of",
+    "update_of",
+]
