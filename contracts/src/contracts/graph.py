@@ -121,6 +121,16 @@ class Graph(Contract):
                 return stage
         raise KeyError(stage_id)
 
+    def descendants(self, stage_id: str) -> frozenset[str]:
+        """The stages that wait for this one, directly or through others."""
+        found = {stage_id}
+        for follower in self.order():
+            if any(
+                target == follower and source in found for source, target, _ in self.all_edges()
+            ):
+                found.add(follower)
+        return frozenset(found - {stage_id})
+
     def progress(self, fractions: Mapping[str, float]) -> float:
         """The job's progress, 0..1, from the fraction done of each stage, by weight."""
         total = sum(stage.weight for stage in self.stages)

@@ -86,6 +86,8 @@ class Story:
     now: datetime = T0
     fleet: Fleet = field(default_factory=a_fleet)
     reusable: dict[str, Reusable] = field(default_factory=dict)
+    parent: JobState | None = None
+    job: str = "job"
 
     def given(self, *events: e.Event) -> Story:
         return replace(self, events=self.events + events)
@@ -98,14 +100,14 @@ class Story:
 
     @property
     def state(self) -> JobState:
-        state = initial("job")
+        state = initial(self.job)
         for sequence, event in enumerate(self.events, 1):
-            recorded = Recorded("job", event, f"e{sequence}", "/test", T0, sequence)
+            recorded = Recorded(self.job, event, f"e{sequence}", "/test", T0, sequence)
             state = evolve(state, recorded)
         return state
 
     def decide(self) -> Decision:
-        return decide(self.state, World(self.now, self.fleet, self.reusable.get))
+        return decide(self.state, World(self.now, self.fleet, self.reusable.get, self.parent))
 
     def then(self) -> Story:
         """The story with what the planner decides."""

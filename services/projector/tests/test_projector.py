@@ -14,13 +14,18 @@ from contracts.job import JobState, JobStatus
 from contracts.queries import (
     QUERIES,
     ArtifactEntry,
+    FindObject,
     GetArtifact,
     GetJob,
     GetProfile,
+    GetStats,
     GetTimeline,
+    GetUsage,
     JobPage,
+    ListErasable,
     ListJobs,
     ListProfiles,
+    ListQueue,
     Profile,
     ProfilePage,
     Query,
@@ -72,7 +77,10 @@ async def test_whatever_belongs_to_another_owner_is_not_found(
                 ListProfiles(owner=owner, before=profile, min_position=last),
             ]
 
-        assert {query.subject for query in questions("me", job, "p-1")} == set(QUERIES)
+        # The rest is asked for sums, or of what was deleted.
+        asked_for = {type(query) for query in questions("me", job, "p-1")}
+        others = {FindObject, GetStats, GetUsage, ListErasable, ListQueue}
+        assert asked_for | others == set(QUERIES.values())
         for query in questions("me", job, "p-1"):
             await projector.ask(query)
         words = set()

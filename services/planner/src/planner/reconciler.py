@@ -31,7 +31,7 @@ from contracts import subjects
 from planner.domain.decide import RUNNER_GRACE_S, World, decide
 from planner.domain.effects import command_of, commands, stops
 from planner.domain.fleet import Fleet
-from planner.domain.reuse import Reusable
+from planner.domain.reuse import Reusable, ReusableStages
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Reconciler:
         self._grace = runner_grace_s
         self._fleet = Fleet((), now())
         self._jobs: dict[str, JobState] = {}
-        self._reusable: dict[str, Reusable] = {}
+        self._reusable = ReusableStages()
         self._timers: list[tuple[datetime, str]] = []
         self._wakes: dict[str, datetime] = {}
         self._timer_set = asyncio.Event()
@@ -164,12 +164,15 @@ class Reconciler:
             self._wakes.pop(recorded.job, None)
         else:
             self._jobs[recorded.job] = after
-        if isinstance(recorded.event, e.StageCompleted):
-            stage = after.stages.get(recorded.event.stage)
-            if stage and stage.command and stage.outputs == recorded.event.outputs:
-                self._reusable[stage.command.input_hash] = Reusable(
-                    after.job, stage.id, stage.outputs, stage.metrics
-                )
+        event = recorded.event
+        if isinstance(event, e.StageCompleted | e.StageReused):
+            stage = after.stages.get(event.stage)
+            if stage and stage.input_hash and stage.outputs == event.outputs:
+                made = Reusable(after.job, stage.id, stage.outputs, stage.metrics)
+                self._reusable.add(stage.input_hash, made)
+        if isinstance(event, e.JobDeleted) and recorded.job not in self._jobs:
+            # Ended jobs are not kept here, and only those can be deleted.
+            self._reusable.drop(recorded.job)
 
     async def _effects(self, recorded: Recorded, before: JobState, after: JobState) -> None:
         scheduled = isinstance(recorded.event, e.StageScheduled)
@@ -194,11 +197,27 @@ class Reconciler:
             for command in commands(state):
                 await self._publish(command, state.traceparent)
 
+    async def _parent(self, state: JobState) -> JobState | None:
+        """The job that one without a plan branches off from. What it takes over is planned at once.
+
+        Raises EventLogError if the log cannot be read now.
+        """
+        fork = state.request.forked_from if state.request else None
+        if fork is None or state.graph is not None:
+            return None
+        return await self._log.fold(fork.job)
+
     async def _decide(self, job: str) -> None:
         state = self._jobs.get(job)
         if state is None:
             return
-        world = World(self._now(), self._fleet, self._reusable.get, self._grace)
+        try:
+            parent = await self._parent(state)
+        except EventLogError as error:
+            log.warning("planner.parent_unread", job=job, detail=str(error))
+            self._wake(job, self._now() + _APPEND_PAUSE)
+            return
+        world = World(self._now(), self._fleet, self._reusable.find, parent, self._grace)
         with tracing.continued("plan", state.traceparent, SpanKind.INTERNAL, {"job": job}) as span:
             decision = decide(state, world)
             span.set_attribute("decisions", len(decision.events))

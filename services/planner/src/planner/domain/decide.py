@@ -17,6 +17,7 @@ from contracts.job import JobState, StageState, StageStatus, evolve, handled_by
 
 from contracts import events as e
 from planner.domain.fleet import Fleet
+from planner.domain.fork import is_fork_point, taken_over, why_no_fork
 from planner.domain.graphs import IncompleteRequestError, build
 from planner.domain.reuse import Lookup, input_hash, stage_seed
 
@@ -31,6 +32,8 @@ class World:
     now: datetime
     fleet: Fleet
     find_reusable: Lookup
+    parent: JobState | None = None
+    """The job that this one branches off from; needed for as long as there is no plan."""
     runner_grace_s: float = RUNNER_GRACE_S
 
 
@@ -64,10 +67,7 @@ def _steps(state: JobState, world: World) -> Iterator[e.Event | datetime]:
         yield e.JobCancelled()
         return
     if state.graph is None:
-        try:
-            yield e.JobPlanned(graph=build(request))
-        except IncompleteRequestError as error:
-            yield e.JobFailed(code="incomplete-request", cause=error.cause, remedy=error.remedy)
+        yield _plan(request, world)
         return
     if failed := _unhandled_failure(state, state.graph):
         yield failed
@@ -92,12 +92,20 @@ def _unhandled_failure(state: JobState, graph: Graph) -> e.JobFailed | None:
     return None
 
 
+def _plan(request: e.JobRequested, world: World) -> e.Event:
+    try:
+        graph = build(request)
+    except IncompleteRequestError as error:
+        return e.JobFailed(code="incomplete-request", cause=error.cause, remedy=error.remedy)
+    return why_no_fork(request, graph, world.parent) or e.JobPlanned(graph=graph)
+
+
 def _stage_step(state: JobState, spec: Stage, world: World) -> e.Event | datetime | None:
     """The event that follows for one stage, or when to look at it again."""
     stage = state.stages[spec.id]
     match stage.status:
         case StageStatus.PENDING:
-            return _begin(state, spec, world)
+            return taken_over(state, spec, world.parent) or _begin(state, spec, world)
         case StageStatus.SCHEDULED | StageStatus.RUNNING:
             return _overdue(stage, world)
         case StageStatus.FAILING if stage.ended_at is not None:
@@ -161,7 +169,8 @@ def _schedule(state: JobState, spec: Stage, world: World) -> e.Event | datetime 
     seed = stage_seed(request.seed, spec.id)
     digest = input_hash(request.owner, engine, params, inputs, seed)
     stage = state.stages[spec.id]
-    if stage.attempt == 0 and (earlier := world.find_reusable(digest)):
+    may_reuse = stage.attempt == 0 and not is_fork_point(request, spec.id)
+    if may_reuse and (earlier := world.find_reusable(digest)):
         return e.StageReused(
             stage=spec.id,
             from_job=earlier.job,

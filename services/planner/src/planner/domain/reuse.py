@@ -26,6 +26,34 @@ Lookup = Callable[[str], Reusable | None]
 """Finds a completed stage by its input hash."""
 
 
+class ReusableStages:
+    """The completed stages of all jobs that are not deleted, by input hash."""
+
+    def __init__(self) -> None:
+        self._by_hash: dict[str, dict[str, Reusable]] = {}
+        self._hashes: dict[str, set[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_hash)
+
+    def add(self, digest: str, reusable: Reusable) -> None:
+        """A stage has completed. One that took its outputs over holds them too."""
+        self._by_hash.setdefault(digest, {})[reusable.job] = reusable
+        self._hashes.setdefault(reusable.job, set()).add(digest)
+
+    def drop(self, job: str) -> None:
+        """The job was deleted: its outputs may be gone at any moment."""
+        for digest in self._hashes.pop(job, ()):
+            holders = self._by_hash[digest]
+            del holders[job]
+            if not holders:
+                del self._by_hash[digest]
+
+    def find(self, digest: str) -> Reusable | None:
+        """The stage with these outputs, of the job that has had them longest."""
+        return next(iter(self._by_hash.get(digest, {}).values()), None)
+
+
 def input_hash(
     owner: str, engine: EngineManifest, params: Mapping[str, Any], inputs: Artifacts, seed: int
 ) -> str:
