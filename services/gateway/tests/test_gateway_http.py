@@ -240,12 +240,17 @@ async def test_a_known_name_is_let_in(api: httpx.AsyncClient, host: str) -> None
 async def test_a_page_of_another_site_cannot_begin_a_job(
     api: httpx.AsyncClient, headers: dict[str, str], status: int
 ) -> None:
+    await api.get("/")
     answer = await api.post("/api/train", files={"image": PHOTO}, headers=headers)
     assert answer.status_code == status
 
 
 async def test_the_gateways_own_page_can(api: httpx.AsyncClient, stack: Stack) -> None:
-    answer = await api.post("/api/train", files={"image": PHOTO}, headers={"Origin": stack.url})
+    headers = {"Origin": stack.url}
+    stranger = await api.post("/api/train", files={"image": PHOTO}, headers=headers)
+    assert (stranger.status_code, stranger.json()["type"]) == (403, "/problems/no-session")
+    await api.get("/")
+    answer = await api.post("/api/train", files={"image": PHOTO}, headers=headers)
     assert answer.status_code == 202
 
 

@@ -15,15 +15,19 @@ from starlette.types import ASGIApp
 from gateway import (
     artifacts,
     capabilities,
+    changes,
     jobs,
     openapi,
     operations,
     problems,
     profiles,
     sockets,
+    submissions,
 )
+from gateway.access.authenticator import Authenticator
+from gateway.access.door import Door
+from gateway.access.guard import Guard
 from gateway.context import Gateway
-from gateway.security import Guard
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
 
@@ -44,7 +48,16 @@ def build(readiness: Readiness) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.readiness = readiness
-    for module in (jobs, artifacts, profiles, capabilities, operations, sockets):
+    for module in (
+        submissions,
+        jobs,
+        changes,
+        artifacts,
+        profiles,
+        capabilities,
+        operations,
+        sockets,
+    ):
         app.include_router(module.router)
     problems.install(app)
 
@@ -76,6 +89,6 @@ def connect(app: FastAPI, gateway: Gateway) -> None:
     app.state.gateway = gateway
 
 
-def guarded(app: FastAPI, settings: Settings) -> ASGIApp:
+def guarded(app: FastAPI, settings: Settings, authenticator: Authenticator) -> ASGIApp:
     """The application as it faces the network."""
-    return Telemetry(Guard(app, settings))
+    return Telemetry(Guard(Door(app, authenticator, settings.origins), settings))

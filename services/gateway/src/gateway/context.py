@@ -9,16 +9,19 @@ from typing import Annotated
 from contracts.base import make_id
 from contracts.capabilities import Capabilities, PlannerManifest, RunnerManifest, merge
 from eventlog.broker import Broker
+from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog, utc_now
 from eventlog.registry import Registry
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 from servicekit.objects import ObjectStore
 
+from gateway.access.authenticator import Authenticator, unauthenticated
+from gateway.access.principal import Principal
+from gateway.cards import Cards
 from gateway.live import LiveJobs
-from gateway.names import Names
+from gateway.names import Names, Texts
 from gateway.problems import ProblemKind, unavailable
-from gateway.security import owner_of
 from gateway.settings import Settings
 
 
@@ -30,10 +33,14 @@ class Gateway:
     broker: Broker
     log: EventLog
     live: LiveJobs
+    config: KeyValue
     names: Names
+    texts: Texts
+    cards: Cards
     runners: Registry[RunnerManifest]
     planners: Registry[PlannerManifest]
     store: ObjectStore
+    access: Authenticator
 
     def capabilities(self) -> Capabilities:
         """What live runners and planners can do now."""
@@ -54,9 +61,22 @@ async def _gateway(connection: HTTPConnection) -> Gateway:
     return gateway  # type: ignore[no-any-return]
 
 
+async def _maybe_principal(connection: HTTPConnection) -> Principal | None:
+    return getattr(connection.state, "principal", None)
+
+
+async def _principal(connection: HTTPConnection) -> Principal:
+    principal = await _maybe_principal(connection)
+    if principal is None:
+        raise unauthenticated("This needs a token, and none was sent.", tried=False)
+    return principal
+
+
 async def _owner(connection: HTTPConnection) -> str:
-    return owner_of(connection)
+    return (await _principal(connection)).owner
 
 
 TheGateway = Annotated[Gateway, Depends(_gateway)]
+MaybePrincipal = Annotated[Principal | None, Depends(_maybe_principal)]
+ThePrincipal = Annotated[Principal, Depends(_principal)]
 Owner = Annotated[str, Depends(_owner)]

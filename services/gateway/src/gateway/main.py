@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 from contracts.events import JobDeleted
+from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog, utc_now
 from eventlog.registry import live_planners, live_runners
 from fastapi import FastAPI
@@ -18,11 +19,13 @@ from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open
 from servicekit.service import Service
 
 from gateway import app as application
+from gateway.access.authenticator import Authenticator
+from gateway.cards import Cards
 from gateway.chores import Chores, do_chores
 from gateway.context import Gateway
 from gateway.erasure import erasing
 from gateway.live import LiveJobs
-from gateway.names import Names
+from gateway.names import Names, Texts
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -47,10 +50,12 @@ async def body(running: Service) -> None:
     address = StoreAddress.of(running.environment)
     running.readiness.lost("objects")
     running.readiness.lost("log")
+    running.readiness.lost("tokens")
+    access = Authenticator(settings.access)
     app = application.build(running.readiness)
     server = Server(
         uvicorn.Config(
-            application.guarded(app, settings),
+            application.guarded(app, settings, access),
             host=settings.host,
             port=settings.port,
             loop="none",
@@ -60,13 +65,15 @@ async def body(running: Service) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            # Whoever is believed to be a proxy decides what address and scheme we see.
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=sorted(settings.proxies),
             ws_max_size=1 << 12,
             timeout_graceful_shutdown=_GRACE_S,
         )
     )
     serving = asyncio.create_task(server.serve())
-    working = asyncio.create_task(_work(running, settings, address, app))
+    working = asyncio.create_task(_work(running, settings, address, access, app))
     try:
         done, _ = await asyncio.wait({serving, working}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -79,22 +86,34 @@ async def body(running: Service) -> None:
         await asyncio.wait({working})
 
 
-async def _work(running: Service, settings: Settings, address: StoreAddress, app: FastAPI) -> None:
+async def _work(
+    running: Service,
+    settings: Settings,
+    address: StoreAddress,
+    access: Authenticator,
+    app: FastAPI,
+) -> None:
     async with running.broker("gateway") as broker, open_store(address) as store:
         await _reached(store)
         running.readiness.reached("objects")
         event_log = EventLog(broker, "gateway")
         live = LiveJobs(broker, event_log)
         runners, planners = live_runners(broker, utc_now), live_planners(broker, utc_now)
+        texts = Texts(store)
+        names = Names(live, texts)
         gateway = Gateway(
             settings=settings,
             broker=broker,
             log=event_log,
             live=live,
-            names=Names(live, store),
+            config=KeyValue(broker),
+            names=names,
+            texts=texts,
+            cards=Cards(live, names),
             runners=runners,
             planners=planners,
             store=store,
+            access=access,
         )
         chores: Chores = [((JobDeleted,), erasing(broker, store))]
 
@@ -103,7 +122,11 @@ async def _work(running: Service, settings: Settings, address: StoreAddress, app
             running.readiness.reached("log")
             running.readiness.reached("start")
 
+        def tokens_read() -> None:
+            running.readiness.reached("tokens")
+
         async with asyncio.TaskGroup() as group:
+            group.create_task(access.book.follow(KeyValue(broker), tokens_read))
             group.create_task(runners.follow())
             group.create_task(planners.follow())
             group.create_task(live.run(started))

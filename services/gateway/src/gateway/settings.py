@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from servicekit.settings import Environment
 
+from gateway.access.settings import AccessSettings
+
 _MEGABYTE = 1_000_000
 
 
@@ -35,15 +37,20 @@ class Settings:
     port: int = 8080
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
+    proxies: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
+    trace_url: str | None = None
+    access: AccessSettings = field(default_factory=AccessSettings)
 
     @staticmethod
     def of(environment: Environment) -> Settings:
-        """From `MYSPINBOT_HTTP_*`, `MYSPINBOT_ALLOWED_*` and `MYSPINBOT_LIMIT_*`.
+        """From `MYSPINBOT_HTTP_*`, `_ALLOWED_*`, `_TRACE_URL` and `_LIMIT_*`.
 
         `ALLOWED_HOSTS` lists the names, beside those of the loopback, by which the gateway is
         reached; `ALLOWED_ORIGINS` lists other sites, such as `https://example.org`, whose
-        pages may use it. Both are separated by commas.
+        pages may use it; `TRUSTED_PROXIES` lists addresses whose `X-Forwarded-For` and `-Proto`
+        are believed. All are separated by commas. `TRACE_URL` is where a trace can be
+        looked at, with `{traceId}` in its place.
         """
         defaults = Limits()
 
@@ -55,6 +62,9 @@ class Settings:
             port=int(environment.number("HTTP_PORT", 8080)),
             hosts=_listed(environment.text("ALLOWED_HOSTS", "")),
             origins=_listed(environment.text("ALLOWED_ORIGINS", "")),
+            proxies=_listed(environment.text("TRUSTED_PROXIES", "")),
+            access=AccessSettings.of(environment),
+            trace_url=environment.text("TRACE_URL", "") or None,
             limits=Limits(
                 photo_bytes=limit("PHOTO_BYTES", defaults.photo_bytes),
                 photos=limit("PHOTOS", defaults.photos),
