@@ -7,12 +7,12 @@ import struct
 import warnings
 import zlib
 
+from contracts.media import PICTURE_FORMATS
 from PIL import Image
 
 HEAD_BYTES = 32
 """How many first bytes `picture_type` and `sound_type` need, unless the file is shorter."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 # What Pillow lets through, beside OSError, when a header is cut off or damaged.
 _HEADER_ERRORS = (
     OSError,
@@ -84,7 +84,7 @@ def picture_size(head: bytes) -> tuple[int, int] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(head), formats=_FORMATS) as image:
+            with Image.open(io.BytesIO(head), formats=tuple(PICTURE_FORMATS.values())) as image:
                 return image.size
     except Image.DecompressionBombError:
         # More than Pillow itself would open; the exact number does not matter to anybody.

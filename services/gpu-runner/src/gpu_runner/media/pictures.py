@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from contracts.media import PICTURE_FORMATS
 from PIL import Image, ImageCms, ImageOps
 
 from gpu_runner.stage import StageError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 4096
-
-# Only raster formats whose decoders are self-contained; EPS, for one, would start Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 # Besides OSError, Pillow's decoders let these through when bytes are damaged.
 DECODE_ERRORS = (
@@ -61,7 +59,7 @@ def decode_picture(path: Path, label: str = "the picture") -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             # Pillow warns of large pictures before our own, stricter limit can refuse them.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(path, formats=tuple(PICTURE_FORMATS.values())) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise _too_large(label)
                 image.load()
