@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import Literal
 
 from contracts.commands import Lane
+from contracts.stagelog import Level
 from gpu_runner.catalogue import Engine
 from gpu_runner.stage import StageContext, StageError, StageResult
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +22,9 @@ from pydantic import BaseModel, ConfigDict
 class Params(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    does: Literal["count", "refuse", "crash", "die", "hang", "die_after_checkpoint"] = "count"
+    does: Literal[
+        "count", "refuse", "crash", "die", "abort", "hang", "talk", "die_after_checkpoint"
+    ] = "count"
     steps: int = 3
 
 
@@ -35,6 +39,11 @@ def run(context: StageContext) -> StageResult:
             raise RuntimeError("the user's secret words")
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "abort":
+            sys.stderr.write("the user's secret words\n")
+            os.abort()
+        case "talk":
+            _talk(context)
         case "hang":
             while True:
                 context.report.progress(1, 10, "step")
@@ -53,6 +62,15 @@ def run(context: StageContext) -> StageResult:
     result = context.output / "count.txt"
     result.write_text(f"{first}..{params.steps}")
     return StageResult({"count": [result]}, {"first": first, "inputs": len(context.inputs)})
+
+
+def _talk(context: StageContext) -> None:
+    """Says far more than can be read, and something that matters in the middle of it."""
+    for step in range(1, 501):
+        context.report.values(step, loss=1 / step, no_number=float("nan"))
+        if step == 250:
+            context.report.line("half of it is done", Level.WARNING)
+    context.report.line("all was said")
 
 
 ENGINES = (

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import structlog
 from contracts.stagelog import StageLine
 from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, OutboundBufferLimitError
 from pydantic import ValidationError
 
 from contracts import subjects
 from eventlog.broker import API, Broker
+from eventlog.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +33,15 @@ class StageLogs:
         self._broker = broker
 
     async def write(self, line: StageLine) -> None:
-        """Send a line on its way. A line is a courtesy: nobody waits for its arrival."""
+        """Send a line on its way. A line is a courtesy: nobody waits for its arrival.
+
+        Raises UnavailableError when too much waits already for a broker that is away.
+        """
         subject = subjects.stage_log(line.job, line.stage, line.attempt)
-        await self._broker.client.publish(subject, line.to_json())
+        try:
+            await self._broker.client.publish(subject, line.to_json())
+        except (ConnectionClosedError, OutboundBufferLimitError) as error:
+            raise UnavailableError(subject) from error
 
     async def read(
         self,
@@ -49,6 +57,14 @@ class StageLogs:
         async for msg in self._broker.many(f"{API}DIRECT.GET.{subjects.STAGE_LOGS}", query):
             if (line := _line(msg)) is not None:
                 yield StoredLine(int((msg.headers or {})["Nats-Sequence"]), line)
+
+    async def end(self, job: str) -> int:
+        """The place of the job's last line, or 0 if there is none."""
+        query = {"multi_last": [subjects.job_logs(job)], "batch": 1024}
+        places = [0]
+        async for msg in self._broker.many(f"{API}DIRECT.GET.{subjects.STAGE_LOGS}", query):
+            places.append(int((msg.headers or {})["Nats-Sequence"]))
+        return max(places)
 
     async def watch(self, callback: Callable[[StageLine], None]) -> Callable[[], Awaitable[None]]:
         """Call back for every line from now on; returns what ends it."""

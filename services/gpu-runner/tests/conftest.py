@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from contracts.graph import Graph, Stage
 from contracts.job import JobState
-from eventlog.broker import connect
+from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
 from eventlog.topology import ensure
 from gpu_runner.main import serve
@@ -30,6 +30,7 @@ class World:
     """What a test of the runner has: the log to ask and read, and the store."""
 
     server: NatsServer
+    broker: Broker
     log: EventLog
     store: ObjectStore
     services: tuple[asyncio.Task[None], ...]
@@ -106,7 +107,7 @@ async def world(
     )
     async with open_store(store_address) as store:
         await store.ensure_bucket()
-        yield World(broker_server, EventLog(admin, "test"), store, tasks)
+        yield World(broker_server, admin, EventLog(admin, "test"), store, tasks)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from gpu_runner.faces.crops import crop_portrait, only_face
 from gpu_runner.media.pictures import write_picture
 from gpu_runner.stage import StageContext
+from report_support import Talk
 from skimage import data
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -22,7 +23,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz,"
 
 
 @dataclass
-class Memory:
+class Memory(Talk):
     """Keeps all reports."""
 
     steps: list[tuple[float, float, str, str]] = field(default_factory=list)

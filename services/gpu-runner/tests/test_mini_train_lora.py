@@ -30,6 +30,7 @@ from gpu_runner.engines.diffusion.trainer import (
     TrainingDivergedError,
 )
 from gpu_runner.engines.mini import train_lora
+from gpu_runner.engines.mini._training import sample_every
 from gpu_runner.engines.mini.base import BASE, prompt_for
 from gpu_runner.stage import StageError
 from mini_support import Memory, make_context, write_face, write_random_base
@@ -177,11 +178,29 @@ def test_progress_samples_and_checkpoints_are_reported(
     steps = [done for done, total, unit, _ in report.steps if (total, unit) == (4, "step")]
     assert steps == sorted(steps)
     assert set(steps) == {0, 1, 2, 3, 4}
-    assert [step for *_, step in report.samples] == [2]
+    assert [step for *_, step in report.samples] == [0, 2, 4]
+    assert [caption for _, caption, _ in report.samples] == ["before training", "step 2", "step 4"]
+    assert [step for step, _ in report.measured][:2] == [1, 2]
+    assert report.measured[-1][0] == 4
+    first = report.measured[0][1]
+    assert first["loss"] == first["loss_smooth"] > 0
+    assert first["lr"] == pytest.approx(1e-3)
     assert [step for _, step in report.checkpoints] == [2]
     assert (report.checkpoints[0][0] / "state.pt").is_file()
     card = json.loads(result.outputs["report"][0].read_text())
     assert len(card["loss"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("steps", "asked", "shown"),
+    [(60, None, 4), (100, None, 5), (300, None, 6), (100, 10, 11), (100, 0, 0)],
+)
+def test_a_run_shows_a_few_samples_or_as_many_as_were_asked_for(
+    steps: int, asked: int | None, shown: int
+) -> None:
+    every = sample_every(train_lora.Params(steps=steps, sample_every=asked))
+    in_between = [step for step in range(1, steps) if every and step % every == 0]
+    assert len(in_between) + (2 if every else 0) == shown
 
 
 def test_a_lora_of_a_foreign_base_trains_and_loads_too(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from contracts.commands import Lane
 from contracts.graph import Binding, RetryPolicy, Stage
 from contracts.job import JobStatus, StageStatus
+from contracts.stagelog import Level, StageLine
 from eventlog.broker import connect
 from eventlog.queue import CommandQueue
+from eventlog.stagelogs import StageLogs
 
 from conftest import World
 from contracts import events as e
@@ -49,7 +53,49 @@ async def test_wrong_parameters_are_a_refusal_that_names_them(world: World) -> N
     assert "steps" in state.failure.cause
 
 
-@pytest.mark.parametrize(("does", "code"), [("crash", "stage-crashed"), ("die", "stage-killed")])
+async def lines_of(world: World, job: str) -> list[StageLine]:
+    """The lines of a job once the last one, which the runner says itself, has come."""
+    logs = StageLogs(world.broker)
+    async with asyncio.timeout(10):
+        while True:
+            lines = [stored.line async for stored in logs.read(job)]
+            if lines and (lines[-1].level is Level.ERROR or "done after" in lines[-1].message):
+                return lines
+            await asyncio.sleep(0.02)
+
+
+async def test_what_a_stage_says_can_be_read_and_drawn(world: World) -> None:
+    job = await world.ask(counting(does="talk"))
+    await world.end_of(job)
+    lines = await lines_of(world, job)
+    curve = [(line.step, line.values["loss"]) for line in lines if "loss" in line.values]
+    assert curve[0] == (1, 1.0)
+    assert curve == sorted(curve)
+    assert 20 <= len(curve) < 100
+    assert not any("no_number" in line.values for line in lines)
+    said = [line.message for line in lines if line.message]
+    assert "half of it is done" in said
+    assert said[-2] == "all was said"
+    assert said[-1].startswith("done after")
+    assert {(line.stage, line.attempt) for line in lines} == {("count", 1)}
+
+
+@pytest.mark.parametrize("does", ["crash", "abort"])
+async def test_a_stage_that_breaks_says_where_and_not_with_which_words(
+    world: World, does: str
+) -> None:
+    job = await world.ask(counting(does=does))
+    await world.end_of(job)
+    lines = await lines_of(world, job)
+    errors = [line.message for line in lines if line.level is Level.ERROR]
+    assert any("in run, engines.py line" in message for message in errors)
+    assert "secret" not in str(lines)
+
+
+@pytest.mark.parametrize(
+    ("does", "code"),
+    [("crash", "stage-crashed"), ("abort", "stage-crashed"), ("die", "stage-killed")],
+)
 async def test_a_child_that_breaks_is_tried_again_and_then_given_up(
     world: World, does: str, code: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""When what is said: phonemes without gaps, words as written, subtitles that fit a screen."""
+"""When what is said: phonemes without gaps, words as written."""
 
 # ruff: noqa: RUF001 - phonetic symbols and typographic signs are what is tested.
 
@@ -11,8 +11,6 @@ from gpu_runner.speech.phonemes import Pronunciation, Word
 from gpu_runner.speech.timeline import (
     SILENCE,
     Span,
-    Timeline,
-    cues,
     phoneme_spans,
     with_silences,
     word_spans,
@@ -52,12 +50,3 @@ def test_words_written_as_digits_share_the_time_of_the_words_spoken() -> None:
 def test_silences_fill_every_gap_and_merge() -> None:
     filled = with_silences([Span("", 0.5, 1.0), Span("a", 1.0, 2.0)], 3.0)
     assert filled == [Span("", 0.0, 1.0), Span("a", 1.0, 2.0), Span("", 2.0, 3.0)]
-
-
-def test_subtitles_are_split_into_readable_cues_and_escaped() -> None:
-    words = [Span(f"word{i},", float(i), i + 0.9) for i in range(30)] + [Span("<b>&", 30, 31)]
-    found = cues(words)
-    assert " ".join(cue.text for cue in found) == " ".join(word.text for word in words)
-    assert all(len(cue.text) <= 84 for cue in found)
-    text = Timeline(3723.5, (), (), (Span("<b>&", 3723.0, 3723.5),)).as_webvtt()
-    assert text == "WEBVTT\n\n1\n01:02:03.000 --> 01:02:03.500\n&lt;b&gt;&amp;\n"

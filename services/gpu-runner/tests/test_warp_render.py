@@ -22,6 +22,7 @@ from gpu_runner.media.video import stream_lengths
 from gpu_runner.stage import StageContext, StageError, StageResult
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from report_support import Talk
 from skimage import data
 
 SAMPLES = Path(__file__).parents[3] / "samples" / "photos"
@@ -29,10 +30,11 @@ RATE = 24_000
 SENTENCE = "hɑpi tu mit ju  ʃi bɑt ɑ bɪɡ blu bOt  mɑmɑ wɑnts sʌm fɹɛʃ A"
 
 
-class Progress:
+class Progress(Talk):
     """Remembers what a stage said."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.said: list[tuple[float, float, str]] = []
 
     def progress(self, done: float, total: float, unit: str, message: str = "") -> None:

@@ -17,6 +17,7 @@ from gpu_runner.speech.conversion import Conversion, convert
 from gpu_runner.speech.sound import RATE, read_wav, write_wav
 from gpu_runner.stage import StageContext, StageError, StageResult
 from pydantic import BaseModel, ValidationError
+from report_support import Talk
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "voice.ogg"
 STORY = (
@@ -26,7 +27,7 @@ STORY = (
 
 
 @dataclass
-class Record:
+class Record(Talk):
     """A report that remembers."""
 
     steps: list[tuple[float, float]] = field(default_factory=list)
@@ -109,6 +110,11 @@ def test_training_reports_progress_that_only_grows_and_ends_full(trained: Traine
     assert trained.record.steps[-1] == (56, 56)
     assert len(done) > 20
     assert trained.record.samples == list(trained.result.outputs["preview"])
+    tries = [step for step, _ in trained.record.measured]
+    assert tries == list(range(1, 57))
+    assert all(values["best"] >= values["similarity"] for _, values in trained.record.measured)
+    told = " ".join(message for _, message in trained.record.said_lines)
+    assert f"chosen: {trained.result.metrics['chosen']}" in told
 
 
 def test_the_profile_is_small_and_says_what_it_is_made_of(trained: Trained) -> None:
@@ -135,6 +141,7 @@ def test_the_profile_speaks_a_new_sentence(trained: Trained, tmp_path: Path) -> 
     assert timings["duration"] == pytest.approx(speech.size / RATE, abs=1e-3)
     assert timings["phonemes"][-1]["end"] == timings["duration"]
     assert "Nobody has ever" in subtitles
+    assert "Nobody" not in str(record.said_lines)
     assert record.steps[-1] == (2, 2)
     assert "sentence before" not in json.dumps(dict(result.metrics))
     assert np.abs(speech).max() < 0.95

@@ -17,9 +17,11 @@ import structlog
 from contracts.commands import StageCommand
 from contracts.job import Checkpoint, JobState
 from contracts.progress import StageProgress
+from contracts.stagelog import Level
 from eventlog.board import Board
 from eventlog.errors import EventLogError
 from eventlog.log import EventLog, utc_now
+from eventlog.stagelogs import StageLogs
 from opentelemetry import trace
 from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
 
@@ -27,6 +29,7 @@ from contracts import events as e
 from contracts import subjects
 from gpu_runner import protocol
 from gpu_runner.catalogue import Engine
+from gpu_runner.lines import LineWriter
 from gpu_runner.pace import Pace
 from gpu_runner.process import StageProcess
 from gpu_runner.transfer import Transfer
@@ -43,6 +46,7 @@ class Bench:
 
     log: EventLog
     progress: Board
+    lines: StageLogs
     store: ObjectStore
     runner: str
     scratch: Path
@@ -65,6 +69,10 @@ class Attempt:
     _process: StageProcess | None = None
     _stopped: bool = False
     _uploads: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lines: LineWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = LineWriter(self.bench.lines, self.command, self.bench.clock)
 
     async def stop(self) -> None:
         """Nobody wants the result any more."""
@@ -88,19 +96,20 @@ class Attempt:
                 log.info("stage.stopped", job=command.job, stage=command.stage)
                 return
             if isinstance(ending, protocol.Done):
-                event: e.Event = await self._completed(ending, self.bench.clock() - begun)
+                event: e.Event = await self._completed(ending, begun)
             else:
-                event = self._failed(ending)
+                event = await self._failed(ending)
         except MissingObjectError as error:
             log.warning("stage.input_missing", job=command.job, detail=str(error))
-            event = self._failed(_MISSING)
+            event = await self._failed(_MISSING)
         except ObjectStoreError as error:
             log.warning("stage.store_failed", job=command.job, detail=str(error))
-            event = self._failed(_STORE_AWAY)
+            event = await self._failed(_STORE_AWAY)
         finally:
             if self._process is not None:
                 await self._process.kill()
             shutil.rmtree(folder, ignore_errors=True)
+            await self._lines.finish()
         await self._tell(event)
         trace.get_current_span().set_attribute("outcome", event.type_name())
         log.info("stage.ended", job=command.job, stage=command.stage, outcome=event.type_name())
@@ -137,7 +146,8 @@ class Attempt:
         self, folder: Path, checkpoint: Checkpoint | None
     ) -> protocol.Done | protocol.Failed | None:
         command = self.command
-        transfer = Transfer(self.bench.store, command.job, command.stage, command.attempt)
+        transfer = self._transfer()
+        fetching = self.bench.clock()
         output, scratch = folder / "output", folder / "scratch"
         output.mkdir()
         scratch.mkdir()
@@ -157,19 +167,24 @@ class Attempt:
         )
         if self._stopped:
             return None
+        count = sum(map(len, command.inputs.values()))
+        took = self.bench.clock() - fetching
+        await self._lines.say(f"{command.engine} on {self.device}: {count} inputs in {took:.1f} s")
         self._process = await StageProcess.start(folder, task, self.threads())
         ending: protocol.Done | protocol.Failed | None = None
         async with asyncio.TaskGroup() as group:
-            async for line in self._process.lines():
-                match line:
+            async for message in self._process.messages():
+                match message:
                     case protocol.Progress():
-                        await self._progressed(line)
+                        await self._progressed(message)
+                    case protocol.Line():
+                        await self._lines.write(message)
                     case protocol.Checkpointed():
-                        group.create_task(self._checkpointed(transfer, line))
+                        group.create_task(self._checkpointed(transfer, message))
                     case protocol.Sampled():
-                        group.create_task(self._sampled(transfer, line))
+                        group.create_task(self._sampled(transfer, message))
                     case protocol.Done() | protocol.Failed():
-                        ending = line
+                        ending = message
         return ending
 
     async def _progressed(self, line: protocol.Progress) -> None:
@@ -236,20 +251,26 @@ class Attempt:
             )
         )
 
-    async def _completed(self, done: protocol.Done, duration_s: float) -> e.Event:
-        transfer = Transfer(
-            self.bench.store, self.command.job, self.command.stage, self.command.attempt
-        )
+    async def _completed(self, done: protocol.Done, begun: float) -> e.Event:
+        duration_s = self.bench.clock() - begun
+        outputs = await self._transfer().put_outputs(done.outputs)
+        stored = self.bench.clock() - begun - duration_s
+        await self._lines.say(f"done after {duration_s:.1f} s, stored in {stored:.1f} s")
         return e.StageCompleted(
             stage=self.command.stage,
             attempt=self.command.attempt,
             runner=self.bench.runner,
-            outputs=await transfer.put_outputs(done.outputs),
+            outputs=outputs,
             metrics=done.metrics,
             duration_s=round(duration_s, 3),
         )
 
-    def _failed(self, failed: protocol.Failed) -> e.Event:
+    def _transfer(self) -> Transfer:
+        command = self.command
+        return Transfer(self.bench.store, command.job, command.stage, command.attempt)
+
+    async def _failed(self, failed: protocol.Failed) -> e.Event:
+        await self._lines.say(f"{failed.cause}. {failed.remedy}", Level.ERROR)
         return e.StageFailed(
             stage=self.command.stage,
             attempt=self.command.attempt,

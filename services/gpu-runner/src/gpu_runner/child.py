@@ -7,7 +7,9 @@ dies with its parent, so that a killed runner leaves nothing behind that compute
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
+import math
 import os
 import signal
 import sys
@@ -17,12 +19,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+from contracts.stagelog import Level
 from pydantic import BaseModel, ValidationError
 
 from gpu_runner import protocol
 from gpu_runner.stage import Report, StageContext, StageError, StageResult
 
 _PR_SET_PDEATHSIG = 1
+_FRAMES = 12
 
 
 class LineReport(Report):
@@ -48,6 +52,13 @@ class LineReport(Report):
 
     def sample(self, path: Path, caption: str, step: int) -> None:
         self.send(protocol.Sampled(path=path, caption=caption, step=step))
+
+    def line(self, message: str, level: Level = Level.INFO) -> None:
+        self.send(protocol.Line(message=message, level=level))
+
+    def values(self, step: int, **values: float) -> None:
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self.send(protocol.Line(step=step, values=finite))
 
 
 def die_with_parent() -> None:
@@ -81,6 +92,9 @@ def perform(task: protocol.Task, report: LineReport) -> protocol.Done | protocol
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, the runner must hear of it
         traceback.print_exc()
+        for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]:
+            where = f"in {frame.name}, {Path(frame.filename).name} line {frame.lineno}"
+            report.line(where, Level.ERROR)
         return _failure(error)
     outputs = {name: list(paths) for name, paths in result.outputs.items()}
     return protocol.Done(outputs=outputs, metrics=_plain(result.metrics))
@@ -127,6 +141,8 @@ def _plain(metrics: Any) -> Any:
 def main() -> None:
     """Run the stage whose folder is the only argument."""
     die_with_parent()
+    # So that even a crash in native code says where it was.
+    faulthandler.enable(all_threads=False)
     # Libraries print to standard output as they like; the runner listens on a copy of it.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

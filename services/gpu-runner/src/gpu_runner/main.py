@@ -20,7 +20,9 @@ from eventlog.broker import Broker
 from eventlog.errors import EventLogError
 from eventlog.log import EventLog, utc_now
 from eventlog.registry import ANNOUNCE_EVERY_S, announce
+from eventlog.stagelogs import StageLogs
 from servicekit.objects import StoreAddress, open_store
+from servicekit.processes import lives
 from servicekit.service import Service, run
 from servicekit.settings import Environment, SettingsError
 
@@ -50,6 +52,7 @@ async def serve(service: Service) -> None:
         bench = Bench(
             log=EventLog(broker, "gpu-runner"),
             progress=Board(broker, subjects.PROGRESS, subjects.ALL_PROGRESS),
+            lines=StageLogs(broker),
             store=store,
             runner=runner,
             scratch=scratch,
@@ -91,19 +94,9 @@ def make_scratch(parent: Path) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob("myspinbot-runner-*-*"):
         pid = left.name.split("-")[2]
-        if not (pid.isdecimal() and _lives(int(pid))):
+        if not (pid.isdecimal() and lives(int(pid))):
             shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"myspinbot-runner-{os.getpid()}-", dir=parent))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def load_engines(environment: Environment) -> tuple[Engine, ...]:

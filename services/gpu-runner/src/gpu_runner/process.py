@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path, PurePath
 
 import structlog
+from contracts.stagelog import Level
 from pydantic import ValidationError
 
 from gpu_runner import protocol
@@ -19,14 +21,20 @@ log = structlog.get_logger(__name__)
 
 # A line carries a stage's metrics; the default limit of 64 KiB would cut a long one.
 _LONGEST_LINE = 16 << 20
+_CHUNK = 8192
+_FRAMES = 12
+_FATAL = re.compile(r"^Fatal Python error: [\w .-]{1,80}$")
+_FRAME = re.compile(r'^  File "([^"]+)", line (\d+) in (\S+)$')
 
 
 class StageProcess:
-    """One child. `lines` ends with `Done` or `Failed`, whatever happens to the child."""
+    """One child. `messages` ends with `Done` or `Failed`, whatever happens to the child."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._killed = False
+        self._stderr_tail = b""
+        self._drained = asyncio.create_task(self._drain())
 
     @staticmethod
     async def start(folder: Path, task: protocol.Task, threads: int) -> StageProcess:
@@ -39,6 +47,7 @@ class StageProcess:
             str(folder),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
             limit=_LONGEST_LINE,
             # A group of its own, so that what the child starts is killed with it.
             start_new_session=True,
@@ -51,29 +60,61 @@ class StageProcess:
         )
         return StageProcess(process)
 
-    async def lines(self) -> AsyncIterator[protocol.Line]:
+    async def messages(self) -> AsyncIterator[protocol.Message]:
         """What the child says, to its end."""
         ended = False
         if self._process.stdout is None:
             raise RuntimeError("the child was started without a pipe")
         async for raw in self._process.stdout:
             try:
-                line = protocol.LINE.validate_json(raw)
+                message = protocol.MESSAGE.validate_json(raw)
             except ValidationError:
-                log.warning("stage.unreadable_line", length=len(raw))
+                log.warning("stage.unreadable_message", length=len(raw))
                 continue
-            ended = ended or isinstance(line, protocol.Done | protocol.Failed)
-            yield line
+            ended = ended or isinstance(message, protocol.Done | protocol.Failed)
+            yield message
         status = await self._process.wait()
         if not ended and not self._killed:
+            # What the child had started may still hold the pipe.
+            self._kill_group()
+            await self._drained
+            for words in last_words(self._stderr_tail.decode(errors="replace")):
+                yield protocol.Line(level=Level.ERROR, message=words)
             yield _died(status)
 
     async def kill(self) -> None:
         """End the child and all that it started, at once."""
         self._killed = True
+        self._kill_group()
+        await self._process.wait()
+        await self._drained
+
+    def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+
+    async def _drain(self) -> None:
+        """Pass on what libraries print, and keep its end in case it explains a death."""
+        if self._process.stderr is None:
+            raise RuntimeError("the child was started without a pipe")
+        while chunk := await self._process.stderr.read(_CHUNK):
+            sys.stderr.write(chunk.decode(errors="replace"))
+            self._stderr_tail = (self._stderr_tail + chunk)[-_CHUNK:]
+
+
+def last_words(stderr: str) -> Iterator[str]:
+    """Where a dying interpreter stood, of all that was printed.
+
+    Anything else that libraries print may quote what the user wrote, so it stays in the runner's
+    own log. The format is that of https://docs.python.org/3/library/faulthandler.html.
+    """
+    frames = 0
+    for line in stderr.splitlines():
+        if _FATAL.match(line):
+            yield line
+        elif (frame := _FRAME.match(line)) and frames < _FRAMES:
+            frames += 1
+            yield f"in {frame[3]}, {PurePath(frame[1]).name} line {frame[2]}"
 
 
 def _died(status: int) -> protocol.Failed:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from contracts.base import Name
+from contracts.stagelog import Level
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 TASK_FILE = "task.json"
 
@@ -61,6 +63,16 @@ class Sampled(_Message):
     step: int
 
 
+class Line(_Message):
+    """Something to read, values to draw, or both. `step` is what the values were measured at."""
+
+    type: Literal["line"] = "line"
+    level: Level = Level.INFO
+    message: str = ""
+    step: int | None = None
+    values: dict[Name, FiniteFloat] = Field(default_factory=dict)
+
+
 class Done(_Message):
     """The stage has made its outputs. The last line."""
 
@@ -79,6 +91,8 @@ class Failed(_Message):
     retryable: bool
 
 
-Line = Annotated[Progress | Checkpointed | Sampled | Done | Failed, Field(discriminator="type")]
-LINE: TypeAdapter[Line] = TypeAdapter(Line)
-"""Parses one line of a child."""
+Message = Annotated[
+    Progress | Checkpointed | Sampled | Line | Done | Failed, Field(discriminator="type")
+]
+MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
+"""Parses what a child writes on one line."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from contracts.stagelog import Level
+
 
 class Report(Protocol):
     """How a running stage tells of itself. Every method returns at once."""
@@ -30,6 +32,15 @@ class Report(Protocol):
 
     def sample(self, path: Path, caption: str, step: int) -> None:
         """Show an intermediate picture or sound."""
+
+    def line(self, message: str, level: Level = Level.INFO) -> None:
+        """Say something worth reading. Never names, file names or text of the user's.
+
+        Many lines at once are thinned out; warnings, errors and the last line are kept.
+        """
+
+    def values(self, step: int, **values: float) -> None:
+        """Give measurements at `step`, such as `loss` and `lr`, for a curve."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,20 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """One voice that was tried, in the search of `what`.
+
+    `score` is its similarity to the target less what its conversion costs; `best` is the highest
+    score so far in the same search.
+    """
+
+    number: int
+    what: str
+    score: float
+    best: float
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """How many styles and how many conversions may be tried."""
 
@@ -115,7 +129,7 @@ class VoiceMatcher:
         kokoro: Kokoro,
         encoder: SpeakerEncoder,
         rng: np.random.Generator,
-        tried: Callable[[int, str], None] = lambda _count, _what: None,
+        tried: Callable[[Try], None] = lambda _: None,
     ) -> None:
         self._target = target
         self._kokoro = kokoro
@@ -124,6 +138,7 @@ class VoiceMatcher:
         self._tried = tried
         self._names = tuple(base_voices())
         self._tries = 0
+        self._best: dict[str, float] = {}
 
     def match(self, budget: Budget, short_probe: str, long_probe: str) -> Match:
         """Search; both probes are sentences in Kokoro's symbols, of about two and three seconds."""
@@ -170,7 +185,7 @@ class VoiceMatcher:
         rough = self._conversion(analysis, (self._pitch_gap(analysis), 0.0, 0.0, *point))
         sound = world.synthesise(analysis, rough)
         score = similarity(self._encoder.embed(sound), self._target.fit) - _cost(rough)
-        self._count("style")
+        self._count("style", score)
         return _Candidate(candidate.timbre, candidate.prosody, candidate.offset, score)
 
     def _search_conversion(self, tries: int, probe: Samples) -> tuple[Conversion, float]:
@@ -181,8 +196,9 @@ class VoiceMatcher:
         def score(point: Point) -> float:
             converted = self._conversion(analysis, point)
             sound = world.synthesise(analysis, converted)
-            self._count("conversion")
-            return similarity(self._encoder.embed(sound), self._target.fit) - _cost(converted)
+            found = similarity(self._encoder.embed(sound), self._target.fit) - _cost(converted)
+            self._count("conversion", found)
+            return found
 
         gap = self._pitch_gap(analysis)
         starts = [(0.0,) * 4, (gap, 0.0, 0.0, 0.0), (gap, 0.0, 0.0, _MATCH_STRENGTH)]
@@ -228,9 +244,11 @@ class VoiceMatcher:
             target=self._target.whole,
         )
 
-    def _count(self, what: str) -> None:
+    def _count(self, what: str, score: float) -> None:
         self._tries += 1
-        self._tried(self._tries, what)
+        best = max(score, self._best.get(what, score))
+        self._best[what] = best
+        self._tried(Try(self._tries, what, score, best))
 
 
 def _cost(conversion: Conversion) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpu_runner.speech import timeline
+from gpu_runner.speech import subtitles, timeline
 from gpu_runner.speech.conversion import Conversion, convert
 from gpu_runner.speech.kokoro import LONGEST, Kokoro, Style, Utterance
 from gpu_runner.speech.phonemes import Pronunciation, pieces, pronounce
@@ -70,7 +70,7 @@ def narrate(
             phonemes += timeline.phoneme_spans(pronunciation.symbols, edges)
             said = timeline.word_spans(sentence.shown, pronunciation, edges)
             words += said
-            cues += timeline.cues(said)
+            cues += subtitles.cues(said)
             spoken += [word.text for word in pronunciation.words]
             pause = PARAGRAPH_PAUSE_SECONDS if sentence.ends_paragraph else SENTENCE_PAUSE_SECONDS
             if done == len(sentences):

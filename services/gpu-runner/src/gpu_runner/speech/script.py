@@ -40,7 +40,7 @@ _ABBREVIATIONS = frozenset(
     {"dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "no", "fig", "approx",
      "dept", "est", "inc", "ltd", "co", "e.g", "i.e", "a.m", "p.m", "u.s"}
 )  # fmt: skip
-_SENTENCE_END = re.compile(r"""[.!?]+["')\]]*(?=\s)|\n\s*""")
+_SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|\n\s*""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def read_script(data: bytes, limit: int = LONGEST_SCRIPT) -> list[Sentence]:
 
 def spell_out(text: str) -> str:
     """The text as it is read aloud: plain ASCII, with signs, units and addresses as words."""
-    text = unicodedata.normalize("NFKD", text.translate(_SPELLED_LETTERS))
+    text = unicodedata.normalize("NFKD", text.translate(_ALIKE).translate(_SPELLED_LETTERS))
     text = re.sub(r"\s*(?:—|–|--+)\s*|\s-\s", ", ", text)
     text = "".join(_SIGNS_SPOKEN.get(c, c) for c in text if not unicodedata.combining(c))
     for short, long in _LATIN.items():
@@ -119,7 +119,7 @@ def _decode(data: bytes) -> str:
         raise StageError(
             "script-not-text", "the script is not text in UTF-8", "Send it as plain text"
         ) from error
-    text = unicodedata.normalize("NFC", text).translate(_ALIKE)
+    text = unicodedata.normalize("NFC", text)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     # Format and control characters are neither shown nor spoken.
     kept = (c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C")
@@ -155,5 +155,5 @@ def _is_abbreviation(piece: str) -> bool:
     word = piece.rsplit(None, 1)[-1] if piece.split() else ""
     if not word.endswith("."):
         return False
-    stem = word[:-1].lstrip("(\"'")
+    stem = word[:-1].lstrip("(\"'“‘«")
     return stem.lower() in _ABBREVIATIONS or re.fullmatch(r"[A-HJ-Z]", stem) is not None

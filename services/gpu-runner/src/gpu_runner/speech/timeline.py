@@ -19,8 +19,6 @@ from gpu_runner.speech.sound import RATE
 SILENCE = ""
 
 _SHORTEST_PAUSE = 0.07
-_LONGEST_CUE_CHARACTERS = 84
-_LONGEST_LINE = 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All of a speech. `phonemes` cover it without a gap; a silence is a phoneme of no symbol."""
+    """All of a speech. `phonemes` cover it without a gap; a silence is a phoneme of no symbol.
+
+    `cues` are its subtitles, see `subtitles.cues`.
+    """
 
     duration: float
     phonemes: tuple[Span, ...]
@@ -52,14 +53,6 @@ class Timeline:
             "phonemes": [_span_json("symbol", span) for span in self.phonemes],
             "words": [_span_json("text", span) for span in self.words],
         }
-
-    def as_webvtt(self) -> str:
-        """Subtitles (W3C WebVTT), one cue for each half sentence or so."""
-        blocks = ["WEBVTT"]
-        for number, cue in enumerate(self.cues, start=1):
-            text = "\n".join(_lines(_escaped(cue.text)))
-            blocks.append(f"{number}\n{_stamp(cue.start)} --> {_stamp(cue.end)}\n{text}")
-        return "\n\n".join(blocks) + "\n"
 
 
 def phoneme_spans(symbols: str, edges: Sequence[float]) -> list[Span]:
@@ -128,24 +121,6 @@ def word_spans(shown: str, pronunciation: Pronunciation, edges: Sequence[float])
     return spans
 
 
-def cues(words: Sequence[Span]) -> list[Span]:
-    """Group the words of one sentence into subtitles of at most two lines."""
-    found: list[Span] = []
-    for word in words:
-        joined = f"{found[-1].text} {word.text}" if found else word.text
-        ends_clause = bool(found) and found[-1].text[-1] in ",;:"
-        full = len(joined) > _LONGEST_CUE_CHARACTERS
-        if (
-            found
-            and not full
-            and not (ends_clause and len(joined) > _LONGEST_CUE_CHARACTERS * 0.75)
-        ):
-            found[-1] = Span(joined, found[-1].start, word.end)
-        else:
-            found.append(word)
-    return found
-
-
 def with_silences(spans: Iterable[Span], duration: float) -> list[Span]:
     """Fill every gap from 0 to `duration` with a silence, and merge silences that touch."""
     filled: list[Span] = []
@@ -195,23 +170,3 @@ def _plain(word: str) -> str:
 
 def _span_json(name: str, span: Span) -> dict[str, Any]:
     return {name: span.text, "start": round(span.start, 4), "end": round(span.end, 4)}
-
-
-def _stamp(seconds: float) -> str:
-    milliseconds = round(seconds * 1000)
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _lines(text: str) -> list[str]:
-    if len(text) <= _LONGEST_LINE:
-        return [text]
-    spaces = [index for index, character in enumerate(text) if character == " "]
-    if not spaces:
-        return [text]
-    middle = min(spaces, key=lambda index: abs(index - len(text) / 2))
-    return [text[:middle], text[middle + 1 :]]

@@ -67,9 +67,9 @@ class TrainConfig:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Whom to tell: after each step its number and loss, at intervals the step to show or keep."""
+    """Whom to tell: of each step its number, loss and learning rate; when to show; when to keep."""
 
-    on_step: Callable[[int, float], None]
+    on_step: Callable[[int, float, float], None]
     on_sample: Callable[[int], None]
     on_checkpoint: Callable[[int, Callable[[Path], None]], None]
 
@@ -153,7 +153,7 @@ class LoraTrainer:
             if not math.isfinite(loss):
                 raise TrainingDivergedError(step)
             self._losses.append(loss)
-            hooks.on_step(step, loss)
+            hooks.on_step(step, loss, self._rate(step))
             if step < config.steps and config.sample_every and step % config.sample_every == 0:
                 self._unet.eval()
                 hooks.on_sample(step)
@@ -168,7 +168,7 @@ class LoraTrainer:
         config, examples = self._config, self._examples
         device = examples.latents.device
         for group in self._optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(step, config)
+            group["lr"] = self._rate(step)
         self._unet.train()
         latents = examples.latents[self._draw(len(examples.latents))]
         words = examples.embeddings[self._draw(len(examples.embeddings))]
@@ -188,6 +188,9 @@ class LoraTrainer:
         self._optimizer.step()
         self._optimizer.zero_grad()
         return loss.item()
+
+    def _rate(self, step: int) -> float:
+        return self._config.learning_rate * _schedule(step, self._config)
 
     def _draw(self, size: int) -> torch.Tensor:
         return torch.randint(size, (self._config.batch_size,), generator=self._generator)

@@ -8,11 +8,15 @@ to do about it, before any training spends time on it.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from contracts.stagelog import Level
 from pydantic import BaseModel, ConfigDict
 
 from gpu_runner.stage import StageContext, StageResult
+
+if TYPE_CHECKING:
+    from gpu_runner.faces.crops import PreparedPhoto
 
 
 class Params(BaseModel):
@@ -41,14 +45,31 @@ def run(context: StageContext) -> StageResult:
         )
         outputs["faces"] = [photo.path for photo in prepared]
         metrics["photos"] = {str(photo.number): photo.metrics() for photo in prepared}
+        for rank, photo in enumerate(prepared, start=1):
+            context.report.line(_about_photo(rank, photo))
     if clips:
         from gpu_runner.speech.clip import prepare_clip
 
         clip = context.output / "clip.wav"
-        metrics["clip"] = prepare_clip(clips[0], clip).metrics()
+        recording = prepare_clip(clips[0], clip)
+        metrics["clip"] = recording.metrics()
+        context.report.line(
+            f"clip: {recording.speech_seconds:.1f} s of speech in {recording.source_seconds:.1f} s,"
+            f" {recording.signal_to_noise_db:.0f} dB above the noise"
+        )
+        for warning in recording.warnings:
+            context.report.line(f"clip: {warning.replace('-', ' ')}", Level.WARNING)
         outputs["clip"] = [clip]
         context.report.progress(total, total, "file")
     report = context.output / "report.json"
     report.write_text(json.dumps(metrics, indent=2))
     outputs["report"] = [report]
     return StageResult(outputs, metrics)
+
+
+def _about_photo(rank: int, photo: PreparedPhoto) -> str:
+    quality = photo.quality
+    return (
+        f"photo {photo.number}: face {quality.width:.0f} px wide, turned by "
+        f"{abs(quality.yaw):.0f}°, number {rank} in quality"
+    )

@@ -52,6 +52,9 @@ def generate(context: StageContext, base: Path) -> StageResult:
         portrait = enlarge(_nearest(components, photos, drawn), PORTRAIT_SIDE)
     likeness = measure_likeness(components, photos, [[portrait]])
     from_noise = measure_likeness(components, photos, [plain, drawn])
+    context.report.line(
+        f"distance to the photos by {likeness.measure}: {likeness.distances[0]:.3f}"
+    )
     path = write_png(context.output / "portrait.png", portrait)
     small = [shrink(photo, components.side) for photo in photos[: params.samples]]
     sheet = contact_sheet([small, drawn, plain], TILE)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
+import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from contracts.stagelog import Level
 
 from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.components import (
@@ -46,13 +51,21 @@ if TYPE_CHECKING:
 ZOOMS = (1.0, 1.08)
 SHOWN = 4
 TILE = 192
-PREVIEW = SamplingConfig(steps=12)
+MOST_IN_BETWEEN = 4
+STEPS_FOR_A_SAMPLE = 30
+"""So many steps take twenty times as long as one sample between them."""
+PREVIEWED = 2
+PREVIEW_STEPS = 5
+TAIL = 20
+"""Steps over which the loss is averaged, as one step's says little."""
+TOLD_EVERY_S = 1.0
 
 
 def train(context: StageContext, base: Path) -> StageResult:
     """See `train_lora.run`."""
     params: Params = context.params
     context.report.progress(0, params.steps, "step", "loading the base")
+    began = time.perf_counter()
     use_processors()
     components = load_components(require(base), context.device)
     photos = read_faces(context)
@@ -60,20 +73,28 @@ def train(context: StageContext, base: Path) -> StageResult:
     sampling = SamplingConfig(seed=context.seed)
     before = sample(components, prompt, SHOWN, sampling)
     config = _config(params, context.seed)
+    show = _Shows(context, components, prompt, enabled=config.sample_every > 0)
     trainer = LoraTrainer(
         components.unet, components.schedule, _examples(components, photos, params), config
     )
-    _take_up(trainer, context, config)
+    context.report.line(f"{len(photos)} photos; ready after {time.perf_counter() - began:.1f} s")
+    if not _take_up(trainer, context, config):
+        show(before, "before training", 0)
     try:
-        result = trainer.run(_hooks(context, components, prompt, config.steps))
+        result = trainer.run(_hooks(context, show, config))
     except TrainingDivergedError as error:
         raise StageError(
             "training-diverged", str(error), "Train again with a lower learning rate"
         ) from error
     context.report.progress(config.steps, config.steps, "step", "measuring the likeness")
     after = sample(components, prompt, SHOWN, sampling)
+    show(after, f"step {config.steps}", config.steps)
     likeness = measure_likeness(components, photos, [before, after])
     metrics = _metrics(result, config, likeness, len(photos))
+    context.report.line(
+        f"{metrics['steps_per_second']} steps/s; distance to the photos by {likeness.measure}: "
+        f"{likeness.distances[0]:.3f} before, {likeness.distances[1]:.3f} after"
+    )
     path = context.output / "lora.safetensors"
     lora.save(components.unet, path, _notes(params, config, metrics))
     card = context.output / "report.json"
@@ -118,10 +139,18 @@ def _config(params: Params, seed: int) -> TrainConfig:
         warmup_steps=params.warmup_steps,
         min_snr_gamma=params.min_snr_gamma,
         checkpoint_every=params.checkpoint_every,
-        sample_every=params.sample_every,
+        sample_every=sample_every(params),
         seed=seed,
         bfloat16=params.bfloat16,
     )
+
+
+def sample_every(params: Params) -> int:
+    """Steps between samples during training; 0 for none at all."""
+    if params.sample_every is not None:
+        return params.sample_every
+    in_between = min(MOST_IN_BETWEEN, params.steps // STEPS_FOR_A_SAMPLE)
+    return math.ceil(params.steps / (in_between + 1))
 
 
 def _examples(components: Components, photos: list[Rgb], params: Params) -> Examples:
@@ -133,38 +162,74 @@ def _examples(components: Components, photos: list[Rgb], params: Params) -> Exam
     return Examples(encode_pictures(components, views), encode_prompts(components, prompts))
 
 
-def _take_up(trainer: LoraTrainer, context: StageContext, config: TrainConfig) -> None:
+def _take_up(trainer: LoraTrainer, context: StageContext, config: TrainConfig) -> bool:
+    """Whether an earlier attempt's checkpoint is gone on from."""
     if context.resume is None:
-        return
+        return False
     try:
         done = trainer.resume(context.resume)
     except CheckpointMismatchError as error:
         context.report.progress(0, config.steps, "step", f"starting again: checkpoint {error}")
-    else:
-        context.report.progress(done, config.steps, "step", "going on from a checkpoint")
+        context.report.line(f"the checkpoint {error}: starting again", Level.WARNING)
+        return False
+    context.report.progress(done, config.steps, "step", "going on from a checkpoint")
+    context.report.line(f"going on from step {done}")
+    return True
 
 
-def _hooks(context: StageContext, components: Components, prompt: str, steps: int) -> Hooks:
-    def on_step(step: int, loss: float) -> None:
-        context.report.progress(step, steps, "step", f"loss {loss:.3f}")
+@dataclass(frozen=True, slots=True)
+class _Shows:
+    """Shows pictures from the same noise all along, so that what changes is what was learned."""
 
-    def on_sample(step: int) -> None:
-        pictures = sample(components, prompt, SHOWN, PREVIEW)
-        path = write_png(context.scratch / f"sample-{step}.png", contact_sheet([pictures], TILE))
-        context.report.sample(path, f"from noise after {step} steps", step)
+    context: StageContext
+    components: Components
+    prompt: str
+    enabled: bool
+
+    def __call__(self, pictures: list[Rgb], caption: str, step: int) -> None:
+        if self.enabled:
+            sheet = contact_sheet([pictures[:PREVIEWED]], TILE)
+            path = write_png(self.context.scratch / f"sample-{step}.png", sheet)
+            self.context.report.sample(path, caption, step)
+
+    def draw(self, step: int) -> None:
+        """Draw what the LoRA can do at this step, at little cost."""
+        config = SamplingConfig(PREVIEW_STEPS, guidance=1.0, seed=self.context.seed)
+        pictures = sample(self.components, self.prompt, PREVIEWED, config)
+        self(pictures, f"step {step}", step)
+
+
+def _hooks(context: StageContext, show: _Shows, config: TrainConfig) -> Hooks:
+    recent: deque[float] = deque(maxlen=TAIL)
+    told_at = float("-inf")
+
+    def on_step(step: int, loss: float, rate: float) -> None:
+        nonlocal told_at
+        recent.append(loss)
+        context.report.progress(step, config.steps, "step", f"loss {loss:.3f}")
+        now = time.monotonic()
+        if (
+            now - told_at >= TOLD_EVERY_S
+            or step in (1, config.steps)
+            or not (step % config.checkpoint_every)
+        ):
+            told_at = now
+            smooth = sum(recent) / len(recent)
+            context.report.values(step, loss=loss, loss_smooth=smooth, lr=rate)
 
     def on_checkpoint(step: int, save: Callable[[Path], None]) -> None:
         directory = context.scratch / f"checkpoint-{step}"
         save(directory)
         context.report.checkpoint(directory, step)
+        context.report.line(f"checkpoint at step {step}")
 
-    return Hooks(on_step, on_sample, on_checkpoint)
+    return Hooks(on_step, show.draw, on_checkpoint)
 
 
 def _metrics(
     result: TrainResult, config: TrainConfig, likeness: Likeness, photos: int
 ) -> dict[str, float | int | str]:
-    tail = result.losses[-20:]
+    tail = result.losses[-TAIL:]
     before, after = likeness.distances
     return {
         "steps": config.steps,

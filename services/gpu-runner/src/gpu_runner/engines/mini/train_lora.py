@@ -41,8 +41,11 @@ class Params(BaseModel):
     checkpoint_every: int = Field(
         default=50, ge=1, le=5000, description="Steps between checkpoints."
     )
-    sample_every: int = Field(
-        default=50, ge=0, le=5000, description="Steps between sample pictures; 0 for none."
+    sample_every: int | None = Field(
+        default=None,
+        ge=0,
+        le=5000,
+        description="Steps between sample pictures; 0 for none, a few if unset.",
     )
     bfloat16: bool = Field(
         default=False, description="Compute in bfloat16: faster on a GPU, slower on most CPUs."

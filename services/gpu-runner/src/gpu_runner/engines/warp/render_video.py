@@ -85,6 +85,10 @@ def run(context: StageContext) -> StageResult:
         context.report.progress(index + 1, count, "frame")
 
     ready = time.perf_counter()
+    context.report.line(
+        f"{'drawing' if drawn else 'photograph'}, eyes {'blink' if blinking else 'do not blink'}; "
+        f"{count} frames to render, ready after {ready - began:.1f} s"
+    )
     video = write_video(
         context.output / "video.mp4",
         _in_order(renderer, moments(mouth, motion, params.motion), watch),
@@ -95,6 +99,7 @@ def run(context: StageContext) -> StageResult:
         crf=params.crf,
     )
     rendered = time.perf_counter()
+    context.report.line(f"{count} frames in {rendered - ready:.1f} s")
 
     context.report.progress(count, count, "frame", "measuring")
     lengths = stream_lengths(video)

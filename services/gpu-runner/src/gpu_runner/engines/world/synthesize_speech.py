@@ -53,6 +53,7 @@ def run(context: StageContext) -> StageResult:
     from gpu_runner.speech.profile import load_profile, packaged_voice
     from gpu_runner.speech.script import read_script
     from gpu_runner.speech.sound import write_wav
+    from gpu_runner.speech.subtitles import webvtt
 
     params: Params = context.params
     sentences = read_script(context.one("script").read_bytes(), params.max_characters)
@@ -79,13 +80,17 @@ def run(context: StageContext) -> StageResult:
             "Write what should be said in English words",
         ) from error
     seconds = time.monotonic() - started
+    context.report.line(
+        f"{count} sentences, {len(speech.spoken_words)} words: {speech.timeline.duration:.1f} s "
+        f"of speech, made in {seconds:.1f} s"
+    )
 
     sound, timings, subtitles = (
         context.output / name for name in ("speech.wav", "timings.json", "subtitles.vtt")
     )
     write_wav(sound, speech.samples)
     timings.write_text(json.dumps(speech.timeline.as_json(), ensure_ascii=False), "utf-8")
-    subtitles.write_text(speech.timeline.as_webvtt(), "utf-8")
+    subtitles.write_text(webvtt(speech.timeline.cues), "utf-8")
 
     metrics = {
         "duration": round(speech.timeline.duration, 3),
@@ -99,6 +104,7 @@ def run(context: StageContext) -> StageResult:
     if params.check_words:
         context.report.progress(count, steps, "sentence", "listening to the result")
         metrics["word_error_rate"] = round(_word_error_rate(speech), 4)
+        context.report.line(f"word error rate {metrics['word_error_rate']:.2f}")
         context.report.progress(steps, steps, "sentence")
     return StageResult(
         outputs={"speech": [sound], "timings": [timings], "subtitles": [subtitles]},

@@ -18,7 +18,7 @@ from gpu_runner.stage import StageContext, StageError, StageResult
 
 if TYPE_CHECKING:
     from gpu_runner.speech.kokoro import Kokoro
-    from gpu_runner.speech.matching import Match, Target
+    from gpu_runner.speech.matching import Match, Target, Try
     from gpu_runner.speech.narrator import Speech
     from gpu_runner.speech.profile import VoiceProfile
     from gpu_runner.speech.speaker import SpeakerEncoder
@@ -96,11 +96,18 @@ def run(context: StageContext) -> StageResult:
         kokoro,
         encoder,
         np.random.default_rng(context.seed),
-        lambda done, what: context.report.progress(min(done, total), total, "try", what),
+        lambda tried: _tell(context, tried, total),
     )
     match = matcher.match(budget, pronounce(SHORT_PROBE).symbols, pronounce(LONG_PROBE).symbols)
+    context.report.line(
+        f"{match.tries} tries in {time.monotonic() - started:.1f} s; nearest packaged voice: "
+        f"{_nearest(match)}; similarity {match.similarity_fit:.3f}"
+    )
     chosen = _choose(match, target, encoder, kokoro)
     profile, speech = chosen.profile, chosen.speech
+    context.report.line(
+        f"chosen: {chosen.name}, understood with a word error rate of {chosen.word_error_rate:.2f}"
+    )
 
     voice, preview, report = (
         context.output / name for name in ("voice.safetensors", "preview.wav", "report.json")
@@ -115,7 +122,7 @@ def run(context: StageContext) -> StageResult:
         ),
         "ceiling": round(target.ceiling, 4),
         "word_error_rate": round(chosen.word_error_rate, 4),
-        "nearest_base": match.nearest.bases[int(np.argmax(match.nearest.timbre))],
+        "nearest_base": _nearest(match),
         "base_voices": len(profile.bases),
         "chosen": chosen.name,
         "pitch_ratio": round(profile.conversion.pitch, 3),
@@ -128,6 +135,16 @@ def run(context: StageContext) -> StageResult:
     return StageResult(
         outputs={"voice": [voice], "preview": [preview], "report": [report]}, metrics=metrics
     )
+
+
+def _tell(context: StageContext, tried: Try, total: int) -> None:
+    context.report.progress(min(tried.number, total), total, "try", tried.what)
+    context.report.values(tried.number, similarity=tried.score, best=tried.best)
+
+
+def _nearest(match: Match) -> str:
+    """The packaged voice that is most like the clip's."""
+    return match.nearest.bases[int(match.nearest.timbre.argmax())]
 
 
 @dataclass(frozen=True, slots=True)
