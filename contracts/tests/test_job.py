@@ -71,6 +71,18 @@ EVENTS = st.one_of(
     st.just(e.JobCompleted()),
     st.just(e.JobCancelled()),
     st.just(e.JobFailed(code="c", cause="c", remedy="r")),
+    st.just(e.JobDeleted(by="me")),
+    st.builds(
+        lambda s, n: e.StageSampled(stage=s, attempt=n, step=1, caption="", artifact=ARTIFACT),
+        STAGES,
+        ATTEMPTS,
+    ),
+    st.builds(
+        lambda s: e.StageReused(
+            stage=s, from_job="j", from_stage="a", input_hash="0" * 64, outputs={}, metrics={}
+        ),
+        STAGES,
+    ),
     st.builds(scheduled, STAGES, ATTEMPTS),
     st.builds(started, STAGES, ATTEMPTS),
     st.builds(completed, STAGES, ATTEMPTS),
@@ -110,7 +122,8 @@ def test_the_fold_takes_anything_and_progress_never_goes_back(events: list[e.Eve
 @given(st.lists(EVENTS, max_size=30))
 def test_a_job_that_ended_stays_ended_until_somebody_asks(events: list[e.Event]) -> None:
     [*_, ended] = told(REQUEST, e.JobPlanned(graph=GRAPH), e.JobCancelled())
-    quiet = [event for event in events if not isinstance(event, e.JobRetryRequested)]
+    asked = (e.JobRetryRequested, e.JobDeleted)
+    quiet = [event for event in events if not isinstance(event, asked)]
     states = told(REQUEST, e.JobPlanned(graph=GRAPH), e.JobCancelled(), *quiet)
     assert states[-1].model_copy(update={"sequence": ended.sequence}) == ended
 
