@@ -125,6 +125,24 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             projector.kill()
 
 
+@contextlib.contextmanager
+def another_gateway(stack: Stack, name: str, **settings: str) -> Iterator[str]:
+    """A gateway beside the stack's own, with other settings; gives its address."""
+    (port,) = free_ports(1)
+    own = {f"MYSPINBOT_{key}": value for key, value in settings.items()}
+    program = Program(
+        "gateway.main",
+        {**stack.gateway.environment, "MYSPINBOT_HTTP_PORT": str(port), **own},
+        f"http://127.0.0.1:{port}/ready",
+        stack.folder / f"{name}.log",
+    )
+    try:
+        program.start()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        program.kill()
+
+
 async def make_streams(server: NatsServer) -> None:
     """As an installation does whenever its broker has started."""
     admin = await connect(server.address("admin"))

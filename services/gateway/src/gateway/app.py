@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse
 from servicekit.admin import Readiness
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -17,21 +18,46 @@ from gateway import (
     capabilities,
     changes,
     jobs,
+    logs,
     openapi,
     operations,
     problems,
     profiles,
     sockets,
+    sse,
     submissions,
+    timeline,
 )
+from gateway.access import routes as access
 from gateway.access.authenticator import Authenticator
 from gateway.access.door import Door
 from gateway.access.guard import Guard
 from gateway.context import Gateway
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
+from gateway.uploads import routes as uploads
 
 _PAGE = Path(__file__).parent / "page"
+# What pages of other sites (MYSPINBOT_ALLOWED_ORIGINS) may send and read, beside the usual.
+_ASKED_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-None-Match",
+    "If-Range",
+    "Last-Event-ID",
+    "Range",
+    "traceparent",
+)
+_TOLD_HEADERS = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+)
 
 
 def build(readiness: Readiness) -> FastAPI:
@@ -49,13 +75,18 @@ def build(readiness: Readiness) -> FastAPI:
     )
     app.state.readiness = readiness
     for module in (
+        access,
         submissions,
         jobs,
         changes,
+        uploads,
         artifacts,
         profiles,
         capabilities,
         operations,
+        timeline,
+        logs,
+        sse,
         sockets,
     ):
         app.include_router(module.router)
@@ -89,6 +120,21 @@ def connect(app: FastAPI, gateway: Gateway) -> None:
     app.state.gateway = gateway
 
 
+def close(app: FastAPI) -> None:
+    """What is sent without end ends now."""
+    if (gateway := getattr(app.state, "gateway", None)) is not None:
+        gateway.live.closing.set()
+
+
 def guarded(app: FastAPI, settings: Settings, authenticator: Authenticator) -> ASGIApp:
     """The application as it faces the network."""
-    return Telemetry(Guard(Door(app, authenticator, settings.origins), settings))
+    inner: ASGIApp = Door(app, authenticator, settings.origins)
+    if settings.origins:
+        inner = CORSMiddleware(
+            inner,
+            allow_origins=sorted(settings.origins),
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_headers=_ASKED_HEADERS,
+            expose_headers=_TOLD_HEADERS,
+        )
+    return Telemetry(Guard(inner, settings))

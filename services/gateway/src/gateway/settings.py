@@ -38,8 +38,10 @@ class Settings:
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
     proxies: frozenset[str] = frozenset()
+    public_store: str | None = None
     limits: Limits = field(default_factory=Limits)
     trace_url: str | None = None
+    quota_bytes: int | None = None
     access: AccessSettings = field(default_factory=AccessSettings)
 
     @staticmethod
@@ -49,8 +51,10 @@ class Settings:
         `ALLOWED_HOSTS` lists the names, beside those of the loopback, by which the gateway is
         reached; `ALLOWED_ORIGINS` lists other sites, such as `https://example.org`, whose
         pages may use it; `TRUSTED_PROXIES` lists addresses whose `X-Forwarded-For` and `-Proto`
-        are believed. All are separated by commas. `TRACE_URL` is where a trace can be
-        looked at, with `{traceId}` in its place.
+        are believed. All are separated by commas. `S3_PUBLIC_ENDPOINT` is where
+        browsers reach the object store, if they do. `QUOTA_BYTES` is how
+        much each owner may store, without limit if it is unset. `TRACE_URL` is where a trace
+        can be looked at, with `{traceId}` in its place.
         """
         defaults = Limits()
 
@@ -63,7 +67,9 @@ class Settings:
             hosts=_listed(environment.text("ALLOWED_HOSTS", "")),
             origins=_listed(environment.text("ALLOWED_ORIGINS", "")),
             proxies=_listed(environment.text("TRUSTED_PROXIES", "")),
+            public_store=environment.text("S3_PUBLIC_ENDPOINT", "").rstrip("/") or None,
             access=AccessSettings.of(environment),
+            quota_bytes=int(environment.number("QUOTA_BYTES", 0)) or None,
             trace_url=environment.text("TRACE_URL", "") or None,
             limits=Limits(
                 photo_bytes=limit("PHOTO_BYTES", defaults.photo_bytes),

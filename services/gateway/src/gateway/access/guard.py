@@ -20,11 +20,6 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Probes of an orchestrator come by address; these answers tell nothing about anybody.
 _PROBES = frozenset({"/health", "/ready"})
 
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob: data:; media-src 'self' blob:; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -33,6 +28,16 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), payment=()",
 }
+
+
+def page_policy(store: str | None) -> str:
+    """The Content-Security-Policy of the page, which may also send to the object `store`."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        f"connect-src 'self'{f' {store}' if store else ''}; "
+        "img-src 'self' blob: data:; media-src 'self' blob:; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
 
 
 def refusal(scope: Scope, settings: Settings) -> Problem | None:
@@ -74,6 +79,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        self._policy = page_policy(settings.public_store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -93,7 +99,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+                headers.setdefault("Content-Security-Policy", self._policy)
             await send(message)
 
         if problem is None:

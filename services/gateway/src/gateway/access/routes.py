@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from contracts.base import Contract, Id, Timestamp
-from eventlog.keyvalue import KeyValue, RevisionError
+from eventlog.keyvalue import KeyValue
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
@@ -19,7 +19,7 @@ from gateway.access.principal import Mode, Principal, Scope
 from gateway.access.sessions import Session
 from gateway.access.tokens import SECRET_BYTES, Presented, TokenName, TokenRecord, digest
 from gateway.context import Gateway, MaybePrincipal, TheGateway, ThePrincipal
-from gateway.idempotency import IdempotencyKey, keyed_id
+from gateway.idempotency import IdempotencyKey, claim, keyed_id
 from gateway.problems import Problem, ProblemKind
 
 router = APIRouter(prefix="/api", tags=["access"])
@@ -130,6 +130,9 @@ async def create_token(
     secret that was told before, if it arrived, is void.
     """
     record, secret = _minted(draft, gateway, principal, key)
+    await claim(
+        KeyValue(gateway.broker), principal.owner, key, "/api/tokens", draft.model_dump_json()
+    )
     await _keep(gateway, record, replaces=key is not None)
     return NewToken(**_view(record).model_dump(), token=str(Presented(record.token_id, secret)))
 
@@ -218,30 +221,11 @@ async def _keep(gateway: Gateway, record: TokenRecord, *, replaces: bool) -> Non
             "Revoke those that are not used any more.",
             limit=_MOST_TOKENS,
         )
-    earlier = await values.get(record.key) if replaces else None
-    if earlier is not None:
-        _check_same(TokenRecord.model_validate_json(earlier.data), record)
-    try:
-        if earlier is not None:
-            await values.put(record.key, record.to_json(), earlier.revision)
-        else:
-            await values.create(record.key, record.to_json())
-    except RevisionError:
-        raise Problem(
-            ProblemKind.KEY_REUSED,
-            "Another request with this Idempotency-Key is under way.",
-            "Send a request again only when the one before has failed.",
-        ) from None
+    if replaces:
+        await values.put(record.key, record.to_json())
+    else:
+        await values.create(record.key, record.to_json())
     book.note(record)
-
-
-def _check_same(earlier: TokenRecord, record: TokenRecord) -> None:
-    if (earlier.name, earlier.scopes) != (record.name, record.scopes):
-        raise Problem(
-            ProblemKind.KEY_REUSED,
-            "This Idempotency-Key was sent before, with another request.",
-            "Use a new key for a new request.",
-        )
 
 
 def _view(record: TokenRecord) -> TokenView:
