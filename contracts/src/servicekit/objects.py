@@ -141,7 +141,7 @@ class ObjectStore:
             return dict(await getattr(self._client, operation)(**arguments))
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
-            if code in ("NoSuchKey", "404", "NotFound"):
+            if code in ("NoSuchKey", "NoSuchUpload", "404", "NotFound"):
                 raise MissingObjectError(f"no object {arguments.get('Key')}") from error
             raise ObjectStoreError(f"{operation}: {error}") from error
         except (BotoCoreError, OSError) as error:
@@ -162,6 +162,18 @@ class ObjectStore:
         writer = self.writer(key, media_type)
         await writer.write(data)
         return await writer.finish()
+
+    async def copy(self, artifact: Artifact, key: str) -> Artifact:
+        """A second object with the same content, made within the store."""
+        await self.call(
+            "copy_object",
+            Bucket=self.bucket,
+            Key=key,
+            CopySource={"Bucket": self.bucket, "Key": artifact.key},
+            MetadataDirective="REPLACE",
+            ContentType=artifact.media_type,
+        )
+        return artifact.model_copy(update={"key": key})
 
     async def put_file(self, key: str, path: Path, media_type: str) -> Artifact:
         """Write a file of any size."""
@@ -213,6 +225,14 @@ class ObjectStore:
             partial.unlink()
             raise CorruptObjectError(f"{artifact.key} is not what its hash says")
         partial.rename(path)
+
+    async def presign(self, operation: str, expires_s: int, **arguments: Any) -> str:
+        """An address at which whoever has it may do one thing, such as `upload_part`, for a time."""
+        return str(
+            await self._client.generate_presigned_url(
+                operation, Params={"Bucket": self.bucket, **arguments}, ExpiresIn=expires_s
+            )
+        )
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

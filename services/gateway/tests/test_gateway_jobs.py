@@ -12,11 +12,13 @@ import pytest
 from contracts.base import make_id
 from eventlog.broker import Broker
 from eventlog.log import EventLog, utc_now
-from gateway_media import PHOTO, RECORDING
+from gateway_media import PHOTO, RECORDING, photo
 from gateway_story import Story
 from servicekit.objects import ObjectStore
 
 from contracts import events as e
+
+OTHER_PHOTO = photo(seed=2)
 
 
 async def test_photos_and_a_recording_become_a_training_job(
@@ -24,7 +26,11 @@ async def test_photos_and_a_recording_become_a_training_job(
 ) -> None:
     answer = await api.post(
         "/api/train",
-        files=[("image", ("a.png", PHOTO)), ("image", ("b.png", PHOTO)), ("voice", RECORDING)],
+        files=[
+            ("image", ("a.png", PHOTO)),
+            ("image", ("b.png", OTHER_PHOTO)),
+            ("voice", RECORDING),
+        ],
         data={"name": "Ada", "prompt": "in a garden"},
     )
     assert answer.status_code == 202
@@ -34,10 +40,23 @@ async def test_photos_and_a_recording_become_a_training_job(
     assert request is not None
     counts = {name: len(artifacts) for name, artifacts in request.inputs.items()}
     assert counts == {"photos": 2, "clip": 1, "name": 1, "prompt": 1}
-    assert await store.get(request.inputs["photos"][1]) == PHOTO
+    assert await store.get(request.inputs["photos"][1]) == OTHER_PHOTO
     assert await store.get(request.inputs["name"][0]) == b"Ada"
     assert request.inputs["clip"][0].media_type == "audio/wav"
     assert (await api.get(f"/api/status/{job}")).json() == answer.json()
+
+
+async def test_a_photo_that_is_sent_twice_is_kept_once(
+    api: httpx.AsyncClient, log: EventLog, store: ObjectStore
+) -> None:
+    before = await _uploads(store)
+    files = [("image", PHOTO), ("image", OTHER_PHOTO), ("image", PHOTO)]
+    answer = await api.post("/api/train", files=files)
+    request = (await log.fold(answer.json()["jobId"])).request
+    assert request is not None
+    kept = [await store.get(photo) for photo in request.inputs["photos"]]
+    assert kept == [PHOTO, OTHER_PHOTO]
+    assert len(await _uploads(store) - before) == 2
 
 
 async def test_photos_and_a_script_become_a_video_job_that_trains_first(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from contracts.base import make_id
@@ -24,6 +25,8 @@ from gateway.names import Names, Texts
 from gateway.problems import ProblemKind, unavailable
 from gateway.settings import Settings
 
+_PARTS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -41,6 +44,10 @@ class Gateway:
     planners: Registry[PlannerManifest]
     store: ObjectStore
     access: Authenticator
+    public_store: ObjectStore | None = None
+    """The store as browsers reach it, if they do."""
+    part_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARTS))
+    """How many parts of uploads may lie in memory at once."""
 
     def capabilities(self) -> Capabilities:
         """What live runners and planners can do now."""

@@ -20,6 +20,13 @@ Text = Annotated[
 ]
 
 
+class UploadsDraft(Contract):
+    """Complete uploads that a job uses, by their ids."""
+
+    photos: tuple[Id, ...] = ()
+    clip: Id | None = None
+
+
 class JobDraft(Contract):
     """The body of `POST /api/jobs`; the forms of the other routes have the same fields."""
 
@@ -34,6 +41,9 @@ class JobDraft(Contract):
     engines: dict[Name, Name] = Field(default_factory=dict, description="engine by stage kind")
     params: dict[Name, dict[str, Any]] = Field(
         default_factory=dict, description="engine parameters by stage kind; see capabilities"
+    )
+    uploads: UploadsDraft = Field(
+        default=UploadsDraft(), description="files that were uploaded before; see /api/uploads"
     )
     graph: Graph | None = Field(default=None, description="pipeline: the stages to run")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -60,12 +70,12 @@ def check(draft: JobDraft, photos: int, clip: bool, limits: Limits) -> None:
     if draft.type is JobType.TRAIN and photos == 0:
         raise _invalid(
             "A training needs photos, and there are none.",
-            "Send at least one photo as a form field `image` to /api/train.",
+            "Send photos as form fields `image`, or upload them and name them in `uploads`.",
         )
     if draft.type is JobType.GENERATE and draft.profile_id is None and photos == 0:
         raise _invalid(
             "A video needs a face: there is neither a profile nor a photo.",
-            "Give the `profileId` of an earlier training, or send photos as form fields `image`.",
+            "Give the `profileId` of an earlier training, or send photos.",
         )
     if draft.type is JobType.GENERATE and draft.profile_id is not None and (photos or clip):
         raise _invalid(

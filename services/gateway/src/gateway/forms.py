@@ -40,6 +40,10 @@ class Received:
     photos: list[Artifact] = field(default_factory=list)
     clip: Artifact | None = None
 
+    def files(self) -> tuple[Artifact, ...]:
+        """All files."""
+        return (*self.photos, *((self.clip,) if self.clip else ()))
+
 
 async def receive(request: Request, uploads: Uploads, job_type: JobType | None) -> Received:
     """Read the request's body.
@@ -117,12 +121,7 @@ class _Form:
         if part.name == "image":
             most = self.uploads.limits.photos
             if len(self.photos) == most:
-                raise Problem(
-                    ProblemKind.TOO_MANY_PHOTOS,
-                    f"There are more than {most} photos.",
-                    "Choose the best ones: sharp, well lit, of different angles.",
-                    limit=most,
-                )
+                raise too_many_photos(most)
             self.file = self.uploads.file(FileKind.PHOTO, f"photo {len(self.photos) + 1}")
         elif part.name == "voice":
             if self.clip is not None:
@@ -163,6 +162,16 @@ class _Form:
             except UnicodeDecodeError as error:
                 raise _malformed(f"the field {name} is not UTF-8 text") from error
         return {name: value for name, value in values.items() if value != ""}
+
+
+def too_many_photos(most: int) -> Problem:
+    """The problem of more photos than one request may bring."""
+    return Problem(
+        ProblemKind.TOO_MANY_PHOTOS,
+        f"There are more than {most} photos.",
+        "Choose the best ones: sharp, well lit, of different angles.",
+        limit=most,
+    )
 
 
 def _text_bytes(limits: Limits) -> int:

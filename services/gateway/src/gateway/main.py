@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import structlog
 import uvicorn
@@ -22,11 +23,13 @@ from gateway import app as application
 from gateway.access.authenticator import Authenticator
 from gateway.cards import Cards
 from gateway.chores import Chores, do_chores
+from gateway.connections import HttpProtocol, WebSocketProtocol
 from gateway.context import Gateway
 from gateway.erasure import erasing
 from gateway.live import LiveJobs
 from gateway.names import Names, Texts
 from gateway.settings import Settings
+from gateway.uploads.sweeper import sweep_for_ever
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +62,10 @@ async def body(running: Service) -> None:
             host=settings.host,
             port=settings.port,
             loop="none",
-            http="httptools",
-            ws="websockets-sansio",
+            http=HttpProtocol,
+            ws=WebSocketProtocol,
+            # It would cost each client more memory than all that may wait for it, and time.
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -80,6 +85,7 @@ async def body(running: Service) -> None:
             task.result()
     finally:
         # Requests that are under way end before what they work with goes.
+        application.close(app)
         server.should_exit = True
         await asyncio.wait({serving})
         working.cancel()
@@ -93,7 +99,11 @@ async def _work(
     access: Authenticator,
     app: FastAPI,
 ) -> None:
-    async with running.broker("gateway") as broker, open_store(address) as store:
+    async with (
+        running.broker("gateway") as broker,
+        open_store(address) as store,
+        _public(settings, address) as public_store,
+    ):
         await _reached(store)
         running.readiness.reached("objects")
         event_log = EventLog(broker, "gateway")
@@ -114,6 +124,7 @@ async def _work(
             planners=planners,
             store=store,
             access=access,
+            public_store=public_store,
         )
         chores: Chores = [((JobDeleted,), erasing(broker, store))]
 
@@ -131,6 +142,17 @@ async def _work(
             group.create_task(planners.follow())
             group.create_task(live.run(started))
             group.create_task(do_chores(broker, chores))
+            group.create_task(sweep_for_ever(store))
+
+
+@contextlib.asynccontextmanager
+async def _public(settings: Settings, address: StoreAddress) -> AsyncIterator[ObjectStore | None]:
+    """The store at the address where browsers reach it. Only addresses are made with it."""
+    if settings.public_store is None:
+        yield None
+        return
+    async with open_store(replace(address, endpoint=settings.public_store)) as store:
+        yield store
 
 
 async def _reached(store: ObjectStore) -> None:

@@ -11,13 +11,17 @@ from contracts.queries import GetProfile, Profile
 from eventlog.errors import ConflictError, UnavailableError
 from eventlog.rpc import NotFoundError, ask
 from fastapi import APIRouter, Request, Response
+from servicekit.objects import MissingObjectError
 
 from gateway import capabilities, drafts, forms, idempotency, metrics, openapi
 from gateway.context import Gateway, Owner, TheGateway
+from gateway.forms import Received
 from gateway.idempotency import IdempotencyKey, keyed_id
-from gateway.jobs import find
+from gateway.jobs import no_such_job
+from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
-from gateway.uploads import Uploads, uploading
+from gateway.uploads import FileKind, Uploads, uploading
+from gateway.uploads.sessions import Sessions, check_quota, no_such_upload
 from gateway.views import StatusView, status_of
 
 log = structlog.get_logger(__name__)
@@ -75,8 +79,11 @@ async def _submit(
     async with uploading(
         gateway.store, gateway.settings.limits, lambda: f"uploads/{gateway.new_id()}"
     ) as uploads:
+        await check_quota(gateway, owner, 0)
         received = await forms.receive(request, uploads, job_type)
         draft = received.draft
+        await _take_uploads(gateway, owner, uploads, received)
+        await _keep_distinct(uploads, received)
         clip = received.clip is not None
         drafts.check(draft, len(received.photos), clip, gateway.settings.limits)
         capabilities.check(draft, gateway.capabilities())
@@ -86,6 +93,8 @@ async def _submit(
         if received.clip:
             inputs["clip"] = (received.clip,)
         drafts.check_inputs(draft, {*inputs, *draft.texts()})
+        brought = sum(artifact.size for artifact in received.files())
+        await check_quota(gateway, owner, brought)
         for name, text in draft.texts().items():
             inputs[name] = (await uploads.text(text),)
         job = job_id(gateway, owner, key)
@@ -104,6 +113,32 @@ async def _submit(
         return await enter(gateway, uploads, response, job, event)
 
 
+async def _take_uploads(gateway: Gateway, owner: str, uploads: Uploads, received: Received) -> None:
+    """Add copies of the uploads that the draft names to what the request brought."""
+    wanted = received.draft.uploads
+    limit = gateway.settings.limits.photos
+    if len(wanted.photos) > limit:
+        raise forms.too_many_photos(limit)
+    sessions = Sessions(gateway, owner)
+    photos = [await sessions.take(upload, FileKind.PHOTO) for upload in wanted.photos]
+    clip = await sessions.take(wanted.clip, FileKind.CLIP) if wanted.clip else None
+    try:
+        received.photos += [await uploads.copy(photo) for photo in photos]
+        if clip is not None:
+            received.clip = await uploads.copy(clip)
+    except MissingObjectError:
+        raise no_such_upload() from None
+
+
+async def _keep_distinct(uploads: Uploads, received: Received) -> None:
+    """Keep a photo that came several times once: it must not weigh more than the others."""
+    kept = {photo.sha256: photo for photo in reversed(received.photos)}
+    for photo in received.photos:
+        if kept[photo.sha256] is not photo:
+            await uploads.drop(photo)
+    received.photos = [photo for photo in received.photos if kept[photo.sha256] is photo]
+
+
 def job_id(gateway: Gateway, owner: str, key: str | None) -> str:
     """The id of the job that an owner asks for, the same whenever the key is the same."""
     return keyed_id(owner, key) if key else gateway.new_id()
@@ -120,16 +155,19 @@ async def enter(
         uploads.keep()
         raise
     except ConflictError:
-        earlier = (await gateway.log.fold(job)).request
-        if earlier is None or _essence(earlier) != _essence(event):
+        earlier = await gateway.log.fold(job)
+        if earlier.request is None or _essence(earlier.request) != _essence(event):
             raise idempotency.reused() from None
+        if earlier.deleted:
+            raise no_such_job() from None
     else:
         uploads.keep()
         metrics.JOBS.labels(event.type.value).inc()
         log.info("job.requested", job=job, type=event.type.value, sequence=sequence)
         await gateway.live.reached(sequence)
     response.headers["Location"] = f"/api/jobs/{job}"
-    return status_of(await find(gateway, job, event.owner))
+    # The table of live jobs may lag behind, if the broker was away just now.
+    return status_of(gateway.live.peek(job) or LiveJob(await gateway.log.fold(job)))
 
 
 def _essence(event: JobRequested) -> dict[str, Any]:

@@ -1,0 +1,352 @@
+"""Uploads that outlive a request: cut into parts, taken up again, checked as a whole.
+
+The parts lie in the store's own multipart upload and the rest in a record on the broker, so
+any gateway can go on with an upload that another one began. Its id is made from its
+owner and content: asking for the same upload again finds what has arrived of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from contracts.artifacts import Artifact
+from contracts.queries import FindObject, GetUsage, Usage
+from eventlog.keyvalue import KeyValue, RevisionError
+from eventlog.log import utc_now
+from eventlog.rpc import NotFoundError, ask
+from servicekit.objects import MissingObjectError
+
+from contracts import subjects
+from gateway import metrics
+from gateway.context import Gateway
+from gateway.problems import Problem, ProblemKind
+from gateway.uploads.judge import FileKind, Judge, check_size
+from gateway.uploads.records import FOLDER, KEPT_S, Part, UploadRecord, part_bytes
+
+_MOST = 500
+_LABELS = {FileKind.PHOTO: "photo", FileKind.CLIP: "voice clip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An upload as it stands."""
+
+    upload: str
+    record: UploadRecord
+    revision: int
+    duplicate: bool = False
+    fresh: bool = False
+    """Whether it was begun just now, and its bytes have to be sent."""
+
+
+class Sessions:
+    """The uploads of one owner."""
+
+    def __init__(self, gateway: Gateway, owner: str) -> None:
+        self._gateway = gateway
+        self._store = gateway.store
+        self._config: KeyValue = gateway.config
+        self._owner = owner
+
+    async def begin(self, kind: FileKind, size: int, sha256: str) -> Session:
+        """Begin an upload, or find the one there is; Problem if it would be too much."""
+        check_size(kind, _LABELS[kind], size, self._gateway.settings.limits)
+        content = f"{self._owner}\0{kind}\0{size}\0{sha256}"
+        upload = "u" + hashlib.sha256(content.encode()).hexdigest()[:31]
+        if (found := await self._lookup(upload)) is not None:
+            return found
+        await check_quota(self._gateway, self._owner, size, await self._waiting())
+        key = f"{FOLDER}{self._gateway.new_id()}"
+        known = await self._known(kind, size, sha256)
+        if known is not None:
+            await self._store.copy(known, key)
+            multipart = None
+        else:
+            reply = await self._store.call(
+                "create_multipart_upload", Bucket=self._store.bucket, Key=key
+            )
+            multipart = str(reply["UploadId"])
+        record = UploadRecord(
+            kind=kind,
+            size=size,
+            sha256=sha256,
+            key=key,
+            multipart=multipart,
+            part_bytes=part_bytes(size),
+            media_type=known.media_type if known else None,
+            expires_at=utc_now() + timedelta(seconds=KEPT_S),
+        )
+        try:
+            revision = await self._config.create(self._subject(upload), record.to_json(), KEPT_S)
+        except RevisionError:
+            # The same upload was begun in the same moment. What was made here is swept away.
+            return await self.get(upload)
+        return Session(upload, record, revision, duplicate=known is not None, fresh=known is None)
+
+    async def get(self, upload: str) -> Session:
+        """An upload; Problem if there is none."""
+        found = await self._lookup(upload)
+        if found is None:
+            raise no_such_upload()
+        return found
+
+    async def done(self, session: Session) -> set[int]:
+        """The numbers of the parts that have arrived in their right size."""
+        parts = {part.number: part.size for part in session.record.parts()}
+        if session.record.complete:
+            return set(parts)
+        arrived = await self._arrived(session.record)
+        return {number for number, (size, _) in arrived.items() if parts.get(number) == size}
+
+    async def put(self, session: Session, number: int, body: AsyncIterator[bytes]) -> None:
+        """Take in one part; Problem unless it has just the size that it should have."""
+        part = _part(session.record, number)
+        data = bytearray()
+        async with self._gateway.part_slots:
+            async for chunk in body:
+                data += chunk
+                if len(data) > part.size:
+                    break
+            if len(data) != part.size:
+                raise Problem(
+                    ProblemKind.WRONG_PART,
+                    f"Part {number} of this upload has {part.size:,} bytes, and "
+                    + ("more were sent." if len(data) > part.size else f"{len(data):,} were sent."),
+                    "Send the bytes that GET on the upload lists for this part.",
+                    limit=part.size,
+                )
+            try:
+                await self._store.call(
+                    "upload_part",
+                    Bucket=self._store.bucket,
+                    Key=session.record.key,
+                    UploadId=session.record.multipart,
+                    PartNumber=number,
+                    Body=bytes(data),
+                )
+            except MissingObjectError:
+                raise no_such_upload() from None
+        metrics.UPLOADED_BYTES.labels(session.record.kind.value).inc(part.size)
+
+    async def complete(self, session: Session) -> Session:
+        """Put the parts together and check the whole; Problem if it is not what was announced.
+
+        What turns out to be something else is removed. Repeating it changes nothing.
+        """
+        record = session.record
+        if record.complete:
+            return session
+        await self._assemble(session)
+        try:
+            media_type = await self._checked(record)
+        except Problem:
+            await self.remove(session)
+            raise
+        finished = record.model_copy(
+            update={
+                "multipart": None,
+                "media_type": media_type,
+                "expires_at": utc_now() + timedelta(seconds=KEPT_S),
+            }
+        )
+        subject = self._subject(session.upload)
+        try:
+            revision = await self._config.put(subject, finished.to_json(), session.revision, KEPT_S)
+        except RevisionError:
+            # Somebody else completed it in the same moment, or gave it up.
+            return await self.get(session.upload)
+        return Session(session.upload, finished, revision)
+
+    async def remove(self, session: Session) -> None:
+        """Give an upload up."""
+        record = session.record
+        if record.multipart is not None:
+            with contextlib.suppress(MissingObjectError):
+                await self._store.call(
+                    "abort_multipart_upload",
+                    Bucket=self._store.bucket,
+                    Key=record.key,
+                    UploadId=record.multipart,
+                )
+        await self._store.delete(record.key)
+        await self._config.delete(self._subject(session.upload))
+
+    async def take(self, upload: str, kind: FileKind) -> Artifact:
+        """What a complete upload left in the store; Problem if it is not there or not of a kind."""
+        session = await self.get(upload)
+        if session.record.kind is not kind:
+            raise Problem(
+                ProblemKind.INVALID_REQUEST,
+                f"The upload {upload} is a {session.record.kind}, and a {kind} is wanted.",
+                "Name photos as `photos` and a clip as `clip`.",
+            )
+        if not session.record.complete:
+            raise Problem(
+                ProblemKind.UPLOAD_INCOMPLETE,
+                f"The upload {upload} is not complete.",
+                f"Send its missing parts, then POST /api/uploads/{upload}/complete.",
+            )
+        return session.record.artifact
+
+    async def _lookup(self, upload: str) -> Session | None:
+        entry = await self._config.get(self._subject(upload))
+        if entry is None:
+            return None
+        record = UploadRecord.model_validate_json(entry.data)
+        return Session(upload, record, entry.revision, duplicate=record.complete)
+
+    async def _waiting(self) -> int:
+        """The bytes of all uploads that there are; Problem if there are too many."""
+        records = [
+            UploadRecord.model_validate_json(entry.data)
+            async for entry in self._config.all(subjects.config("uploads", self._owner, "*"))
+        ]
+        if len(records) >= _MOST:
+            raise Problem(
+                ProblemKind.TOO_MANY_UPLOADS,
+                f"There are {len(records)} uploads that no job has used yet.",
+                "DELETE some of them; each goes by itself after a day.",
+                limit=_MOST,
+            )
+        return sum(record.size for record in records)
+
+    async def _known(self, kind: FileKind, size: int, sha256: str) -> Artifact | None:
+        """An object of the owner's with this very content."""
+        query = FindObject(
+            owner=self._owner, sha256=sha256, min_position=self._gateway.live.position
+        )
+        try:
+            found, _ = await ask(self._gateway.broker, query, Artifact)
+        except NotFoundError:
+            return None
+        wanted = "image/" if kind is FileKind.PHOTO else "audio/"
+        return found if found.size == size and found.media_type.startswith(wanted) else None
+
+    async def _arrived(self, record: UploadRecord) -> dict[int, tuple[int, str]]:
+        """(size, ETag) of every part in the store, by number."""
+        found: dict[int, tuple[int, str]] = {}
+        marker = 0
+        while True:
+            try:
+                page = await self._store.call(
+                    "list_parts",
+                    Bucket=self._store.bucket,
+                    Key=record.key,
+                    UploadId=record.multipart,
+                    PartNumberMarker=marker,
+                )
+            except MissingObjectError:
+                # Put together by a gateway that did not come to say so.
+                return found
+            for part in page.get("Parts", ()):
+                found[int(part["PartNumber"])] = (int(part["Size"]), str(part["ETag"]))
+            if not page.get("IsTruncated"):
+                return found
+            marker = int(page["NextPartNumberMarker"])
+
+    async def _assemble(self, session: Session) -> None:
+        record = session.record
+        arrived = await self._arrived(record)
+        lacking = sorted(
+            part.number
+            for part in record.parts()
+            if arrived.get(part.number, (0, ""))[0] != part.size
+        )
+        if lacking and not await self._lies_there(record):
+            raise Problem(
+                ProblemKind.UPLOAD_INCOMPLETE,
+                f"{len(lacking)} parts are missing, or are not of their size.",
+                "Send the parts that `missing` lists, and complete it again.",
+                missing=lacking[:100],
+            )
+        if lacking:
+            return
+        listed = [
+            {"PartNumber": part.number, "ETag": arrived[part.number][1]} for part in record.parts()
+        ]
+        try:
+            await self._store.call(
+                "complete_multipart_upload",
+                Bucket=self._store.bucket,
+                Key=record.key,
+                UploadId=record.multipart,
+                MultipartUpload={"Parts": listed},
+            )
+        except MissingObjectError:
+            if not await self._lies_there(record):
+                raise no_such_upload() from None
+
+    async def _lies_there(self, record: UploadRecord) -> bool:
+        try:
+            await self._store.call("head_object", Bucket=self._store.bucket, Key=record.key)
+        except MissingObjectError:
+            return False
+        return True
+
+    async def _checked(self, record: UploadRecord) -> str:
+        """The media type of what has arrived; Problem if it is not what was announced."""
+        digest = hashlib.sha256()
+        judge = Judge(record.kind, _LABELS[record.kind], self._gateway.settings.limits)
+        async for chunk in self._store.read(record.key):
+            digest.update(chunk)
+            judge.feed(chunk)
+        if digest.hexdigest() != record.sha256:
+            raise Problem(
+                ProblemKind.WRONG_CONTENT,
+                "What has arrived does not have the SHA-256 that was announced.",
+                "Begin the upload anew; was the file changed meanwhile?",
+            )
+        return judge.finish()
+
+    def _subject(self, upload: str) -> str:
+        return subjects.config("uploads", self._owner, upload)
+
+
+async def check_quota(gateway: Gateway, owner: str, more: int, waiting: int = 0) -> None:
+    """Problem if an owner may not store so many bytes more."""
+    quota = gateway.settings.quota_bytes
+    if quota is None:
+        return
+    query = GetUsage(owner=owner, min_position=gateway.live.position)
+    usage, _ = await ask(gateway.broker, query, Usage)
+    stored = usage.stored_bytes + waiting
+    if stored + more > quota:
+        raise Problem(
+            ProblemKind.QUOTA_EXCEEDED,
+            f"{stored / 1e6:,.0f} of {quota / 1e6:,.0f} MB are used, and this needs "
+            f"{more / 1e6:,.1f} MB more.",
+            "Delete jobs that are not needed any more; their files are erased with them.",
+            stored=stored,
+            limit=quota,
+        )
+
+
+def no_such_upload() -> Problem:
+    """The problem of an upload that is not there."""
+    return Problem(
+        ProblemKind.NO_SUCH_UPLOAD,
+        "No upload of yours has this id.",
+        "Begin it with POST /api/uploads; an upload is kept for a day.",
+    )
+
+
+def _part(record: UploadRecord, number: int) -> Part:
+    if record.complete:
+        raise Problem(
+            ProblemKind.UPLOAD_COMPLETE,
+            "The upload is complete already.",
+            "Use it in a job.",
+        )
+    for part in record.parts():
+        if part.number == number:
+            return part
+    last = -(-record.size // record.part_bytes)
+    raise Problem(
+        ProblemKind.NO_SUCH_PART,
+        f"The upload has no part {number}.",
+        f"Its parts have the numbers 1 to {last}.",
+    )
