@@ -19,7 +19,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format schemas bench clean
+.PHONY: help setup demo up test lint format schemas bench bench-live clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -30,6 +30,7 @@ help:
 	@echo "make format  bring the code into its style"
 	@echo "make schemas write the published schemas from the contracts"
 	@echo "make bench   measure speed and memory"
+	@echo "make bench-live  measure how late 500 clients hear of what happens"
 	@echo "make setup   install into .venv (the others do it when needed)"
 	@echo "make clean   remove .venv and caches; your data stays"
 
@@ -62,6 +63,9 @@ schemas: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.main_job
+
+bench-live: .venv/.installed-dev
+	@$(BIN)/python -m tests.load.live
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

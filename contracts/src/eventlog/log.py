@@ -126,16 +126,24 @@ class EventLog:
 
     async def read_job(self, job: str, after: int = 0) -> AsyncIterator[Recorded]:
         """The events of a job after a sequence, in order."""
-        while True:
-            pending = 0
-            query = {"batch": _PAGE, "seq": after + 1, "next_by_subj": subjects.job_events(job)}
-            async for msg in self._broker.many(f"{API}DIRECT.GET.{subjects.JOBS}", query):
-                recorded = from_direct(msg)
+        more = True
+        while more:
+            events, more = await self.read_page(job, after)
+            for recorded in events:
                 after = recorded.sequence
-                pending = int((msg.headers or {}).get("Nats-Num-Pending", 0))
                 yield recorded
-            if pending == 0:
-                return
+
+    async def read_page(
+        self, job: str, after: int = 0, limit: int = _PAGE
+    ) -> tuple[list[Recorded], bool]:
+        """Up to `limit` events of a job after a sequence, in order, and whether there are more."""
+        query = {"batch": limit, "seq": after + 1, "next_by_subj": subjects.job_events(job)}
+        events: list[Recorded] = []
+        pending = 0
+        async for msg in self._broker.many(f"{API}DIRECT.GET.{subjects.JOBS}", query):
+            events.append(from_direct(msg))
+            pending = int((msg.headers or {}).get("Nats-Num-Pending", 0))
+        return events, pending > 0
 
     async def fold(self, job: str, state: JobState | None = None) -> JobState:
         """The job as it stands now, carried on from `state` if it is given."""

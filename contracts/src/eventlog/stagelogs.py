@@ -61,10 +61,8 @@ class StageLogs:
     async def end(self, job: str) -> int:
         """The place of the job's last line, or 0 if there is none."""
         query = {"multi_last": [subjects.job_logs(job)], "batch": 1024}
-        places = [0]
-        async for msg in self._broker.many(f"{API}DIRECT.GET.{subjects.STAGE_LOGS}", query):
-            places.append(int((msg.headers or {})["Nats-Sequence"]))
-        return max(places)
+        replies = self._broker.many(f"{API}DIRECT.GET.{subjects.STAGE_LOGS}", query)
+        return max([int((msg.headers or {})["Nats-Sequence"]) async for msg in replies], default=0)
 
     async def watch(self, callback: Callable[[StageLine], None]) -> Callable[[], Awaitable[None]]:
         """Call back for every line from now on; returns what ends it."""

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime
 
 from gateway import openapi
 from gateway.context import Gateway, Owner, TheGateway
+from gateway.history import as_it_was
 from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
 from gateway.views import JobList, JobView, StatusView, item_of, job_of, status_of
@@ -76,10 +77,20 @@ async def list_jobs(
 
 
 @router.get("/jobs/{job}")
-async def get_job(job: str, gateway: TheGateway, owner: Owner) -> JobView:
+async def get_job(
+    job: str,
+    gateway: TheGateway,
+    owner: Owner,
+    at: Annotated[
+        int | None, Query(ge=1, lt=2**63, description="the job right after this event of the log")
+    ] = None,
+) -> JobView:
     """A job with its stages, their progress, measures, failures and results."""
     live = await find(gateway, job, owner)
-    return await view(gateway, live, utc_now())
+    if at is None:
+        return await view(gateway, live, utc_now())
+    past = await as_it_was(gateway.log, live, at)
+    return await view(gateway, past, past.state.updated_at or utc_now())
 
 
 async def view(gateway: Gateway, live: LiveJob, now: datetime) -> JobView:
@@ -88,7 +99,7 @@ async def view(gateway: Gateway, live: LiveJob, now: datetime) -> JobView:
         live,
         await gateway.texts.of(live),
         now,
-        positions={},
+        positions=live.positions,
         trace_url=gateway.settings.trace_url,
     )
 
@@ -117,7 +128,12 @@ async def find(gateway: Gateway, job: str, owner: str) -> LiveJob:
             return await gateway.live.find(job, owner)
     except NotFoundError:
         pass
-    raise Problem(
+    raise no_such_job()
+
+
+def no_such_job() -> Problem:
+    """The problem of a job that is not there, or not the owner's."""
+    return Problem(
         ProblemKind.NO_SUCH_JOB,
         "No job of yours has this id.",
         "GET /api/jobs lists your jobs.",

@@ -22,3 +22,7 @@ JOBS = Counter("myspinbot_gateway_jobs_requested_total", "Jobs that entered the 
 SOCKETS = Gauge("myspinbot_gateway_ws_clients", "Open WebSocket connections")
 SUBSCRIPTIONS = Gauge("myspinbot_gateway_ws_subscriptions", "Jobs watched over WebSockets")
 LIVE_JOBS = Gauge("myspinbot_gateway_live_jobs", "Jobs whose state is held in memory")
+STREAMS = Gauge("myspinbot_gateway_sse_clients", "Open event streams")
+STALLED = Counter(
+    "myspinbot_gateway_stalled_clients_total", "Clients let go as they took nothing", ("way",)
+)

@@ -1,0 +1,226 @@
+"""Live updates as server-sent events: `/api/jobs/{job}/events`.
+
+The id of an event is its place in the log, so whoever comes back with the last id that they
+heard goes on exactly there: nothing is missed, and nothing comes twice
+(https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import structlog
+from eventlog.errors import EventLogError
+from eventlog.log import EventLog
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway import metrics
+from gateway.connections import abort
+from gateway.context import Owner, TheGateway
+from gateway.jobs import find
+from gateway.live.client import render
+from gateway.live.feed import CLIENT_BYTES, Budget, Feed, Lines
+from gateway.live.job import LiveJob
+from gateway.live.table import LiveJobs
+from gateway.live.told import Told
+
+log = structlog.get_logger(__name__)
+router = APIRouter(prefix="/api", tags=["jobs"])
+
+HEARTBEAT_S = 15.0
+STALLED_S = 30.0
+_RETRY_S = 0.5
+_SEQUENCE = Query(ge=0, lt=2**63, description="the sequence to go on after")
+
+
+@router.get(
+    "/jobs/{job}/events",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "`log`: an event of the log; `update`: how the job stands; `line`: "
+            "what a stage wrote; `end`: the job has ended",
+            "content": {
+                "text/event-stream": {
+                    "schema": {"type": "string"},
+                    "example": 'id: 1804\nevent: log\ndata: {"sequence":1804,"type":"StageStarted",'
+                    '"stage":"train_lora","attempt":1}\n\n',
+                }
+            },
+        },
+        204: {"description": "The job has ended, and there is nothing after this event"},
+    },
+)
+async def get_events(
+    job: str,
+    gateway: TheGateway,
+    owner: Owner,
+    after: Annotated[int, _SEQUENCE] = 0,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, lt=2**63, description="what an EventSource sends; before `after`")
+    ] = None,
+) -> Response:
+    """Every event of a job from the log, and then what happens, as server-sent events."""
+    live = await find(gateway, job, owner)
+    heard = after if last_event_id is None else last_event_id
+    if heard and live.state.status.ended and heard >= live.state.sequence:
+        return Response(status_code=204)
+    return EventStream(Stream(gateway.live, gateway.log, live, heard))
+
+
+@dataclass(eq=False, slots=True)
+class Stream:
+    """What one client of one job is sent."""
+
+    jobs: LiveJobs
+    log: EventLog
+    live: LiveJob
+    after: int
+    _stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: bool = True
+    _budget: Budget = field(default_factory=lambda: Budget(CLIENT_BYTES))
+
+    async def blocks(self) -> AsyncGenerator[str, None]:
+        """Blocks of server-sent events, until the job has ended."""
+        feed = Feed(self.log, self.live, self.after, self._stirred.set, self._budget, skips=False)
+        lines = Lines(self._budget)
+
+        def add(told: Told) -> None:
+            lines.add(told)
+            self._stirred.set()
+
+        feed.open()
+        self.live.listeners.add(self._update)
+        try:
+            yield "retry: 2000\n\n"
+            await self._listen(add)
+            while True:
+                events = await self._events(feed)
+                said, left_out = lines.take()
+                yield "".join(
+                    [
+                        *(
+                            f"id: {told.place}\nevent: log\ndata: {told.text}\n\n"
+                            for told in events
+                        ),
+                        *(f"event: line\ndata: {told.text}\n\n" for told in said),
+                        *(_block("linesLeftOut", {"count": n}) for n in left_out.values()),
+                        self._standing(),
+                    ]
+                )
+                if feed.ready:
+                    if not events:
+                        await asyncio.sleep(_RETRY_S)
+                elif self._over():
+                    yield _block("end", {"jobId": self.live.job, "status": self.live.state.status})
+                    return
+                elif not self._changed and not await self._stir():
+                    yield ": heartbeat\n\n"
+        finally:
+            feed.close()
+            self.live.listeners.discard(self._update)
+            self.jobs.lines.leave(self.live, add)
+
+    async def _listen(self, add: Callable[[Told], None]) -> None:
+        try:
+            await self.jobs.lines.listen(self.live, add)
+        except EventLogError as error:
+            # Events are what counts: they go on without lines.
+            log.warning("stream.no_lines", job=self.live.job, detail=str(error))
+
+    async def _events(self, feed: Feed) -> list[Told]:
+        self._stirred.clear()
+        try:
+            return [item for item in await feed.take() if isinstance(item, Told)]
+        except EventLogError as error:
+            log.info("stream.waiting", job=self.live.job, detail=str(error))
+            return []
+
+    def _update(self, live: LiveJob) -> None:
+        del live
+        self._changed = True
+        self._stirred.set()
+
+    def _standing(self) -> str:
+        if not self._changed:
+            return ""
+        self._changed = False
+        return f"event: update\ndata: {self.live.rendered(render)}\n\n"
+
+    def _over(self) -> bool:
+        state = self.live.state
+        return not self._changed and (state.status.ended or state.deleted)
+
+    async def _stir(self) -> bool:
+        """Whether there is something to send before a heartbeat is due."""
+        try:
+            async with asyncio.timeout(HEARTBEAT_S):
+                await self._stirred.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class EventStream(Response):
+    """Sends the blocks of a stream until it ends, or its client or the gateway goes."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one client."""
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        with metrics.STREAMS.track_inprogress():
+            await _first(self._send(scope, send), _gone(receive), self._stream.jobs.closing.wait())
+
+    async def _send(self, scope: Scope, send: Send) -> None:
+        try:
+            async with contextlib.aclosing(self._stream.blocks()) as blocks:
+                async for block in blocks:
+                    if block:
+                        message = {"type": "http.response.body", "body": block.encode()}
+                        async with asyncio.timeout(STALLED_S):
+                            await send(message | {"more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            metrics.STALLED.labels("sse").inc()
+            abort(scope)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _first(*works: Awaitable[Any]) -> None:
+    """Do several things until one of them is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _block(event: str, data: dict[str, Any]) -> str:
+    return f"event: {event}\ndata: {json.dumps(data)}\n\n"
