@@ -28,6 +28,7 @@ _TTL = "Nats-TTL"
 _TOMBSTONE_S = 86_400
 _SECOND = 1_000_000_000
 _WAIT_S = 10.0
+_PAGE = 1000
 _MOVED_ON = (10071, 10164)
 
 
@@ -61,12 +62,23 @@ class KeyValue:
         return None if deleted else entry
 
     async def all(self, key_filter: str) -> AsyncIterator[Entry]:
-        """Every value whose key matches, such as `config.tokens.>`."""
-        query = {"multi_last": [key_filter], "batch": 1024}
-        async for msg in self._broker.many(f"{API}DIRECT.GET.{self._stream}", query):
-            entry, deleted = _entry(msg)
-            if not deleted:
-                yield entry
+        """Every value whose key matches, such as `config.tokens.>`, each key once."""
+        # Page by page: the broker gives the last messages of at most 1024 subjects in one answer.
+        found: dict[str, Entry] = {}
+        after, more = 0, True
+        while more:
+            more = False
+            query = {"batch": _PAGE, "seq": after + 1, "next_by_subj": key_filter}
+            async for msg in self._broker.many(f"{API}DIRECT.GET.{self._stream}", query):
+                entry, deleted = _entry(msg)
+                after = entry.revision
+                more = int((msg.headers or {}).get("Nats-Num-Pending", 0)) > 0
+                # What changes meanwhile comes again, and is then as it has become.
+                found.pop(entry.key, None)
+                if not deleted:
+                    found[entry.key] = entry
+        for entry in found.values():
+            yield entry
 
     async def create(self, key: str, data: bytes, ttl_s: int | None = None) -> int:
         """Give a key its first value and return its revision; RevisionError if it has one."""
@@ -140,7 +152,7 @@ class KeyValue:
                     msg = await self._broker.pull(self._stream, consumer, _WAIT_S)
                     if msg is not None:
                         deleted = (msg.headers or {}).get(_OPERATION) == _DELETED
-                        revision = int(msg.reply.split(".")[5])
+                        revision = int(msg.reply.split(".")[-4])
                         tell(
                             msg.subject, None if deleted else Entry(msg.subject, msg.data, revision)
                         )
