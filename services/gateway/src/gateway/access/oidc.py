@@ -144,7 +144,7 @@ class Verifier:
             owner_of(claims["iss"], claims["sub"]),
             expanded(_scopes(claims) or self._provider.scopes),
             "oidc",
-            datetime.fromtimestamp(int(claims["exp"]), UTC),
+            datetime.fromtimestamp(int(claims["exp"]) + _LEEWAY_S, UTC),
         )
 
 
