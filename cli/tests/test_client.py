@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from myspinbot.client import ApiError, Client, DamagedDownloadError, UnreachableError
-from myspinbot.replies import ArtifactLink
+from myspinbot.client.replies import ArtifactLink
 
 VIDEO = b"moving pictures" * 1000
 STATUS = {"jobId": "j", "type": "train", "status": "running", "progress": 0.5, "new": "field"}

@@ -28,7 +28,7 @@ def test_a_second_holder_is_told_who_the_first_is(tmp_path: Path) -> None:
         home.write_note(StackNote("s", os.getpid(), "2026-01-01T10:00:00", ports={"http": 8787}))
         with pytest.raises(HomeHeldError) as caught, home.hold():
             pytest.fail("held twice")
-    assert caught.value.status == HELD
+    assert caught.value.exit_status == HELD
     for part in (str(os.getpid()), "2026-01-01T10:00:00", "http://127.0.0.1:8787"):
         assert part in caught.value.cause
 

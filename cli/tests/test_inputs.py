@@ -46,7 +46,7 @@ def test_a_photo_that_is_not_there_is_named(given: str) -> None:
     with pytest.raises(CommandError, match="is not there") as caught:
         find_photos([given])
     assert given in caught.value.cause
-    assert caught.value.status == MISUSED
+    assert caught.value.exit_status == MISUSED
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import io
 
 from contracts.job import JobStatus, StageStatus
 from myspinbot.progress import Bars, duration, lines
-from myspinbot.replies import JobUpdate, StageUpdate
+from myspinbot.client.replies import JobUpdate, StageUpdate
 from rich.console import Console
 
 

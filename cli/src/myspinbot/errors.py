@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 FAILED = 1
-"""Exit status of a job or a stack that failed."""
+"""Exit status of a job, a stack or a check that failed."""
 MISUSED = 2
 """Exit status of a command that was called wrongly."""
+UNREACHABLE = 3
+"""Exit status when no system answers, or a part of it is away."""
 HELD = 3
 """Exit status of `up` when another process holds the same data."""
+REFUSED = 4
+"""Exit status when the system refused the request."""
+NOT_FOUND = 5
+"""Exit status when what was asked for does not exist, or not any more."""
+NOT_ALLOWED = 6
+"""Exit status when the token is missing, wrong, or may not do this."""
 
 
 class CommandError(Exception):
     """The root of all errors that a command shows and ends with."""
 
-    def __init__(self, cause: str, remedy: str, status: int = FAILED) -> None:
+    def __init__(self, cause: str, remedy: str, exit_status: int = FAILED) -> None:
         super().__init__(f"{cause} {remedy}")
         self.cause = cause
         self.remedy = remedy
-        self.status = status
+        self.exit_status = exit_status

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import glob
+import json
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from myspinbot.errors import MISUSED, CommandError
 
@@ -58,9 +61,11 @@ def readable(path: Path, what: str) -> Path:
 
 
 def read_script(given: str) -> str:
-    """The words to speak: the text itself, or what stands in a file given as `@file`."""
+    """The words to speak: the text itself, what is in `@file`, or the standard input for `-`."""
     text = given
-    if given.startswith("@"):
+    if given == "-":
+        text = sys.stdin.read()
+    elif given.startswith("@"):
         path = readable(Path(given[1:]).expanduser(), "script")
         try:
             text = path.read_text(encoding="utf-8")
@@ -69,6 +74,30 @@ def read_script(given: str) -> str:
     if not text.strip():
         raise _missing("The script is empty.", "Say what the video shall say.")
     return text.strip()
+
+
+def parameters(given: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """`kind.name=value` options as parameters by kind of stage.
+
+    Values are JSON where they can be read as such, else text. Raises CommandError for what is
+    not of this form.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for item in given:
+        place, equals, text = item.partition("=")
+        kind, dot, name = place.strip().partition(".")
+        if not (equals and dot and kind and name):
+            raise CommandError(
+                f"{item!r} is no parameter.",
+                "Write kind.name=value, as in train_lora.steps=800; `myspinbot models` has them.",
+                MISUSED,
+            )
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found.setdefault(kind, {})[name] = value
+    return found
 
 
 def _paths(item: str) -> Sequence[Path]:

@@ -6,41 +6,92 @@ import sys
 
 import typer
 
-from myspinbot.commands import demo, events, jobs, submit, up, watch
+from myspinbot.commands import (
+    demo,
+    doctor,
+    download,
+    events,
+    jobs,
+    logs,
+    models,
+    open,  # noqa: A004 - a command's name
+    pipelines,
+    profiles,
+    show,
+    steer,
+    submit,
+    tokens,
+    up,
+    watch,
+    webhooks,
+)
+from myspinbot.commands.completion import completion
+from myspinbot.commands.options import add
 from myspinbot.errors import CommandError
 from myspinbot.screen import show_error
 
 app = typer.Typer(
     name="myspinbot",
-    help="Photos and a short voice clip become a personal, talking video — on your own machine.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="[bold]Begin with[/bold]\n"
+    "  [cyan]myspinbot demo[/cyan]      the whole way from photos to video, on a sample\n"
+    "  [cyan]myspinbot up[/cyan]        leave the system running\n"
+    "  [cyan]myspinbot doctor[/cyan]    find out what is wrong, and how to mend it\n\n"
+    "Exit status: 0 done, 1 a job or check failed, 2 called wrongly, 3 no system answers, "
+    "4 refused, 5 not found, 6 not allowed, 130 ended by Ctrl-C.",
 )
+
+_SYSTEM = "The system"
+_MAKE = "Make something"
+_FOLLOW = "See how it goes"
+_STEER = "Change your mind"
+_KEEP = "What there is"
+_REACH = "Let others in"
 
 
 @app.callback()
 def _myspinbot() -> None:
-    """Commands for a system on this machine, or for any other one with --api."""
+    """Photos and a short voice clip become a talking video, on your own machine.
+
+    Commands use the system that runs on this machine, or any other one with --api.
+    """
 
 
-app.command("up")(up.up)
-app.command("demo")(demo.demo)
-app.command("submit")(submit.submit)
-app.command("watch")(watch.watch)
-app.command("jobs")(jobs.jobs)
-app.command("cancel")(jobs.cancel)
-app.add_typer(events.app, name="events")
+add(app, "up", up.up, _SYSTEM)
+add(app, "doctor", doctor.doctor, _SYSTEM)
+add(app, "open", open.open_page, _SYSTEM)
+add(app, "runners", models.runners, _SYSTEM)
+add(app, "stats", models.stats, _SYSTEM)
+app.add_typer(events.app, name="events", rich_help_panel=_SYSTEM)
+add(app, "demo", demo.demo, _MAKE)
+add(app, "submit", submit.submit, _MAKE)
+add(app, "download", download.download, _MAKE)
+add(app, "watch", watch.watch, _FOLLOW)
+add(app, "jobs", jobs.jobs, _FOLLOW)
+add(app, "show", show.show, _FOLLOW)
+add(app, "logs", logs.logs, _FOLLOW)
+add(app, "cancel", steer.cancel, _STEER)
+add(app, "retry", steer.retry, _STEER)
+add(app, "fork", steer.fork, _STEER)
+add(app, "delete", steer.delete, _STEER)
+app.add_typer(profiles.app, name="profiles", rich_help_panel=_KEEP)
+add(app, "models", models.models, _KEEP)
+app.add_typer(pipelines.app, name="pipelines", rich_help_panel=_KEEP)
+app.add_typer(tokens.app, name="tokens", rich_help_panel=_REACH)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=_REACH)
+add(app, "completion", completion, _REACH)
 
 
 def main() -> None:
-    """Run the command line; ends the process with the status that the README tells."""
+    """Run the command line; ends the process with the status that docs/cli.md tells."""
     try:
         app()
     except CommandError as error:
         show_error(error)
-        sys.exit(error.status)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from myspinbot.replies import JobUpdate, StageUpdate
+from myspinbot.client.replies import JobUpdate, StageUpdate
 from myspinbot.screen import interactive, out, plain
 
 TITLES = {

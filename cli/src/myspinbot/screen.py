@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
+from myspinbot.client.replies import Reply
 from myspinbot.errors import CommandError
 
 out = Console(highlight=False, soft_wrap=True)
@@ -23,6 +30,59 @@ def plain(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
+def hint(line: str) -> None:
+    """A word beside the result, for whoever reads along."""
+    err.print(line, style="dim", markup=False)
+
+
+def document(reply: Any) -> None:
+    """An answer as one JSON document."""
+    plain(json.dumps(_plain(reply), ensure_ascii=False, indent=2))
+
+
+def json_line(reply: Any) -> None:
+    """One JSON document of a stream of them."""
+    plain(json.dumps(_plain(reply), ensure_ascii=False))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows under headings; for programs, lines of cells with tabs between them."""
+    if not interactive():
+        for row in rows:
+            plain("\t".join(row))
+        return
+    drawn = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in headings:
+        drawn.add_column(heading, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(escape(cell) for cell in row))
+    out.print(drawn)
+
+
 def interactive() -> bool:
     """Whether somebody watches who can see a line change."""
     return sys.stdout.isatty() and not out.is_dumb_terminal
+
+
+def when(moment: datetime | None) -> str:
+    """A time as the clock on the wall shows it; empty if there is none."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them: `3.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _plain(reply: Any) -> Any:
+    if isinstance(reply, Reply):
+        return reply.document()
+    if isinstance(reply, dict):
+        return {key: _plain(value) for key, value in reply.items()}
+    if isinstance(reply, list | tuple):
+        return [_plain(item) for item in reply]
+    return reply

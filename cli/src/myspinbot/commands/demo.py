@@ -8,15 +8,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from myspinbot import samples
-from myspinbot.client import PATIENCE_S, Client
-from myspinbot.commands.options import ApiOption, HomeOption, home_of, run
-from myspinbot.commands.submit import PhotosOption, ScriptOption, VoiceOption, send
+from myspinbot.client import AsyncClient
+from myspinbot.client.live import PATIENCE_S
+from myspinbot.client.replies import JobDetail
+from myspinbot.client.target import find_target
+from myspinbot.commands.options import ApiOption, HomeOption, examples, home_of, run
+from myspinbot.commands.submit import PhotosOption, ScriptOption, VoiceOption
 from myspinbot.commands.watch import follow
 from myspinbot.embedded.home import Home
 from myspinbot.embedded.stack import Stack, run_stack
 from myspinbot.errors import CommandError
 from myspinbot.inputs import Inputs, find_photos, read_script, readable
-from myspinbot.replies import JobDetail
 from myspinbot.screen import err, plain
 
 OUT = Path("out")
@@ -29,6 +31,10 @@ class NoResultError(CommandError):
     """The job has completed, but not with what a demonstration shows."""
 
 
+@examples(
+    "myspinbot demo",
+    "myspinbot demo --photos ~/photos --voice me.wav --script 'Hello, it is me.'",
+)
 def demo(
     photos: PhotosOption = None,
     voice: VoiceOption = None,
@@ -50,17 +56,22 @@ def demo(
 
 
 async def _demo(inputs: Inputs, api: str | None, home: Home) -> None:
-    async with _system(api, home) as address, Client(address, PATIENCE_S) as client:
-        status = await send(client, inputs)
+    async with (
+        _system(api, home) as address,
+        AsyncClient(find_target(address, home=home), patience_s=PATIENCE_S) as client,
+    ):
+        status = await client.jobs.create(
+            photos=inputs.photos, clip=inputs.voice, script=inputs.script
+        )
         err.print(f"Job {status.job_id}; see it at {address}", style="dim", markup=False)
         await follow(client, status.job_id)
-        paths = await fetch(client, await client.job(status.job_id), OUT)
+        paths = await fetch(client, await client.jobs.get(status.job_id), OUT)
     plain(f"job:   {status.job_id}")
     for output in RESULTS:
         plain(f"{output + ':':<6} {paths[output]}")
 
 
-async def fetch(client: Client, job: JobDetail, out: Path) -> dict[str, Path]:
+async def fetch(client: AsyncClient, job: JobDetail, out: Path) -> dict[str, Path]:
     """Download the results of a demonstration into a folder of the job's own."""
     links = {link.output: link for link in job.artifacts if link.index == 0}
     if missing := RESULTS.keys() - links.keys():
@@ -70,7 +81,7 @@ async def fetch(client: Client, job: JobDetail, out: Path) -> dict[str, Path]:
         )
     paths = {name: out / job.job_id / f"{name}{ending}" for name, ending in RESULTS.items()}
     for name, path in paths.items():
-        await client.download(links[name], path)
+        await client.artifacts.download(links[name], path)
     return paths
 
 

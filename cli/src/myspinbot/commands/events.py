@@ -13,12 +13,14 @@ from eventlog.broker import BrokerAddress, connect
 from eventlog.log import EventLog
 from eventlog.reader import read_log
 
-from myspinbot.commands.options import HomeOption, home_of, run, running
+from myspinbot.client.target import running
+from myspinbot.commands.completion import complete_jobs
+from myspinbot.commands.options import HomeOption, add, examples, group, home_of, run
 from myspinbot.embedded.broker import seed_files
 from myspinbot.screen import out, plain
 from myspinbot.story import sentence
 
-app = typer.Typer(help="Read the append-only log of job events.", no_args_is_help=True)
+app = group("Read the append-only log of job events.")
 
 
 @app.callback()
@@ -26,9 +28,20 @@ def _events() -> None:
     """Read the append-only log of job events."""
 
 
-@app.command("tail")
+@examples(
+    "myspinbot events tail",
+    "myspinbot events tail 01k9z3… --no-follow --json | jq -r .type",
+)
 def tail(
-    job: Annotated[str | None, typer.Argument(help="Only this job's events.")] = None,
+    job: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[JOB]",
+            help="Only this job's events.",
+            show_default=False,
+            autocompletion=complete_jobs,
+        ),
+    ] = None,
     *,
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Go on as the log grows.")
@@ -94,3 +107,6 @@ def _style(recorded: Recorded) -> str:
     if recorded.type in ("StageCompleted", "JobCompleted"):
         return "green"
     return "" if recorded.type.startswith("Stage") else "bold"
+
+
+add(app, "tail", tail)

@@ -1,55 +1,111 @@
-"""`myspinbot jobs` and `myspinbot cancel`."""
+"""`myspinbot jobs`: the list of them."""
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from contracts.job import JobStatus
 
-from myspinbot.client import Client
-from myspinbot.commands.options import ApiOption, HomeOption, JobArgument, api_of, run
-from myspinbot.replies import JobItem
-from myspinbot.screen import err, interactive, out, plain
+from myspinbot.client.replies import JobItem
+from myspinbot.commands.completion import complete_jobs, complete_profiles
+from myspinbot.commands.options import Session, connected, examples
+from myspinbot.errors import MISUSED, CommandError
+from myspinbot.screen import hint, table, when
+
+_AGO = re.compile(r"(\d+)\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def jobs(
+@examples(
+    "myspinbot jobs",
+    "myspinbot jobs --status failed --since 7d",
+    "myspinbot jobs --profile 01k9z3… --json | jq -r '.jobs[].jobId'",
+)
+@connected
+async def jobs(
+    session: Session,
+    *,
+    status: Annotated[
+        list[JobStatus] | None,
+        typer.Option(help="Only jobs that stand so. May be given several times."),
+    ] = None,
+    job_type: Annotated[
+        str | None, typer.Option("--type", help="train, generate or pipeline.", show_default=False)
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Only jobs of this profile.", show_default=False, autocompletion=complete_profiles
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Made after this: a date, a time, or how long ago (30m, 12h, 7d, 2w).",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Made before this, said in the same way.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many to show.")] = 20,
-    api: ApiOption = None,
-    home: HomeOption = None,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            help="Only jobs older than this one: the next page.",
+            show_default=False,
+            autocompletion=complete_jobs,
+        ),
+    ] = None,
 ) -> None:
     """List the jobs, newest first."""
-    run(_jobs(api_of(api, home), limit))
+    now = datetime.now(UTC)
+    page = await session.client.jobs.list(
+        status=[each.value for each in status or ()],
+        type=job_type,
+        profile=profile,
+        created_after=moment(since, now) if since else None,
+        created_before=moment(until, now) if until else None,
+        before=before,
+        limit=limit,
+    )
+    session.show(page, lambda: _list(page.jobs, page.next))
 
 
-async def _jobs(api: str, limit: int) -> None:
-    async with Client(api) as client:
-        page = await client.jobs(limit)
-    if not interactive():
-        for item in page.jobs:
-            plain("\t".join(_cells(item)))
-        return
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in ("job", "type", "status", "done", "created", "name"):
-        table.add_column(heading)
-    for item in page.jobs:
-        table.add_row(*_cells(item))
-    out.print(table)
-    if not page.jobs:
-        err.print("No jobs yet. `myspinbot demo` runs one.", style="dim")
+def _list(items: tuple[JobItem, ...], following: str | None) -> None:
+    headings = ("job", "type", "status", "done", "created", "name")
+    table(headings, (_cells(item) for item in items))
+    if not items:
+        hint("No jobs. `myspinbot demo` runs one on the sample input.")
+    if following:
+        hint(f"There are more: myspinbot jobs --before {following}")
 
 
 def _cells(item: JobItem) -> tuple[str, ...]:
-    created = item.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-    return item.job_id, item.type, item.status, f"{item.progress:.0%}", created, item.name or ""
+    waits = item.queue_position is not None and item.status is JobStatus.QUEUED
+    done = f"{item.queue_position}. in line" if waits else f"{item.progress:.0%}"
+    return (
+        item.job_id,
+        item.type,
+        item.status,
+        done,
+        when(item.created_at),
+        item.name or "",
+    )
 
 
-def cancel(job: JobArgument, api: ApiOption = None, home: HomeOption = None) -> None:
-    """Stop a job. What it has made so far is kept."""
-    run(_cancel(api_of(api, home), job))
-
-
-async def _cancel(api: str, job: str) -> None:
-    async with Client(api) as client:
-        await client.cancel(job)
-    err.print(f"The job {job} is being stopped.", markup=False)
+def moment(given: str, now: datetime) -> datetime:
+    """The time that is meant by `7d`, `2026-11-22` or `2026-11-22T10:00`, where we are."""
+    if ago := _AGO.fullmatch(given.strip().lower()):
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        return datetime.fromisoformat(given.strip()).astimezone()
+    except ValueError as error:
+        raise CommandError(
+            f"{given!r} is no time.",
+            "Say how long ago, as in 30m, 12h, 7d or 2w, or when, as in 2026-11-22 10:00.",
+            MISUSED,
+        ) from error

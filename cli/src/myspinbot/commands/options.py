@@ -1,18 +1,31 @@
-"""Options that several commands share, and what they mean."""
+"""What commands share: options, a session with the system, and how their help is made."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
+from rich.markup import escape
 
-from myspinbot.embedded.home import Home, StackNote
-from myspinbot.errors import CommandError
+from myspinbot.client import AsyncClient
+from myspinbot.client.target import Target, find_target, read_token
+from myspinbot.commands.completion import complete_jobs
+from myspinbot.embedded.home import Home
+from myspinbot.errors import MISUSED, NOT_FOUND, CommandError
+from myspinbot.screen import document
+
+CONNECTION = "Connection"
+"""The panel of the options that say which system is meant."""
+LATEST = "last"
+"""Stands for the newest job where an id is expected."""
 
 HomeOption = Annotated[
     Path | None,
@@ -20,6 +33,7 @@ HomeOption = Annotated[
         "--home",
         help="Data folder of the local system (default: $MYSPINBOT_HOME, else the user's).",
         show_default=False,
+        rich_help_panel=CONNECTION,
     ),
 ]
 ApiOption = Annotated[
@@ -28,14 +42,149 @@ ApiOption = Annotated[
         "--api",
         envvar="MYSPINBOT_API",
         help="Address of the system to use (default: the one on this machine).",
+        metavar="URL",
         show_default=False,
+        rich_help_panel=CONNECTION,
     ),
 ]
-JobArgument = Annotated[str, typer.Argument(help="The job's id.", show_default=False)]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        envvar="MYSPINBOT_TOKEN",
+        help="API token. Others can see it in the list of processes: better set the variable.",
+        metavar="TOKEN",
+        show_default=False,
+        show_envvar=True,
+        rich_help_panel=CONNECTION,
+    ),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        help="File with the API token.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=CONNECTION,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Answer in JSON, for programs.", show_default=False)
+]
+JobArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB",
+        help=f"The job's id, or `{LATEST}` for the newest.",
+        show_default=False,
+        autocompletion=complete_jobs,
+    ),
+]
+NewestJobArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="[JOB]",
+        help="The job's id; the newest job, if there is none.",
+        show_default=False,
+        autocompletion=complete_jobs,
+    ),
+]
+
+P = ParamSpec("P")
+Function = TypeVar("Function", bound=Callable[..., Any])
+_EXAMPLES = "__examples__"
 
 
-class NotRunningError(CommandError):
-    """There is no local system to talk to."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A client, and whether answers are for programs."""
+
+    client: AsyncClient
+    as_json: bool
+
+    async def job(self, given: str) -> str:
+        """The id of the job that is meant; CommandError if there is none at all."""
+        if given != LATEST:
+            return given
+        page = await self.client.jobs.list(limit=1)
+        if not page.jobs:
+            raise CommandError(
+                "There are no jobs yet.",
+                "Make one with `myspinbot submit`, or see one with `myspinbot demo`.",
+                NOT_FOUND,
+            )
+        return page.jobs[0].job_id
+
+    def show(self, reply: Any, text: Callable[[], None]) -> None:
+        """Answer with a document for programs, or in words."""
+        if self.as_json:
+            document(reply)
+        else:
+            text()
+
+
+def connected(
+    work: Callable[Concatenate[Session, P], Coroutine[Any, Any, None]],
+) -> Callable[..., None]:
+    """The command that does `work` with a system: it has the options that name one, and --json."""
+    signature = inspect.signature(work, eval_str=True)
+    _, *own = signature.parameters.values()
+    added = [
+        _option("as_json", JsonOption, default=False),
+        _option("api", ApiOption),
+        _option("token", TokenOption),
+        _option("token_file", TokenFileOption),
+        _option("home", HomeOption),
+    ]
+
+    @wraps(work)
+    def command(**values: Any) -> None:
+        shared = {option.name: values.pop(option.name) for option in added}
+        as_json = shared.pop("as_json")
+
+        async def connect() -> None:
+            async with AsyncClient(target_of(**shared)) as client:
+                await work(Session(client, as_json), **values)  # type: ignore[call-arg]
+
+        run(connect())
+
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *added)]
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=parameters, return_annotation=None
+    )
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def examples(*lines: str) -> Callable[[Function], Function]:
+    """Command lines that the help of a command ."""
+
+    def note(function: Function) -> Function:
+        setattr(function, _EXAMPLES, lines)
+        return function
+
+    return note
+
+
+def add(
+    app: typer.Typer, name: str, function: Callable[..., None], panel: str | None = None
+) -> None:
+    """Make a function a command, with its examples below its help."""
+    lines: tuple[str, ...] = getattr(function, _EXAMPLES, ())
+    shown = "\n".join(f"  [cyan]{escape(line)}[/cyan]" for line in lines)
+    epilog = f"[bold]Examples[/bold]\n{shown}" if lines else None
+    app.command(name, epilog=epilog, rich_help_panel=panel)(function)
+
+
+def group(help_text: str) -> typer.Typer:
+    """Commands that belong together under one name."""
+    return typer.Typer(help=help_text, no_args_is_help=True)
 
 
 def home_of(option: Path | None) -> Home:
@@ -43,24 +192,26 @@ def home_of(option: Path | None) -> Home:
     return Home(option.expanduser().absolute()) if option else Home.default(os.environ)
 
 
-def api_of(api: str | None, home: Path | None) -> str:
-    """The address that is meant; NotRunningError if it is a local system and none runs."""
-    return api or running(home_of(home)).api
+def target_of(
+    api: str | None = None,
+    token: str | None = None,
+    token_file: Path | None = None,
+    home: Path | None = None,
+) -> Target:
+    """The system that is meant, and the token for it."""
+    given = read_token(token_file) if token_file else token
+    return find_target(api, given, home_of(home))
 
 
-def running(home: Home) -> StackNote:
-    """The stack that runs on a home folder; NotRunningError if there is none yet."""
-    note = home.running()
-    if note is None:
-        raise NotRunningError(
-            f"No system runs on {home.root}.",
-            "Start it with `myspinbot up`, or name the address of another one with --api.",
-        )
-    if not note.ready:
-        raise NotRunningError(
-            f"The system on {home.root} is not ready yet.", "Try again in a few seconds."
-        )
-    return note
+def assignments(given: list[str], what: str) -> dict[str, str]:
+    """`name=value` options as a dictionary; CommandError for what is not of this form."""
+    pairs = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip():
+            raise CommandError(f"{item!r} is no {what}.", f"Write a {what} as name=value.", MISUSED)
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

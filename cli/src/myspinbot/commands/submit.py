@@ -1,4 +1,4 @@
-"""`myspinbot submit`: ask for a training or a video."""
+"""`myspinbot submit`: ask for a training, a video, or a pipeline of one's own."""
 
 from __future__ import annotations
 
@@ -7,82 +7,172 @@ from typing import Annotated
 
 import typer
 
-from myspinbot.client import Client
-from myspinbot.commands.options import ApiOption, HomeOption, api_of, run
+from myspinbot.client.replies import Status
+from myspinbot.commands.completion import complete_profiles
+from myspinbot.commands.options import Session, assignments, connected, examples
 from myspinbot.commands.watch import follow
 from myspinbot.errors import MISUSED, CommandError
-from myspinbot.inputs import Inputs, find_photos, read_script, readable
-from myspinbot.replies import Status
-from myspinbot.screen import plain
+from myspinbot.inputs import find_photos, parameters, read_script, readable
+from myspinbot.screen import document, hint, json_line, plain
+from myspinbot.transfers import transfer_view
 
 PhotosOption = Annotated[
     list[str] | None,
-    typer.Option(help="Photos of one person: a folder, or files. May be given several times."),
+    typer.Option(
+        help="Photos of one person: a folder, or files. May be given several times.",
+        show_default=False,
+    ),
 ]
 VoiceOption = Annotated[
-    Path | None, typer.Option(help="A recording of the voice: wav, mp3, flac, ogg or m4a.")
+    Path | None,
+    typer.Option(help="A recording of the voice: wav, mp3, flac, ogg or m4a.", show_default=False),
 ]
 ScriptOption = Annotated[
-    str | None, typer.Option(help="What the video shall say, or @file to read it from.")
+    str | None,
+    typer.Option(
+        help="What the video shall say: the text, @file to read it from, or - for the input.",
+        show_default=False,
+    ),
 ]
+QualityOption = Annotated[
+    str | None,
+    typer.Option(
+        help="draft, standard or best; `myspinbot models` lists what each engine has.",
+        show_default=False,
+    ),
+]
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Which engine does a kind of stage, as kind=engine. May be given several times.",
+        metavar="KIND=ENGINE",
+        show_default=False,
+        rich_help_panel="Fine tuning",
+    ),
+]
+ParamOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A parameter of an engine, as kind.name=value. May be given several times.",
+        metavar="KIND.NAME=VALUE",
+        show_default=False,
+        rich_help_panel="Fine tuning",
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="The same seed and input make the same result.",
+        show_default=False,
+        rich_help_panel="Fine tuning",
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The same key makes the same job once, however often this is sent.",
+        show_default=False,
+        rich_help_panel="Fine tuning",
+    ),
+]
+WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", help="Follow the job to its end.")]
 
 
-def submit(
+@examples(
+    "myspinbot submit ~/photos --voice me.wav --script 'Hello, it is me.' --watch",
+    "myspinbot submit a.jpg b.jpg --name Ada",
+    "myspinbot submit --profile 01k9z3… --script @speech.txt --quality best",
+    "myspinbot submit ~/photos --param train_lora.steps=800 --engine render_video=warp",
+)
+@connected
+async def submit(
+    session: Session,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PHOTOS]...", help="Photos: a folder, or files.", show_default=False
+        ),
+    ] = None,
     *,
     photos: PhotosOption = None,
     voice: VoiceOption = None,
     script: ScriptOption = None,
     profile: Annotated[
-        str | None, typer.Option(help="Speak with this trained profile instead of photos.")
+        str | None,
+        typer.Option(
+            help="Speak with this trained profile instead of photos.",
+            show_default=False,
+            autocompletion=complete_profiles,
+        ),
     ] = None,
-    name: Annotated[str, typer.Option(help="What to call the profile.")] = "",
-    prompt: Annotated[str, typer.Option(help="How the portrait should look.")] = "",
-    follow_it: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
-    api: ApiOption = None,
-    home: HomeOption = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(help="Run this pipeline; see `myspinbot pipelines`.", show_default=False),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the profile.", show_default=False)] = "",
+    prompt: Annotated[
+        str, typer.Option(help="How the portrait should look.", show_default=False)
+    ] = "",
+    quality: QualityOption = None,
+    engine: EngineOption = None,
+    param: ParamOption = None,
+    seed: SeedOption = None,
+    idempotency_key: KeyOption = None,
+    watch: WatchOption = False,
 ) -> None:
-    """Ask for a video (with --script) or a training alone (without); prints the job's id."""
-    if not photos and not profile:
-        raise CommandError(
-            "There is no face: neither photos nor a profile.",
-            "Give --photos, or the --profile of an earlier training.",
-            MISUSED,
-        )
-    if profile and (photos or voice or not script):
-        raise CommandError(
-            "A profile has its own face and voice, and needs something to say.",
-            "Give --script with --profile, and no --photos or --voice.",
-            MISUSED,
-        )
-    inputs = Inputs(
-        photos=find_photos(photos or []),
-        voice=readable(voice.expanduser(), "recording") if voice else None,
-        script=read_script(script) if script else "",
-    )
-    run(_submit(api_of(api, home), inputs, profile or "", name, prompt, follow_it=follow_it))
+    """Ask for a video (with --script) or a training alone (without); prints the job's id.
 
-
-async def _submit(
-    api: str, inputs: Inputs, profile: str, name: str, prompt: str, *, follow_it: bool
-) -> None:
-    async with Client(api) as client:
-        status = await send(client, inputs, profile=profile, name=name, prompt=prompt)
-        plain(status.job_id)
-        if follow_it:
-            await follow(client, status.job_id)
-
-
-async def send(
-    client: Client, inputs: Inputs, *, profile: str = "", name: str = "", prompt: str = ""
-) -> Status:
-    """Ask the gateway for the job that the inputs make."""
-    if inputs.script:
-        return await client.generate(
-            inputs.photos,
-            inputs.script,
-            voice=inputs.voice,
+    Files that the system has already are not sent again, and large ones go on where a broken
+    connection left off.
+    """
+    faces = [*(files or []), *(photos or [])]
+    _check(bool(faces), profile, voice, script, pipeline)
+    found = find_photos(faces)
+    clip = readable(voice.expanduser(), "recording") if voice else None
+    with transfer_view("Sending", [*found, *([clip] if clip else [])]) as on_sent:
+        status = await session.client.jobs.create(
+            photos=found,
+            clip=clip,
+            script=read_script(script) if script else "",
             profile=profile,
+            pipeline=pipeline,
             name=name,
             prompt=prompt,
+            quality=quality,
+            engines=assignments(engine or [], "--engine"),
+            params=parameters(param or []),
+            seed=seed,
+            idempotency_key=idempotency_key,
+            on_sent=on_sent,
         )
-    return await client.train(inputs.photos, voice=inputs.voice, name=name, prompt=prompt)
+    await told(session, status, watch=watch)
+
+
+async def told(session: Session, status: Status, *, watch: bool) -> None:
+    """Say which job was made, and follow it if that is wanted."""
+    if session.as_json:
+        (json_line if watch else document)(status)
+    else:
+        plain(status.job_id)
+    if watch:
+        await follow(session.client, status.job_id, as_json=session.as_json)
+    elif not session.as_json:
+        hint(f"`myspinbot watch {status.job_id}` follows it.")
+
+
+def _check(
+    faces: bool, profile: str | None, voice: Path | None, script: str | None, pipeline: str | None
+) -> None:
+    if not faces and not profile and not pipeline:
+        raise CommandError(
+            "There is no face: neither photos nor a profile.",
+            "Give photos, or the --profile of an earlier training.",
+            MISUSED,
+        )
+    if profile and not pipeline and (faces or voice or not script):
+        raise CommandError(
+            "A profile has its own face and voice, and needs something to say.",
+            "Give --script with --profile, and no photos or --voice.",
+            MISUSED,
+        )

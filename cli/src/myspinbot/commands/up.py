@@ -3,30 +3,72 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
 import time
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from myspinbot.commands.options import HomeOption, home_of, run
-from myspinbot.embedded.home import Home
+from myspinbot.commands.options import HomeOption, examples, home_of, run
+from myspinbot.embedded.home import ADMIN_TOKEN, LOOPBACK, Facing, Home
 from myspinbot.embedded.stack import Stack, run_stack
+from myspinbot.errors import MISUSED, CommandError
 from myspinbot.screen import err, plain
 
 
+class AccessChoice(StrEnum):
+    """Who is let in."""
+
+    LOCAL = "local"
+    TOKEN = "token"  # noqa: S105 - the name of a mode
+
+
+@examples(
+    "myspinbot up",
+    "myspinbot up --port 8080 --home ~/spinbot",
+    "myspinbot up --host 0.0.0.0 --access token",
+)
 def up(
-    port: Annotated[int | None, typer.Option(help="Port of API and page.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of API and page.", show_default=False)
+    ] = None,
+    *,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen at; others than the loopback need --access token."),
+    ] = LOOPBACK,
+    access: Annotated[
+        AccessChoice,
+        typer.Option(help="Who is let in: whoever is on this machine, or who has a token."),
+    ] = AccessChoice.LOCAL,
     home: HomeOption = None,
 ) -> None:
-    """Start the whole system and leave it running until Ctrl-C.
+    """Start the whole system and leave it running until Ctrl-C; prints its address.
 
-    Ends with status 3 if the data folder is in use by another one.
+    Everything of it lives in one folder. Ends with status 3 if another system holds that folder.
+    With `--access token`, `myspinbot tokens create` lets others in; commands on this machine
+    find the owner's own token by themselves.
     """
-    run(_up(home_of(home), port))
+    facing = Facing(host, access.value)
+    if access is AccessChoice.LOCAL and not _is_loopback(host):
+        raise CommandError(
+            f"Everybody who reaches {host} could see all faces and voices.",
+            "Add --access token, or leave --host out.",
+            MISUSED,
+        )
+    run(_up(home_of(home), port, facing))
 
 
-async def _up(home: Home, port: int | None) -> None:
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _up(home: Home, port: int | None, facing: Facing) -> None:
     begun = time.monotonic()
 
     def on_start(stack: Stack) -> None:
@@ -37,6 +79,9 @@ async def _up(home: Home, port: int | None) -> None:
 
     def on_ready(stack: Stack) -> None:
         err.print(f"Ready after {time.monotonic() - begun:.1f} s. Ctrl-C stops it.", style="dim")
+        if stack.note.facing.access == "token":
+            secret = home.keys / ADMIN_TOKEN
+            err.print(f"The page asks for a token: yours is in {secret}", style="dim")
         plain(stack.note.api)
 
     def tell(event: str, **fields: Any) -> None:
@@ -50,7 +95,7 @@ async def _up(home: Home, port: int | None) -> None:
         elif event == "process.ready" and fields["earlier_deaths"]:
             err.print(f"The {fields['program']} works again.", style="yellow")
 
-    await run_stack(home, port, on_start, on_ready, tell=tell)
+    await run_stack(home, port, on_start, on_ready, facing=facing, tell=tell)
 
 
 def _stopping(stack: Stack) -> None:

@@ -6,42 +6,50 @@ from contextlib import aclosing
 
 from contracts.job import JobStatus
 
-from myspinbot.client import Client
-from myspinbot.commands.options import ApiOption, HomeOption, JobArgument, api_of, run
+from myspinbot.client import AsyncClient
+from myspinbot.client.replies import JobUpdate
+from myspinbot.commands.options import LATEST, NewestJobArgument, Session, connected, examples
 from myspinbot.errors import CommandError
 from myspinbot.progress import progress_view
-from myspinbot.replies import JobUpdate
+from myspinbot.screen import json_line
 
 
 class JobFailedError(CommandError):
     """The job did not end well."""
 
 
-def watch(job: JobArgument, api: ApiOption = None, home: HomeOption = None) -> None:
+@examples(
+    "myspinbot watch",
+    "myspinbot watch 01k9z3… --json | jq .progress",
+)
+@connected
+async def watch(session: Session, job: NewestJobArgument = LATEST) -> None:
     """Follow a job to its end. Leaving with Ctrl-C does not disturb it.
 
-    Ends with status 1 if the job fails or is cancelled.
+    Goes on by itself when the connection breaks or the system starts again. Ends with status 1
+    if the job fails or is cancelled. --json tells each update on a line of its own.
     """
-    run(_watch(api_of(api, home), job))
+    await follow(session.client, await session.job(job), as_json=session.as_json)
 
 
-async def _watch(api: str, job: str) -> None:
-    async with Client(api) as client:
-        await follow(client, job)
-
-
-async def follow(client: Client, job: str) -> None:
+async def follow(client: AsyncClient, job: str, *, as_json: bool = False) -> None:
     """Show a job's progress until it has ended; JobFailedError if it did not end well."""
     last: JobUpdate | None = None
-    with progress_view() as view:
-        # Closed at once when the command is interrupted, so that the gateway need not wait.
-        async with aclosing(client.watch(job)) as updates:
-            async for update in updates:
-                view.show(update)
-                last = update
+    # Closed at once when the command is interrupted, so that the gateway need not wait.
+    async with aclosing(client.jobs.watch(job)) as updates:
+        if as_json:
+            async for last in updates:
+                json_line(last)
+        else:
+            with progress_view() as view:
+                async for last in updates:
+                    view.show(last)
     if last is None or last.status is JobStatus.COMPLETED:
         return
     if last.failure is None:
-        raise JobFailedError(f"The job {job} was {last.status}.", "Submit it again if you want it.")
+        raise JobFailedError(
+            f"The job {job} was {last.status}.",
+            f"`myspinbot retry {job}` goes on from where it ended.",
+        )
     where = f" in the stage {last.failure.stage}" if last.failure.stage else ""
     raise JobFailedError(f"The job {job} failed{where}: {last.failure.cause}", last.failure.remedy)

@@ -16,7 +16,8 @@ from myspinbot.embedded.processes import Program
 from myspinbot.embedded.supervisor import Tell
 
 NATS = "nats"
-"""The program's name."""
+"""The name of the part."""
+NATS_PROGRAM = "nats-server"
 
 
 def program(
@@ -52,7 +53,7 @@ def program(
 
     return Program(
         name=NATS,
-        command=[binary("nats-server"), "-c", str(config)],
+        command=[binary(NATS_PROGRAM), "-c", str(config)],
         environment=environment,
         folder=home.run,
         ready=ready,

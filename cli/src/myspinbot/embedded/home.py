@@ -10,17 +10,43 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
+
+from servicekit.processes import lives
 
 from myspinbot.errors import HELD, CommandError
+
+LOOPBACK = "127.0.0.1"
+ADMIN_TOKEN = "admin-token"  # noqa: S105 - the name of its file
+COOKIE_SECRET = "secret"  # noqa: S105 - the name of its file
+Access = Literal["local", "token"]
 
 
 class HomeHeldError(CommandError):
     """Another supervisor runs a stack on this folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facing:
+    """Where a stack listens and whom it lets in; all but API and page stay on the loopback."""
+
+    host: str = LOOPBACK
+    access: Access = "local"
+
+    @property
+    def probed(self) -> str:
+        """The host by which programs on this machine reach it."""
+        return LOOPBACK if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+
+    def address(self, port: int) -> str:
+        """By which programs on this machine reach it."""
+        host = self.probed
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +58,12 @@ class StackNote:
     since: str = ""
     ready: bool = False
     ports: Mapping[str, int] = field(default_factory=dict)
+    facing: Facing = field(default_factory=Facing)
 
     @property
     def api(self) -> str:
-        """The address of API and page."""
-        return f"http://127.0.0.1:{self.ports['http']}"
+        """The address of API and page, for programs on this machine."""
+        return self.facing.address(self.ports["http"])
 
     @property
     def nats(self) -> str:
@@ -65,7 +92,7 @@ class Home:
 
     @property
     def keys(self) -> Path:
-        """The seeds of the broker's users and the keys of the object store."""
+        """The seeds of the broker's users, the keys of the object store, the gateway's secrets."""
         return self.data / "keys"
 
     @property
@@ -82,6 +109,26 @@ class Home:
     def run(self) -> Path:
         """Files that are made anew at each start: configuration and scratch space."""
         return self.root / "run"
+
+    def secret(self, name: str) -> str:
+        """A secret of this installation, made when there is none; only its owner may read it."""
+        path = self.keys / name
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            write_private(path, secrets.token_urlsafe(32) + "\n")
+            return path.read_text().strip()
+
+    def admin_token(self) -> str | None:
+        """The token by which the owner of this folder may do everything on the stack that runs.
+
+        None where no token is asked for, and where the folder is somebody else's.
+        """
+        try:
+            asked_for = self.note().facing.access == "token"
+            return (self.keys / ADMIN_TOKEN).read_text().strip() if asked_for else None
+        except OSError:
+            return None
 
     def prepare(self) -> None:
         """Make the folders; CommandError if that is not possible."""
@@ -107,8 +154,9 @@ class Home:
     def note(self) -> StackNote:
         """The note of the stack that runs or ran here; an empty one if there is none."""
         try:
-            return StackNote(**json.loads(self._note_path.read_text()))
-        except (OSError, ValueError, TypeError):
+            kept = json.loads(self._note_path.read_text())
+            return StackNote(**{**kept, "facing": Facing(**kept.get("facing", {}))})
+        except (OSError, ValueError, TypeError, AttributeError):
             return StackNote()
 
     def write_note(self, note: StackNote) -> None:
@@ -125,7 +173,7 @@ class Home:
         except BlockingIOError:
             note = self.note()
             # Between taking the lock and writing the note, the old note is of a dead stack.
-            return note if note.pid and _alive(note.pid) else replace(note, ready=False)
+            return note if note.pid and lives(note.pid) else replace(note, ready=False)
         return None
 
     @property
@@ -159,16 +207,6 @@ def _take(lock: IO[str], tries: int = 10) -> bool:
         if left:
             time.sleep(0.02)
     return False
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _held(home: Home) -> HomeHeldError:

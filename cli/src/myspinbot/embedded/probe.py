@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 
 
-async def answers_ok(port: int, path: str, timeout_s: float = 2.0) -> bool:
+async def answers_ok(port: int, path: str, host: str = "127.0.0.1", timeout_s: float = 2.0) -> bool:
     """Whether `GET path` is answered with status 200."""
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
         async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection(host, port)
             try:
                 request = f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n"
                 writer.write(request.encode())

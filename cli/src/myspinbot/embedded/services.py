@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from myspinbot.embedded.broker import NATS
-from myspinbot.embedded.home import Home
+from myspinbot.embedded.home import ADMIN_TOKEN, COOKIE_SECRET, LOOPBACK, Facing, Home
 from myspinbot.embedded.objects import BUCKET, WEED, Keys
 from myspinbot.embedded.probe import answers_ok
 from myspinbot.embedded.processes import Program
 from myspinbot.embedded.supervision import Ties
 
-_SECRET = ("NATS_", "S3_", "DATABASE_")
+_OTHERS = ("NATS_", "S3_", "DATABASE_", "ACCESS", "SECRET", "ADMIN_TOKEN", "TOKEN", "API")
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """What children get of our environment: all but addresses and credentials of other stacks."""
-    ours = tuple(f"MYSPINBOT_{prefix}" for prefix in _SECRET)
+    ours = tuple(f"MYSPINBOT_{prefix}" for prefix in _OTHERS)
     return {name: value for name, value in environment.items() if not name.startswith(ours)}
 
 
@@ -33,13 +33,16 @@ class _Service:
     port: int
     settings: Mapping[str, str]
     uses: tuple[str, ...] = ()
+    host: str = LOOPBACK
 
 
 def programs(
     home: Home,
     ports: Mapping[str, int],
+    *,
     seeds: Mapping[str, Path],
     keys: Keys,
+    facing: Facing,
     environment: Mapping[str, str],
 ) -> list[Program]:
     """The services, each with the credentials of its own work and no others."""
@@ -49,7 +52,7 @@ def programs(
         "MYSPINBOT_S3_ACCESS_KEY": keys.access_key,
         "MYSPINBOT_S3_SECRET_KEY": keys.secret_key,
     }
-    web = {"MYSPINBOT_HTTP_HOST": "127.0.0.1", "MYSPINBOT_HTTP_PORT": str(ports["http"])}
+    web = _web(home, ports["http"], facing)
     database = {"MYSPINBOT_DATABASE_URL": f"sqlite+aiosqlite:///{home.data / 'views.db'}"}
     scratch = {"MYSPINBOT_SCRATCH": str(home.run / "scratch")}
     table = (
@@ -58,9 +61,24 @@ def programs(
         _Service(
             "gpu-runner", "gpu_runner", "runner", ports["runner_admin"], objects | scratch, (WEED,)
         ),
-        _Service("gateway", "gateway", "gateway", ports["http"], objects | web, (WEED,)),
+        _Service(
+            "gateway", "gateway", "gateway", ports["http"], objects | web, (WEED,), facing.probed
+        ),
     )
     return [_program(service, home, ports["nats"], seeds, environment) for service in table]
+
+
+def _web(home: Home, port: int, facing: Facing) -> dict[str, str]:
+    """What the gateway alone is told: where it listens, whom it lets in, its own secrets."""
+    settings = {
+        "MYSPINBOT_HTTP_HOST": facing.host,
+        "MYSPINBOT_HTTP_PORT": str(port),
+        "MYSPINBOT_ACCESS": facing.access,
+        "MYSPINBOT_SECRET": home.secret(COOKIE_SECRET),
+    }
+    if facing.access == "token":
+        settings["MYSPINBOT_ADMIN_TOKEN"] = home.secret(ADMIN_TOKEN)
+    return settings
 
 
 def _program(
@@ -79,7 +97,7 @@ def _program(
     }
 
     async def ready() -> bool:
-        return await answers_ok(service.port, "/ready")
+        return await answers_ok(service.port, "/ready", service.host)
 
     return Program(
         name=service.name,

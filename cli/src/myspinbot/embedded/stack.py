@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from myspinbot.embedded import broker, objects, ports, services
-from myspinbot.embedded.home import Home, StackNote
+from myspinbot.embedded.home import Facing, Home, StackNote
 from myspinbot.embedded.journal import Journal
 from myspinbot.embedded.processes import STACK_VARIABLE, Program, kill_leftovers
 from myspinbot.embedded.supervisor import Supervisor, Tell
@@ -36,6 +36,7 @@ async def run_stack(
     on_start: Callable[[Stack], None],
     on_ready: Callable[[Stack], None],
     *,
+    facing: Facing | None = None,
     environment: Mapping[str, str] = os.environ,
     tell: Tell | None = None,
 ) -> None:
@@ -59,6 +60,7 @@ async def run_stack(
             pid=os.getpid(),
             since=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
             ports=ports.choose(before.ports, http_port, secrets.randbelow(1 << 16)),
+            facing=facing or Facing(),
         )
         home.write_note(note)
         supervisor = Supervisor(_programs(home, note, environment, told), home.logs, told)
@@ -88,5 +90,7 @@ def _programs(
     return [
         broker.program(home, note.ports["nats"], note.ports["nats_monitor"], base, tell),
         objects.program(home, note.ports, base),
-        *services.programs(home, note.ports, seeds, keys, base),
+        *services.programs(
+            home, note.ports, seeds=seeds, keys=keys, facing=note.facing, environment=base
+        ),
     ]

@@ -1,0 +1,40 @@
+"""A typed client of MySpinBot, for programs with asyncio and without.
+
+    from myspinbot.client import Client
+
+    with Client() as client:  # the system on this machine; or Client("https://host", token=…)
+        job = client.jobs.create(photos=["a.jpg", "b.jpg"], clip="me.wav", script="Hello!")
+        for update in client.jobs.watch(job.job_id):
+            print(f"{update.progress:.0%}")
+        made = client.jobs.get(job.job_id).artifacts
+        client.artifacts.save(made, "out")
+
+`AsyncClient` has the same methods, to be awaited. Every method raises a ClientError with a
+`cause` and a `remedy`: ApiError if the system refuses, UnreachableError if nobody answers.
+"""
+
+from myspinbot.client.artifacts import file_names
+from myspinbot.client.asynchronous import AsyncClient
+from myspinbot.client.errors import (
+    ApiError,
+    ClientError,
+    DamagedDownloadError,
+    FileChangedError,
+    NotRunningError,
+    StrangeReplyError,
+    UnreachableError,
+)
+from myspinbot.client.synchronous import Client
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "DamagedDownloadError",
+    "FileChangedError",
+    "NotRunningError",
+    "StrangeReplyError",
+    "UnreachableError",
+    "file_names",
+]

@@ -1,0 +1,89 @@
+"""Words that a shell completes: ids of jobs and profiles, asked of the system if it is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+_QUICK_S = 0.7
+Words = list[tuple[str, str]]
+
+
+def complete_jobs(context: typer.Context, incomplete: str) -> Words:
+    """Ids of the newest jobs, with what they are."""
+    return _ask(
+        context,
+        incomplete,
+        "/api/jobs?limit=50",
+        lambda reply: [
+            (job["jobId"], f"{job['type']} {job['status']} {job.get('name') or ''}".strip())
+            for job in reply["jobs"]
+        ],
+    )
+
+
+def complete_profiles(context: typer.Context, incomplete: str) -> Words:
+    """Ids of the newest profiles, with their names."""
+    return _ask(
+        context,
+        incomplete,
+        "/api/profiles?limit=50",
+        lambda reply: [(one["profileId"], one.get("name") or "") for one in reply["profiles"]],
+    )
+
+
+def _ask(
+    context: typer.Context, incomplete: str, path: str, words: Callable[[Any], Words]
+) -> Words:
+    # Imported here, because completion comes before every command is loaded and must be quick.
+    import httpx
+
+    from myspinbot.commands.options import target_of
+    from myspinbot.errors import CommandError
+
+    given = {name: context.params.get(name) for name in ("api", "token", "token_file", "home")}
+    try:
+        target = target_of(**given)
+        headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
+        reply = httpx.get(
+            target.api + path,
+            headers=headers,
+            timeout=_QUICK_S,
+            trust_env=not target.on_this_machine,
+        )
+        reply.raise_for_status()
+        found = words(reply.json())
+    except (CommandError, httpx.HTTPError, ValueError, KeyError, TypeError):
+        # A shell's line is no place for an error: there is nothing to complete, that is all.
+        return []
+    return [(word, told) for word, told in found if word.startswith(incomplete)]
+
+
+def completion(
+    shell: Annotated[
+        str, typer.Argument(help="bash, zsh, fish or powershell.", show_default=False)
+    ],
+) -> None:
+    """Print the script that makes a shell complete commands, options, and ids of jobs.
+
+    `myspinbot --install-completion` puts it in place for the shell that you use.
+    """
+    from typer._completion_shared import Shells, get_completion_script
+
+    from myspinbot.errors import MISUSED, CommandError
+    from myspinbot.screen import plain
+
+    known = [each.value for each in Shells]
+    if shell not in known:
+        raise CommandError(
+            f"There is no completion for the shell {shell!r}.",
+            f"Choose one of {', '.join(known)}.",
+            MISUSED,
+        )
+    plain(
+        get_completion_script(
+            prog_name="myspinbot", complete_var="_MYSPINBOT_COMPLETE", shell=shell
+        )
+    )
