@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+from collections.abc import Awaitable, Callable
 
 import nats
 import pytest
@@ -16,6 +17,7 @@ from eventlog.log import EventLog
 from eventlog.queue import CommandQueue
 from eventlog.reader import read_log
 from eventlog.topology import ensure
+from nats.aio.msg import Msg
 
 from contracts import subjects
 from tests.support.broker import NatsServer
@@ -223,6 +225,19 @@ MATRIX = [
     ("projector", "$JS.API.STREAM.INFO.JOBS", "jobs.x.events.JobRequested"),
     ("observer", "$JS.API.STREAM.INFO.JOBS", "jobs.x.events.JobRequested"),
     ("observer", "$JS.API.STREAM.INFO.JOBS", "$JS.API.STREAM.DELETE.JOBS"),
+    ("gateway", "jobs.x.events.JobDeleted", "progress.x.s"),
+    ("gateway", "config.tokens.me.x", "logs.x.s.1"),
+    ("gateway", "delivered.me.hook.x", "$JS.API.STREAM.PURGE.CONFIG"),
+    ("gateway", "deliveries.me.hook.x", "$JS.API.CONSUMER.DELETE.JOBS.gateway-chores"),
+    ("planner", "jobs.x.events.JobFailed", "jobs.x.events.JobDeleted"),
+    ("planner", "$JS.API.STREAM.INFO.JOBS", "$JS.API.DIRECT.GET.CONFIG"),
+    ("planner", "$JS.API.STREAM.INFO.JOBS", "$JS.API.CONSUMER.CREATE.JOBS.gateway-chores"),
+    ("runner", "logs.x.s.1", "config.tokens.me.x"),
+    ("runner", "jobs.x.events.StageSampled", "$JS.API.DIRECT.GET.CONFIG"),
+    ("projector", "$JS.API.STREAM.INFO.JOBS", "$JS.API.DIRECT.GET.CONFIG"),
+    ("projector", "$JS.API.STREAM.INFO.JOBS", "$JS.API.CONSUMER.MSG.NEXT.JOBS.gateway-chores"),
+    ("observer", "$JS.API.STREAM.INFO.JOBS", "$JS.API.DIRECT.GET.STAGELOGS"),
+    ("observer", "$JS.API.STREAM.INFO.JOBS", "$JS.API.CONSUMER.DELETE.JOBS.gateway-chores"),
 ]
 
 
@@ -238,6 +253,35 @@ async def test_each_role_may_say_what_it_must_and_no_more(
     except UnavailableError:
         # Nobody answers a query here: it was let through, and that is the point.
         assert may.startswith("query.")
+    await broker.close()
+
+
+@pytest.mark.parametrize("role", ["planner", "runner", "projector", "observer"])
+async def test_what_people_have_set_up_is_heard_by_nobody_who_need_not(
+    server: NatsServer, admin: Broker, role: str
+) -> None:
+    broker = await connect(server.address(role))
+    heard: dict[str, list[bytes]] = {"admin": [], role: []}
+
+    def listener(name: str) -> Callable[[Msg], Awaitable[None]]:
+        async def hear(msg: Msg) -> None:
+            heard[name].append(msg.data)
+
+        return hear
+
+    for name, listening in (("admin", admin), (role, broker)):
+        for subject in ("config.>", "deliveries.>", "delivered.>"):
+            await listening.client.subscribe(subject, cb=listener(name))
+        await listening.client.flush()
+    await admin.publish(f"config.tokens.me.{role}", b"secret")
+    await admin.publish(f"deliveries.me.hook.{role}", b"secret")
+    await admin.publish(f"delivered.me.hook.{role}", b"secret")
+    for listening in (admin, broker):
+        await listening.client.flush()
+    async with asyncio.timeout(5):
+        while len(heard["admin"]) < 3:
+            await admin.client.flush()
+    assert heard[role] == []
     await broker.close()
 
 

@@ -12,15 +12,19 @@ from contracts.events import EVENTS, Teller
 
 from contracts import subjects
 from eventlog.broker import API
-from eventlog.topology import DELIVERIES_CONSUMER, DLQ_CONSUMER, derived_streams
+from eventlog.topology import CHORES_CONSUMER, DELIVERIES_CONSUMER, DLQ_CONSUMER, derived_streams
 
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Subjects that one role may publish and subscribe to."""
+    """Subjects that one role may publish and subscribe to.
+
+    `never_publish` takes away from what `publish` gives.
+    """
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    never_publish: tuple[str, ...] = ()
     allow_responses: bool = False
 
 
@@ -39,6 +43,14 @@ _READ_LOG = (
     f"{API}CONSUMER.MSG.NEXT.{_JOBS}.>",
     *_READ_JOB,
 )
+
+
+# Whoever reads the log makes consumers of its own, but the chores' place in it is not theirs.
+_MOVE_CHORES = (
+    f"{API}CONSUMER.*.{_JOBS}.{CHORES_CONSUMER}",
+    f"{API}CONSUMER.*.{_JOBS}.{CHORES_CONSUMER}.>",
+)
+_TAKE_CHORES = f"{API}CONSUMER.MSG.NEXT.{_JOBS}.{CHORES_CONSUMER}"
 
 
 def _inbox(role: str) -> str:
@@ -73,6 +85,7 @@ ROLES: dict[str, Permissions] = {
             subjects.ALL_RUNNERS,
             subjects.ALL_PLANNERS,
         ),
+        never_publish=_MOVE_CHORES,
     ),
     "planner": Permissions(
         publish=(
@@ -89,6 +102,7 @@ ROLES: dict[str, Permissions] = {
             f"$JS.ACK.{subjects.DEAD_LETTERS}.>",
         ),
         subscribe=(_inbox("planner"), subjects.ALL_RUNNERS),
+        never_publish=(*_MOVE_CHORES, _TAKE_CHORES),
     ),
     "runner": Permissions(
         publish=(
@@ -109,6 +123,7 @@ ROLES: dict[str, Permissions] = {
         publish=_READ_LOG,
         subscribe=(_inbox("projector"), subjects.query(">")),
         allow_responses=True,
+        never_publish=(*_MOVE_CHORES, _TAKE_CHORES),
     ),
     "observer": Permissions(
         publish=_READ_LOG,
@@ -119,6 +134,7 @@ ROLES: dict[str, Permissions] = {
             subjects.ALL_RUNNERS,
             subjects.ALL_PLANNERS,
         ),
+        never_publish=(*_MOVE_CHORES, _TAKE_CHORES),
     ),
 }
 """Every role. `admin` makes the streams; `observer` is for people with a NATS client."""

@@ -73,7 +73,7 @@ def render(
 def _user(role: str, key: str) -> dict[str, object]:
     granted = ROLES[role]
     permissions: dict[str, object] = {
-        "publish": {"allow": list(granted.publish)},
+        "publish": {"allow": list(granted.publish), "deny": list(granted.never_publish)},
         "subscribe": {"allow": list(granted.subscribe)},
     }
     if granted.allow_responses:
