@@ -41,7 +41,9 @@ def test_a_history_folds_to_the_end_that_it_had(path: Path) -> None:
         e.JobFailed: "failed",
         e.JobCancelled: "cancelled",
     }
-    assert fold(history).status == ends[type(history[-1].event)]
+    ending = [type(recorded.event) for recorded in history if type(recorded.event) in ends][-1]
+    assert fold(history).status == ends[ending]
+    assert fold(history).deleted == isinstance(history[-1].event, e.JobDeleted)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -62,7 +64,7 @@ def test_the_planner_would_decide_a_history_the_same_today(path: Path) -> None:
             index += 1
             continue
         rest = history[index:]
-        world = World(here.time, fleet, reusable_of(rest))
+        world = World(here.time, fleet, reusable_of(rest), parent_of(history))
         decided = decide(fold(history[:index]), world).events
         assert decided, f"nothing would follow at {index}, where {here.type} did"
         told = [essence(item.event) for item in rest[: len(decided)]]
@@ -95,6 +97,16 @@ def reusable_of(recorded: list[Recorded]) -> Any:
         if isinstance(item.event, e.StageReused)
     }
     return known.get
+
+
+def parent_of(history: list[Recorded]) -> JobState | None:
+    """The job that this one was forked from, as it stood then."""
+    request = history[0].event
+    assert isinstance(request, e.JobRequested)
+    if request.forked_from is None:
+        return None
+    [parent] = [found for found in map(load, FILES) if found[0].job == request.forked_from.job]
+    return fold([recorded for recorded in parent if recorded.time < history[0].time])
 
 
 def essence(event: e.Event) -> dict[str, Any]:
