@@ -28,8 +28,13 @@ from gateway.context import Gateway
 from gateway.erasure import erasing
 from gateway.live import LiveJobs
 from gateway.names import Names, Texts
+from gateway.outlook import Outlook
+from gateway.queue import LiveQueue
 from gateway.settings import Settings
+from gateway.uploads.browsers import admit
 from gateway.uploads.sweeper import sweep_for_ever
+from gateway.webhooks.desk import WebhookDesk
+from gateway.webhooks.notices import TOLD
 
 log = structlog.get_logger(__name__)
 
@@ -105,17 +110,24 @@ async def _work(
         _public(settings, address) as public_store,
     ):
         await _reached(store)
+        if public_store is not None:
+            await admit(store, settings)
         running.readiness.reached("objects")
         event_log = EventLog(broker, "gateway")
-        live = LiveJobs(broker, event_log)
         runners, planners = live_runners(broker, utc_now), live_planners(broker, utc_now)
+        outlook = Outlook(lambda: runners.live)
+        live = LiveJobs(broker, event_log, outlook)
+        queue = LiveQueue(broker, live, outlook)
         texts = Texts(store)
+        webhooks = WebhookDesk.open(broker, settings.webhooks)
         names = Names(live, texts)
         gateway = Gateway(
             settings=settings,
             broker=broker,
             log=event_log,
             live=live,
+            queue=queue,
+            outlook=outlook,
             config=KeyValue(broker),
             names=names,
             texts=texts,
@@ -124,9 +136,13 @@ async def _work(
             planners=planners,
             store=store,
             access=access,
+            webhooks=webhooks,
             public_store=public_store,
         )
-        chores: Chores = [((JobDeleted,), erasing(broker, store))]
+        chores: Chores = [
+            ((JobDeleted,), erasing(broker, store)),
+            (TOLD, webhooks.chore(event_log)),
+        ]
 
         def started() -> None:
             application.connect(app, gateway)
@@ -140,8 +156,11 @@ async def _work(
             group.create_task(access.book.follow(KeyValue(broker), tokens_read))
             group.create_task(runners.follow())
             group.create_task(planners.follow())
-            group.create_task(live.run(started))
+            group.create_task(live.run(started, queue.passed))
+            group.create_task(queue.run())
+            group.create_task(outlook.follow(broker))
             group.create_task(do_chores(broker, chores))
+            group.create_task(webhooks.work())
             group.create_task(sweep_for_ever(store))
 
 

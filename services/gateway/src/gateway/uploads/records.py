@@ -30,7 +30,9 @@ class UploadRecord(Contract):
     size: Annotated[int, Field(ge=1)]
     sha256: Sha256
     key: ObjectKey
-    multipart: str | None = Field(description="the store's name for it while parts are missing")
+    multipart: str | None = Field(
+        default=None, description="the store's name for it while parts are missing"
+    )
     part_bytes: int
     media_type: str | None = Field(default=None, description="once it is complete")
     expires_at: Timestamp
