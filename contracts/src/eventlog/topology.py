@@ -154,6 +154,8 @@ async def _open_consumer(broker: Broker, stream: str, name: str) -> None:
         "ack_wait": 30 * _SECOND,
         "deliver_policy": "all",
         "max_deliver": -1,
+        # What waits for its next try must not keep others from their first.
+        "max_ack_pending": -1,
     }
     await broker.api(f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": config})
 

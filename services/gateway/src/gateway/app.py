@@ -21,6 +21,7 @@ from gateway import (
     logs,
     openapi,
     operations,
+    pipelines,
     problems,
     profiles,
     sockets,
@@ -36,6 +37,7 @@ from gateway.context import Gateway
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
 from gateway.uploads import routes as uploads
+from gateway.webhooks import routes as webhooks
 
 _PAGE = Path(__file__).parent / "page"
 # What pages of other sites (MYSPINBOT_ALLOWED_ORIGINS) may send and read, beside the usual.
@@ -82,12 +84,14 @@ def build(readiness: Readiness) -> FastAPI:
         uploads,
         artifacts,
         profiles,
+        pipelines,
         capabilities,
         operations,
         timeline,
         logs,
         sse,
         sockets,
+        webhooks,
     ):
         app.include_router(module.router)
     problems.install(app)

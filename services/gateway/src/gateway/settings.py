@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from servicekit.settings import Environment
 
+from gateway.access.principal import Mode
 from gateway.access.settings import AccessSettings
+from gateway.webhooks.settings import Reach, WebhookSettings
 
 _MEGABYTE = 1_000_000
 
@@ -43,6 +45,7 @@ class Settings:
     trace_url: str | None = None
     quota_bytes: int | None = None
     access: AccessSettings = field(default_factory=AccessSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
 
     @staticmethod
     def of(environment: Environment) -> Settings:
@@ -57,6 +60,9 @@ class Settings:
         can be looked at, with `{traceId}` in its place.
         """
         defaults = Limits()
+        access = AccessSettings.of(environment)
+        # On one's own machine whoever makes a webhook is who may reach the network anyway.
+        reach = Reach.ANY if access.mode is Mode.LOCAL else Reach.PUBLIC
 
         def limit(name: str, default: int) -> int:
             return int(environment.number(f"LIMIT_{name}", default))
@@ -68,7 +74,8 @@ class Settings:
             origins=_listed(environment.text("ALLOWED_ORIGINS", "")),
             proxies=_listed(environment.text("TRUSTED_PROXIES", "")),
             public_store=environment.text("S3_PUBLIC_ENDPOINT", "").rstrip("/") or None,
-            access=AccessSettings.of(environment),
+            access=access,
+            webhooks=WebhookSettings.of(environment, reach),
             quota_bytes=int(environment.number("QUOTA_BYTES", 0)) or None,
             trace_url=environment.text("TRACE_URL", "") or None,
             limits=Limits(

@@ -1,0 +1,1 @@
+"""Webhooks: told to other programs over HTTP, signed, again until they have heard."""
