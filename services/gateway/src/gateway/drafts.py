@@ -46,12 +46,16 @@ class JobDraft(Contract):
         default=UploadsDraft(), description="files that were uploaded before; see /api/uploads"
     )
     graph: Graph | None = Field(default=None, description="pipeline: the stages to run")
+    pipeline: Id | None = Field(
+        default=None, description="pipeline: a pipeline that is kept, instead of a graph"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
-        if (self.graph is None) == (self.type is JobType.PIPELINE):
-            raise ValueError("a pipeline has a graph, and no other job has one")
+        named = [one for one in (self.graph, self.pipeline) if one is not None]
+        if len(named) != (1 if self.type is JobType.PIPELINE else 0):
+            raise ValueError("a pipeline has either a graph or the id of one, and no other job has")
         if self.type is JobType.GENERATE and not self.script:
             raise ValueError("a video needs a script: the words to speak")
         if self.type is JobType.TRAIN and (self.script is not None or self.profile_id is not None):

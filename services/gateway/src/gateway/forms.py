@@ -25,7 +25,8 @@ from gateway.problems import Problem, ProblemKind, of_validation
 from gateway.settings import Limits
 from gateway.uploads import FileKind, IncomingFile, Uploads
 
-_TEXTS = ("name", "prompt", "profileId", "quality", "seed")
+_TEXTS = ("name", "prompt", "profileId", "pipeline", "quality", "seed")
+_NOT_OF_TRAINING = ("profileId", "pipeline", "graph")
 _JSONS = ("engines", "params", "graph")
 # UTF-8 takes at most four bytes for a character; escapes in JSON take more than they mean.
 _BYTES_PER_CHAR = 4
@@ -105,7 +106,7 @@ class _Form:
         if self.job_type is not JobType.TRAIN:
             fields += ("script",)
         else:
-            fields = tuple(name for name in fields if name not in ("profileId", "graph"))
+            fields = tuple(name for name in fields if name not in _NOT_OF_TRAINING)
         return fields if self.job_type else ("type", *fields)
 
     def _begin(self, part: PartBegin) -> None:

@@ -26,6 +26,7 @@ _COMMON: dict[str, Any] = {
 _SCRIPT = {**_TEXT, "description": "the words to speak"}
 _PROFILE = {**_TEXT, "description": "the profile to use instead of files"}
 _TYPE = {"enum": ["train", "generate", "pipeline"]}
+_PIPELINE = {**_TEXT, "description": "a pipeline that is kept, instead of a graph"}
 _GRAPH = {**_TEXT, "description": "JSON object: the stages of a pipeline"}
 
 
@@ -83,6 +84,7 @@ JOBS = _body(
         "prompt": _PROMPT,
         "name": _NAME,
         "graph": _GRAPH,
+        "pipeline": _PIPELINE,
         **_COMMON,
     },
     ["type"],

@@ -13,7 +13,7 @@ from eventlog.rpc import NotFoundError, ask
 from fastapi import APIRouter, Request, Response
 from servicekit.objects import MissingObjectError
 
-from gateway import capabilities, drafts, forms, idempotency, metrics, openapi
+from gateway import capabilities, drafts, forms, idempotency, metrics, openapi, pipelines
 from gateway.context import Gateway, Owner, TheGateway
 from gateway.forms import Received
 from gateway.idempotency import IdempotencyKey, keyed_id
@@ -81,7 +81,7 @@ async def _submit(
     ) as uploads:
         await check_quota(gateway, owner, 0)
         received = await forms.receive(request, uploads, job_type)
-        draft = received.draft
+        draft = await pipelines.resolved(gateway, owner, received.draft)
         await _take_uploads(gateway, owner, uploads, received)
         await _keep_distinct(uploads, received)
         clip = received.clip is not None
