@@ -1,5 +1,5 @@
-// One WebSocket for the whole page. It comes back by itself and then asks again for every
-// job that is watched; the first update after that tells all that was missed.
+// One WebSocket for the whole page. It comes back by itself, asks again for everything that is
+// watched, and goes on at the position in the log up to which it was told already.
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
@@ -7,51 +7,99 @@ const LONGEST_PAUSE_MS = 10_000;
 const SILENCE_MS = 40_000;
 
 const watched = new Map();
+const everywhere = new Set();
 let socket = null;
 let pause = FIRST_PAUSE_MS;
 let silence = 0;
+let again = 0;
 let onState = () => {};
 
 export function start(stateChanged) {
   onState = stateChanged;
   open();
-  addEventListener("online", () => socket === null && open());
+  addEventListener("online", reconnect);
+  addEventListener("offline", () => socket?.close());
 }
 
-export function watch(job, callback) {
-  watched.set(job, callback);
-  say("subscribe", job);
+export function reconnect() {
+  if (socket !== null) return;
+  clearTimeout(again);
+  open();
+}
+
+// `watcher` may have update(message), event(event), gap(after), line(line), back() for when the
+// connection was cut, and after(): the sequence up to which it knows the job's events, if it does.
+export function watch(job, watcher) {
+  watched.set(job, watcher);
+  say(wish(job, watcher));
   return () => {
+    if (watched.get(job) !== watcher) return;
     watched.delete(job);
-    say("unsubscribe", job);
+    say({ action: "unsubscribe", jobId: job });
   };
 }
 
-function say(action, jobId) {
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ action, jobId }));
+// Says again what is watched of a job, as when its watcher knows more than before.
+export function watchAgain(job) {
+  const watcher = watched.get(job);
+  if (watcher) say(wish(job, watcher));
+}
+
+// Updates of all of one's own jobs. `back` is called whenever the connection came back.
+export function watchAll(update, back) {
+  const watcher = { update, back };
+  everywhere.add(watcher);
+  if (everywhere.size === 1) say({ action: "subscribe", jobs: "all" });
+  return () => {
+    everywhere.delete(watcher);
+    if (everywhere.size === 0) say({ action: "unsubscribe", jobs: "all" });
+  };
+}
+
+function wish(job, watcher) {
+  const after = watcher.after?.();
+  return { action: "subscribe", jobId: job, ...(after != null && { after, lines: true }) };
+}
+
+function say(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
 }
 
 function open() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  socket = new WebSocket(`${scheme}://${location.host}/ws`);
-  socket.onopen = () => {
+  const opened = new WebSocket(`${scheme}://${location.host}/ws`);
+  socket = opened;
+  opened.onopen = () => {
+    const was = pause;
     pause = FIRST_PAUSE_MS;
     onState(true);
     heard();
-    for (const job of watched.keys()) say("subscribe", job);
+    for (const [job, watcher] of watched) say(wish(job, watcher));
+    if (everywhere.size > 0) say({ action: "subscribe", jobs: "all" });
+    if (was > FIRST_PAUSE_MS) for (const watcher of [...everywhere, ...watched.values()]) watcher.back?.();
   };
-  socket.onmessage = ({ data }) => {
+  opened.onmessage = ({ data }) => {
     heard();
-    const message = JSON.parse(data);
-    if (message.type === "update") watched.get(message.jobId)?.(message);
+    hear(JSON.parse(data));
   };
-  socket.onclose = () => {
+  opened.onclose = () => {
+    if (socket !== opened) return;
     clearTimeout(silence);
     socket = null;
     onState(false);
-    setTimeout(() => socket === null && open(), pause);
+    again = setTimeout(reconnect, pause);
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   };
+}
+
+function hear(message) {
+  const watcher = watched.get(message.jobId);
+  if (message.type === "update") {
+    watcher?.update(message);
+    for (const one of everywhere) one.update(message);
+  } else if (message.type === "event") watcher?.event?.(message.event);
+  else if (message.type === "line") watcher?.line?.(message.line);
+  else if (message.type === "gap") watcher?.gap?.(message.after);
 }
 
 function heard() {

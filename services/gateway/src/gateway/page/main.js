@@ -1,39 +1,94 @@
 // Which view is shown: decided by the part of the address after #, so that reloading,
-// going back and sharing the address all work.
+// going back and sharing the address all work. A view is fetched when it is first needed.
 
-import { createView } from "./create.js";
-import { jobView } from "./job.js";
-import { jobsView } from "./jobs.js";
+import * as api from "./api.js";
+import { button, h, problemBox, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { strings } from "./language.js";
 import * as live from "./live.js";
-import { strings } from "./strings.js";
+import * as place from "./place.js";
 import { theme } from "./theme.js";
+
+const NAVIGATION = ["create", "jobs", "gallery", "people", "runners", "settings"];
+const PATHS = { create: "#/", people: "#/profiles" };
+const VIEWS = {
+  create: async (id, query) => (await import("./create/view.js")).createView(query),
+  jobs: async () => (await import("./views/jobs.js")).jobsView(),
+  job: async (id) => (await import("./job/view.js")).jobView(id),
+  gallery: async () => (await import("./views/gallery.js")).galleryView(),
+  people: async () => (await import("./views/profiles.js")).profilesView(),
+  profile: async (id) => (await import("./views/profile.js")).profileView(id),
+  runners: async () => (await import("./views/runners.js")).runnersView(),
+  settings: async () => (await import("./views/settings.js")).settingsView(),
+  signin: async () => (await import("./views/signin.js")).signInView(show),
+};
+const UNDER = { job: "jobs", profile: "people" };
 
 const main = document.querySelector("#main");
 let leave = () => {};
+let shown = 0;
 
 function route() {
-  const [, view, id] = location.hash.split("?")[0].split("/");
-  if (view === "job" && id) return ["job", jobView(id)];
-  if (view === "jobs") return ["jobs", jobsView()];
-  return ["create", createView(new URLSearchParams(location.hash.split("?")[1]))];
+  const [path, query] = location.hash.split("?");
+  const [, name, id] = path.split("/");
+  if (name === "profiles") return ["people", null, query];
+  if ((name === "job" || name === "profile") && id) return [name, id, query];
+  return [name in VIEWS && !["job", "profile"].includes(name) ? name : "create", null, query];
 }
 
-function show() {
+async function show() {
+  const mine = ++shown;
+  let [name, id, query] = route();
+  let view;
+  try {
+    const session = await api.getOr("/api/session", { signedIn: true }).catch(() => ({ signedIn: true }));
+    if (!session.signedIn) name = "signin";
+    view = await VIEWS[name](id, new URLSearchParams(query));
+  } catch (problem) {
+    // The gateway went away between the page and one of its parts.
+    const refused = problem instanceof api.ApiProblem ? problem : api.unreachable();
+    view = { title: strings.title, element: h("div", { className: "view" }, problemBox(refused, button(strings.tryNow, () => location.reload()))) };
+  }
+  if (mine !== shown) {
+    view.leave?.();
+    return;
+  }
   leave();
-  const [name, view] = route();
   leave = view.leave ?? (() => {});
   main.replaceChildren(view.element);
   for (const link of document.querySelectorAll("[data-route]")) {
-    if (link.dataset.route === name) link.setAttribute("aria-current", "page");
+    if (link.dataset.route === (UNDER[name] ?? name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   document.title = `${view.title} · ${strings.title}`;
-  scrollTo(0, 0);
+  place.arrived(main);
 }
 
+function frame() {
+  setText(document.querySelector(".skip"), strings.skip);
+  document.querySelector(".skip").onclick = (event) => {
+    event.preventDefault();
+    main.focus();
+  };
+  const nav = document.querySelector("#nav");
+  nav.setAttribute("aria-label", strings.navigation);
+  nav.replaceChildren(...NAVIGATION.map((name) =>
+    h("a", { href: PATHS[name] ?? `#/${name}`, "data-route": name }, icon(name), h("span", {}, strings.nav[name]))));
+}
+
+function connection(connected) {
+  const banner = document.querySelector("#connection");
+  if (connected) banner.replaceChildren();
+  else if (!banner.firstChild) banner.append(h("span", {}, strings.offline), button(strings.tryNow, live.reconnect, { className: "small" }));
+}
+
+frame();
 theme();
-live.start((connected) => {
-  document.querySelector("#connection").textContent = connected ? strings.online : strings.offline;
+place.comeBack();
+live.start(connection);
+addEventListener("hashchange", () => {
+  place.moved();
+  show();
 });
-addEventListener("hashchange", show);
+addEventListener("signedout", () => route()[0] !== "signin" && show());
 show();

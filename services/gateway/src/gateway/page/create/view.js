@@ -1,0 +1,150 @@
+// The form from which everything begins. What can be judged before the upload is judged here,
+// beside what it is about; the gateway judges all of it again.
+
+import * as api from "../api.js";
+import { button, h, problemBox, setText } from "../dom.js";
+import { icon } from "../icons.js";
+import { strings } from "../language.js";
+import { announce, field } from "../ui.js";
+import { jobList } from "../views/jobs.js";
+import { advancedField } from "./advanced.js";
+import { isSoundFile } from "./checks.js";
+import { onPaste } from "./drop.js";
+import { peopleField } from "./people.js";
+import { photosField } from "./photos.js";
+import { qualityField } from "./quality.js";
+import { request } from "./request.js";
+import * as shelf from "./shelf.js";
+import { voiceField } from "./voice.js";
+
+const CHARS_PER_SECOND = 14;
+const DEFAULT_LIMITS = { photos: 40, photoBytes: 25e6, photoPixels: 64e6, clipBytes: 50e6, scriptChars: 20_000 };
+
+export function createView(query) {
+  const draft = { quality: "standard", params: {}, engines: {}, ...shelf.words() };
+  let profile = query.get("profile") ?? draft.profile ?? null;
+  let limits = DEFAULT_LIMITS;
+  let sending = null;
+  let restored = false;
+
+  const people = peopleField((picked) => { profile = picked.profileId; changed(); });
+  const photos = photosField(() => limits, changed);
+  const voice = voiceField(() => limits, changed);
+  const pair = h("div", { className: "pair" }, photos.element, voice.element);
+  const script = h("textarea", { id: "script", rows: 5, placeholder: strings.scriptPlaceholder, value: draft.script ?? "", oninput: changed, "aria-describedby": "script-hint script-length" });
+  const length = h("p", { className: "hint", id: "script-length" });
+  const name = h("input", { id: "name", maxLength: 80, autocomplete: "off", value: draft.name ?? "", oninput: changed });
+  const nameField = field(strings.name, name, strings.nameHint);
+  const prompt = h("input", { maxLength: 2000, autocomplete: "off", value: draft.prompt ?? "", oninput: changed });
+  const seed = h("input", { type: "number", min: 0, step: 1, inputMode: "numeric", value: draft.seed ?? "", placeholder: "0", oninput: changed });
+  const quality = qualityField(draft.quality, (value) => { draft.quality = value; advanced.show(value); changed(); });
+  const advanced = advancedField(draft, changed);
+  const consent = h("input", { type: "checkbox", id: "consent" });
+  const submit = h("button", { className: "primary", type: "submit" });
+  const stop = button(strings.never, () => sending?.abort(), { hidden: true });
+  const sent = h("progress", { max: 1, value: 0, hidden: true, "aria-label": strings.starting });
+  const problem = h("div", { "aria-live": "assertive" });
+
+  const form = h("form", { noValidate: true, onsubmit: start, className: "create" },
+    h("div", { className: "stack" }, people.element, pair,
+      h("section", { className: "card" },
+        h("h2", {}, h("label", { htmlFor: "script" }, strings.script)), h("p", { className: "hint", id: "script-hint" }, strings.scriptHint),
+        script, length, nameField,
+        h("details", {}, h("summary", {}, strings.more),
+          h("div", { className: "fields" }, field(strings.prompt, prompt, strings.promptHint), field(strings.seed, seed, strings.seedHint)), advanced.element))),
+    h("aside", { className: "card submit" }, quality.element,
+      h("label", { className: "check" }, consent, h("span", {}, strings.consent)),
+      problem, h("div", { className: "stack" }, submit, sent, stop),
+      h("p", { className: "hint private" }, icon("check"), h("span", {}, strings.heroLead))));
+  const recent = jobList(5, { more: false });
+  const element = h("div", { className: "view wide" },
+    h("div", { className: "hero" }, h("h1", {}, strings.hero), h("p", { className: "lead" }, strings.lead)),
+    form, h("section", { className: "recent" }, h("h2", {}, strings.recent), recent.element));
+  const unpaste = onPaste((files) => {
+    if (profile !== null) return;
+    const [sounds, pictures] = [files.filter(isSoundFile), files.filter((file) => !isSoundFile(file))];
+    if (pictures.length > 0) photos.add(pictures);
+    if (sounds.length > 0) voice.add(sounds);
+  });
+
+  async function open() {
+    const [found, kept] = await Promise.all([api.get("/api/capabilities").catch(() => null), shelf.files()]);
+    if (found) {
+      limits = { ...limits, ...found.limits };
+      advanced.offer(found.kinds, draft.quality);
+    }
+    await Promise.all([people.load(profile), photos.restore(kept.photos), voice.restore(kept.clip)]);
+    restored = true;
+    changed();
+    // From a profile there is only one thing to do.
+    if (profile !== null && query.has("profile")) script.focus();
+  }
+
+  // Called whenever anything of the form is different: keeps it, and tells what follows from it.
+  function changed() {
+    const text = script.value.trim();
+    pair.hidden = nameField.hidden = profile !== null;
+    setText(length, text ? strings.scriptLength(text.length, limits.scriptChars, text.length / CHARS_PER_SECOND) : "");
+    length.classList.toggle("error", text.length > limits.scriptChars);
+    setText(submit, text || profile ? strings.makeVideo : strings.trainOnly);
+    const inputs = profile ? ["script"] : [photos.items().length > 0 && "photos", voice.item() && "clip", text && "script"].filter(Boolean);
+    quality.estimate(text || profile ? "generate" : "train", inputs.length > 0 ? inputs : ["photos"], text.length);
+    if (!restored) return;
+    Object.assign(draft, { script: script.value, name: name.value, prompt: prompt.value, seed: seed.value, profile, ...advanced.value() });
+    if (sending === null) draft.key = api.newKey();
+    keep();
+  }
+
+  function keep() {
+    shelf.keepWords(draft);
+    shelf.keepFiles({ photos: photos.items(), clip: voice.item() });
+  }
+
+  function mistake() {
+    const text = script.value.trim();
+    if (!profile && photos.items().length === 0) return [strings.checks.needPhotos, photos.element.querySelector("input")];
+    if (profile && !text) return [strings.checks.needScript, script];
+    if (text.length > limits.scriptChars) return [strings.checks.scriptTooLong(limits.scriptChars), script];
+    if (!advanced.valid()) return [strings.checks.params, advanced.element.querySelector("[aria-invalid=true]")];
+    if (!consent.checked) return [strings.checks.needConsent, consent];
+    return null;
+  }
+
+  async function start(event) {
+    event.preventDefault();
+    const wrong = mistake();
+    problem.replaceChildren(...(wrong ? [problemBox({ detail: wrong[0] })] : []));
+    if (wrong) {
+      wrong[1]?.focus();
+      return;
+    }
+    sending = new AbortController();
+    busy(true);
+    const told = (fraction) => {
+      sent.value = fraction;
+      setText(submit, fraction < 1 ? strings.uploading(Math.floor(fraction * 100)) : strings.starting);
+    };
+    try {
+      const chosen = profile ? { photos: [], clip: null } : { photos: photos.items(), clip: voice.item() };
+      announce(strings.starting);
+      const job = await request({ draft, profile, ...chosen }, { onProgress: told, keep, signal: sending.signal });
+      await shelf.clear();
+      location.hash = `#/job/${job.jobId}`;
+    } catch (refused) {
+      if (!sending.signal.aborted) problem.replaceChildren(problemBox(refused));
+    } finally {
+      sending = null;
+      busy(false);
+    }
+  }
+
+  function busy(on) {
+    submit.disabled = on;
+    sent.hidden = stop.hidden = !on;
+    if (!on) changed();
+  }
+
+  open();
+  changed();
+  return { title: strings.nav.create, element, leave: () => { sending?.abort(); unpaste(); quality.leave(); recent.leave(); } };
+}

@@ -1,0 +1,65 @@
+// The clip of a voice: chosen or recorded, listened to, and taken again if need be.
+
+import { button, h, setText } from "../dom.js";
+import { clock, size } from "../format.js";
+import { strings } from "../language.js";
+import { iconButton, withIcon } from "../ui.js";
+import { hash, listenToClip } from "./checks.js";
+import { dropZone } from "./drop.js";
+import { recorder } from "./recorder.js";
+
+export function voiceField(limits, onChange) {
+  let item = null;
+  const box = h("div", {});
+  const chosen = h("div", { className: "clip" });
+  const wrong = h("p", { className: "error", role: "alert" });
+  const warn = h("p", { className: "warn", role: "status" });
+  const zone = dropZone({ prompt: strings.voiceDrop, sign: "microphone", accept: "audio/*,.m4a,.flac,.ogg,.webm", multiple: false, onFiles: ([file]) => set({ file }) });
+  const record = withIcon("microphone", strings.record, start, { className: "quiet" });
+  const element = h("section", { className: "card" }, h("h2", {}, strings.voice), h("p", { className: "hint" }, strings.voiceHint),
+    zone, navigator.mediaDevices && globalThis.MediaRecorder && record, box, wrong, warn, chosen);
+
+  function start() {
+    setText(wrong, "");
+    recorder(box, (file) => set({ file, recorded: true }));
+  }
+
+  async function set(given) {
+    setText(wrong, "");
+    setText(warn, "");
+    const [sha256, heard] = await Promise.all([given.sha256 ?? hash(given.file), listenToClip(given.file, limits())]);
+    if (heard.wrong) {
+      setText(wrong, `${given.file.name}: ${heard.wrong}`);
+      return;
+    }
+    item = { ...given, ...heard, sha256 };
+    setText(warn, heard.hints.join(" "));
+    show();
+    onChange();
+  }
+
+  function show() {
+    for (const player of chosen.querySelectorAll("audio")) URL.revokeObjectURL(player.src);
+    if (item === null) {
+      chosen.replaceChildren();
+      return;
+    }
+    const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": strings.uploadOf(item.file.name) });
+    item.show = (fraction) => { bar.hidden = fraction >= 1; bar.value = fraction; };
+    const facts = [item.seconds != null && clock(item.seconds), size(item.file.size)].filter(Boolean).join(" · ");
+    chosen.replaceChildren(
+      h("span", { className: "file-name" }, item.file.name, h("span", { className: "hint" }, ` ${facts}`)),
+      iconButton("close", strings.removeFile(item.file.name), clear),
+      h("audio", { controls: true, src: URL.createObjectURL(item.file), "aria-label": item.file.name }),
+      ...(item.recorded ? [button(strings.retake, () => { clear(); start(); }, { className: "small" })] : []), bar);
+  }
+
+  function clear() {
+    item = null;
+    setText(warn, "");
+    show();
+    onChange();
+  }
+
+  return { element, add: ([file]) => set({ file }), restore: (kept) => kept && set(kept), item: () => item };
+}

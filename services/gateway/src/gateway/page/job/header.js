@@ -1,0 +1,94 @@
+// The top of a job's page: what it is, how it stands, and what can be done with it.
+
+import * as api from "../api.js";
+import { button, fill, h, problemBox, setText } from "../dom.js";
+import { ago, duration, moment, percent, seconds } from "../format.js";
+import { icon } from "../icons.js";
+import { strings } from "../language.js";
+import { announce, ask, jobName, pill, withIcon } from "../ui.js";
+import { forkDialog } from "./fork.js";
+
+const ACTIVE = ["queued", "running"];
+const RETRIABLE = ["failed", "cancelled"];
+
+export function headerView(id, reload) {
+  const title = h("h1", {}, "…");
+  const status = h("span", {});
+  const when = h("span", { className: "hint" });
+  const actions = h("div", { className: "row actions" });
+  const bar = h("progress", { max: 1, value: 0, className: "large", "aria-label": strings.progress });
+  const share = h("span", { className: "percent" });
+  const eta = h("span", { className: "hint eta" });
+  const overall = h("div", { className: "overall" }, bar, share, eta);
+  const trouble = h("div", {});
+  const element = h("header", { className: "job-head" },
+    h("a", { className: "back", href: "#/jobs" }, `← ${strings.back}`),
+    h("div", { className: "job-title" }, title, status), when, actions, overall, trouble);
+  let told = null;
+
+  // `job` is what is shown, `past` whether it is how it was; actions are always about now.
+  function show(job, past) {
+    const kind = strings.jobTypes[job.type] ?? job.type;
+    const active = ACTIVE.includes(job.status);
+    setText(title, jobName(job));
+    document.title = `${active && !past ? `${percent(job.progress)} · ` : ""}${jobName(job)} · ${strings.title}`;
+    fill(status, job.status, () => pill(job.status));
+    when.title = moment(job.createdAt);
+    setText(when, [kind, strings.qualities[job.quality], ago(job.createdAt)].filter(Boolean).join(" · "));
+    overall.hidden = job.status === "completed";
+    bar.value = job.progress;
+    setText(share, percent(job.progress));
+    setText(eta, remaining(job, active));
+    actions.hidden = past;
+    fill(actions, `${active}${job.status}${job.cancelRequested}${job.traceUrl}`, () => offered(job, active));
+    fill(trouble, job.failure?.cause ?? "", () => (job.failure ? problemBox(job.failure) : []));
+    if (!past) tell(job);
+  }
+
+  function remaining(job, active) {
+    if (!active) return job.endedAt ? strings.took(seconds(job.createdAt, job.endedAt)) : "";
+    if (job.queuePosition) return strings.queued(job.queuePosition) + (job.etaS != null ? ` · ${strings.left(job.etaS)}` : "");
+    return job.etaS != null ? strings.left(job.etaS) : "";
+  }
+
+  // Those who listen hear how it stands when that changes, and now and then how far it is.
+  function tell(job) {
+    const changed = told !== null && told !== job.status;
+    if (changed) announce(`${jobName(job)}: ${strings.jobStatus[job.status]}`);
+    else if (job.status === "running") announce(strings.progressSaid(percent(job.progress), duration(job.etaS)), { rarely: true });
+    told = job.status;
+  }
+
+  function offered(job, active) {
+    const fork = withIcon("fork", strings.fork, () => forkDialog(job));
+    const trace = job.traceUrl && h("a", { className: "button quiet", href: job.traceUrl, target: "_blank", rel: "noopener" }, icon("trace"), h("span", {}, strings.trace));
+    if (active) {
+      return [trace, job.stages.length > 0 && fork, job.cancelRequested
+        ? button(strings.cancelling, null, { disabled: true })
+        : withIcon("close", strings.cancel, sureToCancel)];
+    }
+    return [trace, RETRIABLE.includes(job.status) && withIcon("again", strings.retry, () => act(() => api.post(`/api/jobs/${id}/retry`)), { className: "primary" }),
+      job.stages.length > 0 && fork, withIcon("trash", strings.remove, () => sureToDelete(job), { className: "quiet" })];
+  }
+
+  async function act(doing) {
+    try {
+      await doing();
+      await reload();
+    } catch (problem) {
+      trouble.replaceChildren(problemBox(problem));
+      trouble.dataset.shown = "problem";
+    }
+  }
+
+  function sureToCancel() {
+    ask({ title: strings.cancelTitle, body: strings.cancelSure, confirm: strings.cancelYes, danger: true,
+      act: async () => { await api.post(`/api/jobs/${id}/cancel`); reload(); } });
+  }
+
+  function sureToDelete(job) {
+    ask({ title: strings.removeTitle(jobName(job)), body: strings.removeSure, confirm: strings.removeYes, danger: true,
+      act: async () => { await api.remove(`/api/jobs/${id}`); location.hash = "#/jobs"; } });
+  }
+  return { element, show };
+}

@@ -1,0 +1,75 @@
+// What a job has made: to look at, to listen to, to keep.
+
+import * as api from "../api.js";
+import { button, h, problemBox } from "../dom.js";
+import { moment, size } from "../format.js";
+import { icon } from "../icons.js";
+import { strings } from "../language.js";
+import { isPicture, isSound, label, picture, sound } from "../media.js";
+import { toldMeasures } from "./measures.js";
+import { waveform } from "./waveform.js";
+
+const DOWNLOADS = ["video", "subtitles", "speech", "portrait", "lora", "voice"];
+const LINK_S = 86_400;
+
+export function resultView(job) {
+  const all = (output) => job.artifacts.filter((artifact) => artifact.output === output);
+  const video = all("video").at(-1);
+  const downloads = DOWNLOADS.flatMap(all);
+  const sounds = [...all("preview"), ...(video ? [] : all("speech"))].filter(isSound);
+  const comparison = beforeAfter(job, all);
+  const trained = job.status === "completed" && all("lora").length > 0 && job.profileId;
+  if (!video && !comparison && sounds.length + downloads.length === 0) return [];
+  return [h("section", { className: "card result" },
+    video && player(job, video, all("poster").at(-1), all("subtitles").find((artifact) => artifact.mediaType === "text/vtt"), all("speech").at(-1)),
+    h("div", { className: "stack" }, comparison,
+      sounds.length > 0 && h("div", { className: "stack" }, h("h3", {}, strings.listen), ...sounds.map((one) => sound(one.url, label(one))))),
+    toldMeasures(job),
+    downloads.length > 0 && h("div", {}, h("h3", {}, strings.downloads), h("ul", { className: "downloads" }, ...downloads.map(download))),
+    trained && h("p", { className: "row" }, h("span", {}, strings.trainedHint), h("a", { className: "button", href: `#/?profile=${job.profileId}` }, strings.useProfile)))];
+}
+
+function player(job, video, poster, subtitles, speech) {
+  const screen = h("video", { controls: true, src: video.url, poster: poster?.url ?? "", playsInline: true, preload: "metadata" },
+    subtitles && h("track", { kind: "captions", src: subtitles.url, srclang: "en", label: strings.outputs.subtitles }),
+    strings.noVideo);
+  return h("div", { className: "player" }, screen, speech && waveform(speech.url, screen),
+    h("div", { className: "row" },
+      h("a", { className: "button primary", href: `${video.url}?download=true`, download: "" }, icon("download"), h("span", {}, strings.downloadVideo)),
+      linkButton(video)));
+}
+
+// A signed address for somebody who has no access otherwise.
+function linkButton(video) {
+  const told = h("div", { className: "link-told", "aria-live": "polite" });
+  const make = button("", async () => {
+    try {
+      const { url, expiresAt } = await api.post(`${video.url}/link`, { expiresInS: LINK_S });
+      const address = new URL(url, location.href).href;
+      const field = h("input", { readOnly: true, value: address, "aria-label": strings.signedLink, onfocus: () => field.select() });
+      told.replaceChildren(field, h("p", { className: "hint" }, strings.linkUntil(moment(expiresAt))));
+      await navigator.clipboard?.writeText(address).then(() => told.append(h("p", { className: "hint" }, strings.linkCopied)), () => field.focus());
+    } catch (problem) {
+      told.replaceChildren(problemBox(problem));
+    }
+  });
+  make.append(icon("link"), h("span", {}, strings.signedLink));
+  return [make, told];
+}
+
+function beforeAfter(job, all) {
+  const photos = (job.inputs ?? []).filter((input) => input.mediaType.startsWith("image/")).slice(0, 6);
+  const learned = job.stages.flatMap((stage) => (stage.samples ?? []).filter(isPicture)).slice(-5);
+  const made = [...all("samples"), ...all("portrait")].filter(isPicture);
+  const pictures = [...learned.map((one) => picture(one.url, one.caption, strings.sampleAt(one.step))), ...made.map((one) => picture(one.url, label(one), label(one)))];
+  if (pictures.length === 0) return null;
+  return h("div", { className: "before-after" },
+    photos.length > 0 && h("div", {}, h("h3", {}, strings.before),
+      h("div", { className: "pictures" }, ...photos.map((one, index) => picture(one.url, strings.photoNumber(index + 1))))),
+    h("div", {}, h("h3", {}, photos.length > 0 ? strings.after : strings.pictures), h("div", { className: "pictures" }, ...pictures)));
+}
+
+function download(artifact) {
+  return h("li", {}, h("a", { href: `${artifact.url}?download=true`, download: "" }, label(artifact)),
+    h("span", { className: "hint" }, `${artifact.mediaType.split("/")[1].replace("x-", "")} · ${size(artifact.size)}`));
+}

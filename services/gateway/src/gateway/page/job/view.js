@@ -1,0 +1,174 @@
+// One job: how it stands, how it came there, and what it made. Everything shown is read from
+// the log; what is looked at from the past is read from it the same way.
+
+import * as api from "../api.js";
+import { button, fill, h, problemBox } from "../dom.js";
+import { time } from "../format.js";
+import { strings } from "../language.js";
+import * as live from "../live.js";
+import { skeleton } from "../ui.js";
+import { graphView } from "./graph.js";
+import { headerView } from "./header.js";
+import { Journal } from "./journal.js";
+import { logView } from "./log.js";
+import { resultView } from "./result.js";
+import { sliderView } from "./slider.js";
+import { stageView } from "./stage.js";
+import { timelineView } from "./timeline.js";
+
+const ACTIVE = ["queued", "running"];
+const AGAIN_MS = 2000;
+const SETTLE_MS = 150;
+
+export function jobView(id) {
+  let job = null;
+  let past = null;
+  let wanted = null;
+  let picked = null;
+  let left = false;
+  let reloading = 0;
+  const journal = new Journal(id, () => job !== null && render());
+
+  const trouble = h("div", {});
+  const header = headerView(id, load);
+  const slider = sliderView(travel);
+  const then = h("div", { className: "then", role: "status", hidden: true });
+  const graph = graphView((stage) => { picked = picked === stage ? null : stage; render(); });
+  const stage = stageView();
+  const timeline = timelineView(travel);
+  const log = logView();
+  const result = h("div", {});
+  const words = h("div", {});
+  const activity = tabs([[strings.timeline, timeline.element], [strings.log, log.element]]);
+  const waiting = skeleton(4);
+  const body = h("div", { className: "job-body", hidden: true },
+    result, slider.element, then, h("section", { className: "card graph-card" }, h("h2", {}, strings.stagesTitle), graph.element),
+    h("div", { className: "columns" }, h("div", { className: "stack" }, stage.element, words), activity.element));
+  const element = h("div", { className: "view wide" }, header.element, trouble, waiting, body);
+
+  async function load() {
+    try {
+      const loaded = await api.get(`/api/jobs/${id}`);
+      if (left || (job && loaded.sequence < job.sequence)) return;
+      job = loaded;
+      trouble.replaceChildren();
+    } catch (problem) {
+      if (left) return;
+      waiting.hidden = true;
+      header.element.hidden = job === null;
+      trouble.replaceChildren(problemBox(problem, job === null && h("a", { href: "#/jobs" }, strings.back)));
+      // A gateway that is away comes back; a job that is not there does not.
+      if (problem.passing) setTimeout(() => !left && load(), AGAIN_MS);
+      return;
+    }
+    header.element.hidden = false;
+    waiting.hidden = true;
+    body.hidden = false;
+    render();
+  }
+
+  function update(message) {
+    if (job === null || message.sequence < job.sequence) return;
+    const fresh = message.sequence > job.sequence || message.stages.length !== job.stages.length;
+    const known = Object.fromEntries(message.stages.map((one) => [one.id, one]));
+    const { status, progress, etaS, failure, queuePosition } = message;
+    job = { ...job, status, progress, etaS, failure, ...(queuePosition !== undefined && { queuePosition }) };
+    job.stages = job.stages.map((one) => ({ ...one, ...known[one.id] }));
+    render();
+    // An update tells how far everything is; results and measures come with the whole job.
+    if (fresh) soon();
+  }
+
+  function soon() {
+    clearTimeout(reloading);
+    reloading = setTimeout(() => !left && load(), SETTLE_MS);
+  }
+
+  async function travel(sequence) {
+    wanted = sequence;
+    if (sequence === null) past = null;
+    else {
+      const found = await journal.jobAt(sequence).catch((problem) => {
+        trouble.replaceChildren(problemBox(problem));
+        return null;
+      });
+      // Meanwhile somebody may have gone elsewhere in time.
+      if (wanted !== sequence || found === null) return;
+      past = found;
+    }
+    render();
+  }
+
+  function render() {
+    const shown = past ?? job;
+    const at = past?.sequence ?? null;
+    const position = past === null ? null : wanted;
+    element.classList.toggle("past", past !== null);
+    header.show(past ? { ...shown, name: job.name } : shown, past !== null);
+    slider.show(journal.events, position);
+    then.hidden = past === null;
+    if (past !== null) {
+      const moment = journal.events.find((event) => event.sequence === position);
+      fill(then, String(at), () => [h("span", {}, strings.asItWas(time(moment.time))), button(strings.backToNow, () => travel(null), { className: "small" })]);
+    }
+    const looked = shown.stages.find((one) => one.id === picked) ?? interesting(shown);
+    graph.show(shown, looked?.id);
+    const until = past === null ? null : journal.events.find((event) => event.sequence === position).time;
+    const lines = until === null ? journal.lines : journal.lines.filter((line) => line.at <= until);
+    stage.show(shown, looked, lines);
+    timeline.show(job, journal.events, position);
+    log.show(shown, lines);
+    activity.show(journal.events.length > 0 || lines.length > 0);
+    fill(words, `${job.script}|${job.prompt}`, () => texts(job));
+    const made = `${shown.artifacts.map((one) => one.sha256).join()}${shown.status}${(shown.inputs ?? []).length}`;
+    fill(result, made, () => (ACTIVE.includes(shown.status) ? [] : resultView(shown)));
+  }
+
+  const unwatch = live.watch(id, {
+    update, after: () => journal.after,
+    event: (event) => { journal.hear(event); soon(); },
+    line: (line) => journal.hearLine(line),
+    gap: (after) => journal.fetchGap(after),
+    back: () => { journal.back(); load(); },
+  });
+  load();
+  journal.load().then(() => !left && live.watchAgain(id));
+  return { title: strings.jobs, element, leave: () => { left = true; slider.stop(); clearTimeout(reloading); journal.close(); unwatch(); } };
+}
+
+// What one would look at: what runs, what failed, or else what ended last.
+function interesting(job) {
+  const { stages } = job;
+  return stages.find((one) => one.kind === "train_lora" && one.status === "running") ?? stages.find((one) => one.status === "running")
+    ?? stages.find((one) => one.status === "failed") ?? stages.find((one) => one.status === "scheduled")
+    ?? (job.status === "completed" && stages.find((one) => one.kind === "train_lora")) ?? stages.at(-1);
+}
+
+function texts(job) {
+  const told = [[strings.script, job.script], [strings.prompt, job.prompt]].filter(([, text]) => text);
+  return told.length > 0 && h("section", { className: "card" }, ...told.map(([name, text]) => h("div", {}, h("h3", {}, name), h("p", { className: "words" }, text))));
+}
+
+function tabs(pages) {
+  const knobs = pages.map(([name], index) => h("button", { type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `page-${index}`, onclick: () => pick(index), onkeydown }, name));
+  const boxes = pages.map(([, element], index) => h("div", { role: "tabpanel", id: `page-${index}`, "aria-labelledby": `tab-${index}` }, element));
+  const element = h("section", { className: "card activity", "aria-label": strings.activity }, h("div", { className: "tabs", role: "tablist" }, ...knobs), ...boxes);
+
+  function pick(wanted) {
+    knobs.forEach((knob, index) => {
+      knob.setAttribute("aria-selected", String(index === wanted));
+      knob.tabIndex = index === wanted ? 0 : -1;
+      boxes[index].hidden = index !== wanted;
+    });
+  }
+
+  function onkeydown(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = (knobs.indexOf(event.target) + step + knobs.length) % knobs.length;
+    pick(next);
+    knobs[next].focus();
+  }
+  pick(0);
+  return { element, show: (any) => { element.hidden = !any; } };
+}

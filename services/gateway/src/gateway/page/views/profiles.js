@@ -1,0 +1,36 @@
+// The people that were trained: how they look, how they sound, and what they can say next.
+
+import * as api from "../api.js";
+import { button, h, problemBox } from "../dom.js";
+import { ago } from "../format.js";
+import { strings } from "../language.js";
+import { cover } from "../media.js";
+import { empty, skeleton } from "../ui.js";
+
+export function profilesView() {
+  const box = h("div", {}, skeleton(3));
+  load();
+  return { title: strings.nav.people, element: h("div", { className: "view" }, h("h1", {}, strings.nav.people), h("p", { className: "lead" }, strings.peopleLead), box) };
+
+  async function load() {
+    try {
+      const { profiles } = await api.get("/api/profiles");
+      box.replaceChildren(profiles.length === 0
+        ? empty("people", strings.noPeopleTitle, strings.noPeople, h("a", { className: "button primary", href: "#/" }, strings.trainFirst))
+        : h("ul", { className: "people-grid" }, ...profiles.map(person)));
+    } catch (problem) {
+      box.replaceChildren(problemBox(problem, button(strings.tryNow, load)));
+    }
+  }
+}
+
+function person(profile) {
+  const name = profile.name ?? strings.unnamed;
+  const facts = [profile.hasVoice ? strings.withVoice : strings.faceOnly, profile.videos != null && strings.videos(profile.videos), ago(profile.createdAt)];
+  return h("li", { className: "card person" },
+    h("a", { className: "portrait", href: `#/profile/${profile.profileId}`, "aria-label": name }, cover(profile.portraitUrl, "", "people")),
+    h("h2", {}, h("a", { href: `#/profile/${profile.profileId}` }, name)),
+    h("p", { className: "hint" }, facts.filter(Boolean).join(" · ")),
+    profile.voiceUrl && h("audio", { controls: true, src: profile.voiceUrl, preload: "none", "aria-label": strings.voiceOf(name) }),
+    profile.ready ? h("a", { className: "button primary", href: `#/?profile=${profile.profileId}` }, strings.makeThemSpeak) : h("p", { className: "hint" }, strings.notReady));
+}

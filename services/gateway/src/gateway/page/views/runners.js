@@ -1,0 +1,61 @@
+// The machines that do the work, what they can do, and how long it usually takes.
+
+import * as api from "../api.js";
+import { button, h, problemBox } from "../dom.js";
+import { ago, duration, measured, number, size } from "../format.js";
+import { strings } from "../language.js";
+import { empty, skeleton } from "../ui.js";
+
+export function runnersView() {
+  const box = h("div", { className: "stack" }, skeleton(3));
+  load();
+  return { title: strings.nav.runners, element: h("div", { className: "view" }, h("h1", {}, strings.nav.runners), h("p", { className: "lead" }, strings.runnersLead), box) };
+
+  async function load() {
+    try {
+      const [{ runners }, stats] = await Promise.all([api.get("/api/runners").catch(fromCapabilities), api.getOr("/api/stats", null)]);
+      box.replaceChildren(...[stats && overview(stats),
+        ...(runners.length === 0 ? [empty("runners", strings.noRunnersTitle, strings.noRunners)] : runners.map(machine)),
+        stats?.stages?.length > 0 && times(stats.stages)].filter(Boolean));
+    } catch (problem) {
+      box.replaceChildren(problemBox(problem, button(strings.tryNow, load)));
+    }
+  }
+}
+
+// Whoever may not see the machines may see what they can do.
+async function fromCapabilities() {
+  const { runners } = await api.get("/api/capabilities");
+  return { runners: runners.map((one) => ({ ...one, runnerId: one.runner })) };
+}
+
+function overview({ jobs, usage, queue }) {
+  const told = [
+    [strings.stats.running, number(queue?.running ?? jobs?.running ?? 0)], [strings.stats.waiting, number(queue?.waiting ?? jobs?.queued ?? 0)],
+    [strings.stats.done, number(jobs?.completed ?? 0)],
+    usage && [strings.stats.stored, usage.quotaBytes ? strings.of(size(usage.storedBytes), size(usage.quotaBytes)) : size(usage.storedBytes)],
+  ].filter(Boolean);
+  return h("dl", { className: "numbers" }, ...told.map(([name, value]) => h("div", { className: "card" }, h("dt", {}, name), h("dd", {}, value))));
+}
+
+function machine(runner) {
+  return h("section", { className: "card" },
+    h("div", { className: "row" }, h("h2", {}, runner.runnerId),
+      runner.busy != null && h("span", { className: `pill ${runner.busy ? "running" : "completed"}` }, runner.busy ? strings.busy : strings.idle),
+      runner.announcedAt && h("span", { className: "hint" }, ago(runner.announcedAt))),
+    h("p", { className: "hint" }, runner.devices.map((device) => `${device.title} (${size(device.memoryBytes)})`).join(" · ")),
+    h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": strings.engines }, h("table", {},
+      h("thead", {}, h("tr", {}, ...[strings.stageTitle, strings.facts.engine, strings.canDo].map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, ...runner.engines.map((engine) => h("tr", {},
+        h("th", { scope: "row" }, strings.stages[engine.kind]?.[0] ?? engine.kind),
+        h("td", {}, engine.title, h("span", { className: "hint" }, ` ${engine.engine} ${engine.version}`)),
+        h("td", {}, engine.available ? h("span", { className: "good" }, strings.available) : h("span", {}, strings.missingWeights,
+          ...engine.missing.map((weights) => h("p", { className: "hint" }, `${weights.name} (${size(weights.sizeBytes)}, ${weights.licence}): ${weights.howToGet}`))))))))));
+}
+
+function times(stages) {
+  return h("section", { className: "card" }, h("h2", {}, strings.timesTitle), h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": strings.timesTitle }, h("table", {},
+    h("thead", {}, h("tr", {}, ...[strings.stageTitle, strings.facts.engine, strings.quality, strings.stats.count, strings.stats.median, strings.stats.longest].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, ...stages.map((one) => h("tr", {}, h("th", { scope: "row" }, strings.stages[one.kind]?.[0] ?? one.kind), h("td", {}, one.engine),
+      h("td", {}, strings.qualities[one.quality] ?? one.quality), h("td", {}, measured(one.count)), h("td", {}, duration(one.medianS)), h("td", {}, duration(one.longestS))))))));
+}
