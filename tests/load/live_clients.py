@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import secrets
 import sys
 import time
@@ -21,6 +22,8 @@ from urllib.parse import urlsplit
 import uvloop
 
 _MARK = b"@"
+_SOCKET_EVENT = re.compile(rb'^{"type":"event","jobId":"[^"]*","sequence":(\d+)')
+_STREAM_EVENT = re.compile(rb"(?:^|\n)id: (\d+)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Listener(asyncio.Protocol):
         self._opening = opening
         self._then = then
         self._framed = framed
+        self._event = _SOCKET_EVENT if framed else _STREAM_EVENT
         self._buffer = bytearray()
         self._told: list[int] = []
         self._open = False
@@ -100,9 +104,8 @@ class Listener(asyncio.Protocol):
         if start >= 0:
             written = int(message[start + 1 : message.find(_MARK, start + 1)])
             self._heard.lags_ms.append((now_ns - written) / 1e6)
-        place = message.find(b"id: " if not self._framed else b'"type":"event","jobId"')
-        if place >= 0:
-            self._told.append(_number(message, place))
+        if told := self._event.search(message):
+            self._told.append(int(told[1]))
 
     def _frames(self) -> Iterator[bytes]:
         buffer = self._buffer
@@ -139,17 +142,6 @@ class Silent(Listener):
             self.listening.set_result(None)
 
 
-def _number(message: bytes, place: int) -> int:
-    digits = bytearray()
-    start = message.find(b":", place + 3) if message[place : place + 1] == b"i" else -1
-    text = message[start + 1 :] if start >= 0 else message.partition(b'"sequence":')[2]
-    for byte in text.lstrip():
-        if not 48 <= byte <= 57:
-            break
-        digits.append(byte)
-    return int(digits)
-
-
 def _masked(payload: bytes, first: int = 0x81) -> bytes:
     mask = secrets.token_bytes(4)
     body = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
@@ -165,6 +157,8 @@ async def listen(url: str, job: str, plan: Plan) -> dict[str, dict[str, list[flo
     host = f"Host: {place.netloc}\r\n"
     key = base64.b64encode(secrets.token_bytes(16)).decode()
     upgrade = f"GET /ws HTTP/1.1\r\n{host}Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    # As browsers do; the gateway declines it.
+    upgrade += "Sec-WebSocket-Extensions: permessage-deflate\r\n"
     upgrade += f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     stream = f"GET /api/jobs/{job}/events HTTP/1.1\r\n{host}Accept: text/event-stream\r\n\r\n"
     subscribe = _masked(json.dumps({"action": "subscribe", "jobId": job, "after": 0}).encode())

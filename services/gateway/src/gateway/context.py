@@ -22,8 +22,11 @@ from gateway.access.principal import Principal
 from gateway.cards import Cards
 from gateway.live import LiveJobs
 from gateway.names import Names, Texts
+from gateway.outlook import Outlook
 from gateway.problems import ProblemKind, unavailable
+from gateway.queue import LiveQueue
 from gateway.settings import Settings
+from gateway.webhooks.desk import WebhookDesk
 
 _PARTS = 8
 
@@ -36,6 +39,8 @@ class Gateway:
     broker: Broker
     log: EventLog
     live: LiveJobs
+    queue: LiveQueue
+    outlook: Outlook
     config: KeyValue
     names: Names
     texts: Texts
@@ -44,6 +49,7 @@ class Gateway:
     planners: Registry[PlannerManifest]
     store: ObjectStore
     access: Authenticator
+    webhooks: WebhookDesk
     public_store: ObjectStore | None = None
     """The store as browsers reach it, if they do."""
     part_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARTS))

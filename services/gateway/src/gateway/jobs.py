@@ -69,7 +69,12 @@ async def list_jobs(
     cards = await gateway.cards.of(page.jobs, owner)
     return JobList(
         jobs=tuple(
-            item_of(summary, gateway.live.peek(summary.job), card, None)
+            item_of(
+                summary,
+                gateway.live.peek(summary.job),
+                card,
+                min(gateway.live.positions(summary.job).values(), default=None),
+            )
             for summary, card in zip(page.jobs, cards, strict=True)
         ),
         next=page.next_before,

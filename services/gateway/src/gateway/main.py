@@ -148,6 +148,8 @@ async def _work(
             application.connect(app, gateway)
             running.readiness.reached("log")
             running.readiness.reached("start")
+            # Only now is it known from where on the tail tells of every event.
+            group.create_task(queue.run())
 
         def tokens_read() -> None:
             running.readiness.reached("tokens")
@@ -157,7 +159,6 @@ async def _work(
             group.create_task(runners.follow())
             group.create_task(planners.follow())
             group.create_task(live.run(started, queue.passed))
-            group.create_task(queue.run())
             group.create_task(outlook.follow(broker))
             group.create_task(do_chores(broker, chores))
             group.create_task(webhooks.work())

@@ -10,6 +10,7 @@ from contracts.job import JobState, JobStatus, evolve
 from contracts.progress import StageProgress
 
 from gateway.live.told import Told, told_event
+from gateway.outlook import Outlook
 
 Listener = Callable[["LiveJob"], None]
 """Is called whenever the job has changed."""
@@ -42,6 +43,8 @@ class LiveJob:
     """Of lines."""
     changed: Listener | None = None
     """The table's own listener, for those who watch all jobs of an owner."""
+    outlook: Outlook | None = None
+    """What is known of its stages before they run; None of a job as it was."""
     revision: int = 0
     _highest: float = 0.0
     _rendered: tuple[int, str] = (-1, "")

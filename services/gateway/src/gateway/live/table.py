@@ -31,6 +31,7 @@ from contracts import subjects
 from gateway import metrics
 from gateway.live.job import Listener, LiveJob, Wait
 from gateway.live.lines import LiveLines
+from gateway.outlook import Outlook
 
 log = structlog.get_logger(__name__)
 
@@ -42,9 +43,17 @@ _UNENDED = (JobStatus.QUEUED, JobStatus.RUNNING)
 class LiveJobs:
     """The table of jobs. `run` keeps it up to date; `find` reads from it."""
 
-    def __init__(self, broker: Broker, event_log: EventLog, capacity: int = _CAPACITY) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        event_log: EventLog,
+        outlook: Outlook | None = None,
+        capacity: int = _CAPACITY,
+    ) -> None:
         self._broker = broker
         self._log = event_log
+        self._outlook = outlook
+        self._waits: Mapping[str, Mapping[str, Wait]] = {}
         self._capacity = capacity
         self._board = Board(broker, subjects.PROGRESS, subjects.ALL_PROGRESS)
         self._jobs: OrderedDict[str, LiveJob] = OrderedDict()
@@ -99,9 +108,14 @@ class LiveJobs:
 
     def queue(self, waits: Mapping[str, Mapping[str, Wait]]) -> None:
         """Tell every job in the table what stands before its waiting stages."""
+        self._waits = waits
         for job, live in tuple(self._jobs.items()):
             if live.waits or job in waits:
                 live.queue(waits.get(job, {}))
+
+    def positions(self, job: str) -> dict[str, int]:
+        """The places in the queue of the job's stages that wait in one."""
+        return {stage: wait.position for stage, wait in self._waits.get(job, {}).items()}
 
     async def find(self, job: str, owner: str) -> LiveJob:
         """A job of the owner's. Raises NotFoundError, UnavailableError or QueryFailedError."""
@@ -175,7 +189,8 @@ class LiveJobs:
             loading.done.set_result(None)
 
     def _add(self, live: LiveJob) -> None:
-        live.changed = self._on_change
+        live.changed, live.outlook = self._on_change, self._outlook
+        live.waits = self._waits.get(live.job, {})
         self._jobs[live.job] = live
         if len(self._jobs) > self._capacity:
             idle = (job for job, kept in self._jobs.items() if not kept.watched)

@@ -92,6 +92,7 @@ class JobUpdate(Contract):
     job_type: JobType
     status: JobStatus
     progress: float
+    queue_position: int | None = Field(description="1 is next; null if nothing waits")
     eta_s: float | None
     sequence: int
     failure: Failure | None
@@ -167,6 +168,7 @@ def update_of(live: LiveJob, now: datetime) -> JobUpdate:
         job_type=_type(state),
         status=state.status,
         progress=round(live.progress, 4),
+        queue_position=min(live.positions.values(), default=None),
         eta_s=eta_s(live, now),
         sequence=state.sequence,
         failure=state.failure,

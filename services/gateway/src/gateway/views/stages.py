@@ -94,6 +94,7 @@ class StageUpdate(Contract):
     status: StageStatus
     attempt: int
     progress: float
+    queue_position: int | None
     eta_s: float | None
     message: str | None
 
@@ -142,6 +143,7 @@ def stage_update_of(live: LiveJob, stage_id: str, now: datetime) -> StageUpdate:
         status=state.status,
         attempt=state.attempt,
         progress=round(live.fraction(stage_id), 4),
+        queue_position=live.positions.get(stage_id),
         eta_s=stage_eta_s(live, stage_id, now),
         message=note.message or None if note else None,
     )

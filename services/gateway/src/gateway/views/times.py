@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from contracts.job import StageState
+from contracts.job import StageState, StageStatus
 
 from gateway.eta import StageTime, remaining_s
 from gateway.live import LiveJob
+from gateway.outlook import Expectation
 
 
 def eta_s(live: LiveJob, now: datetime) -> float | None:
@@ -16,7 +17,8 @@ def eta_s(live: LiveJob, now: datetime) -> float | None:
     if state.graph is None or state.status.ended:
         return None
     times = {stage.id: _time(live, stage, now) for stage in state.stages.values()}
-    left = remaining_s(state.graph, times)
+    machine = live.outlook.machine() if live.outlook else None
+    left = remaining_s(state.graph, times, machine)
     return None if left is None else round(left, 1)
 
 
@@ -32,5 +34,24 @@ def _time(live: LiveJob, stage: StageState, now: datetime) -> StageTime:
     if stage.status.ended:
         lasted = stage.ended_at and stage.started_at and stage.ended_at - stage.started_at
         return StageTime(taken_s=lasted.total_seconds() if lasted else 0.0, ended=True)
-    taken = (now - stage.started_at).total_seconds() if stage.started_at else 0.0
-    return StageTime(taken_s=max(taken, 0.0), left_s=stage_eta_s(live, stage.id, now))
+    running = stage.status is StageStatus.RUNNING
+    taken = (now - stage.started_at).total_seconds() if running and stage.started_at else 0.0
+    expected = _expected(live, stage)
+    wait = live.waits.get(stage.id)
+    return StageTime(
+        taken_s=max(taken, 0.0),
+        left_s=stage_eta_s(live, stage.id, now),
+        running=running,
+        expected_s=expected.seconds if expected else None,
+        delay_s=wait.delay_s if wait else 0.0,
+        lane=stage.command.lane if stage.command else expected.lane if expected else None,
+    )
+
+
+def _expected(live: LiveJob, stage: StageState) -> Expectation | None:
+    request, graph = live.state.request, live.state.graph
+    if live.outlook is None or request is None or graph is None:
+        return None
+    asked = graph.stage(stage.id).engine or request.engines.get(stage.kind)
+    engine = stage.command.engine if stage.command else asked
+    return live.outlook.stage(stage.kind, engine, request.quality)
