@@ -175,6 +175,7 @@ class Profile(Contract):
     profile: Id
     created_by: Id = Field(description="the job that trained it")
     artifacts: Artifacts = Field(description="lora, voice and faces, as far as they exist")
+    videos: int = Field(default=0, description="completed jobs that made one with it")
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -187,9 +188,10 @@ class ProfilePage(Contract):
 
 
 class ObjectKeys(Contract):
-    """Objects in the store."""
+    """Objects of a deleted job: those that may be erased, and those that others need."""
 
     keys: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
 
 class Usage(Contract):

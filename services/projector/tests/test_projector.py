@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from contracts.envelope import to_headers
-from contracts.events import JobCompleted, StageFailed
+from contracts.events import JobCompleted, JobDeleted, JobType, StageFailed
 from contracts.job import JobState, JobStatus
 from contracts.queries import (
     QUERIES,
@@ -114,6 +114,29 @@ async def test_a_profile_is_what_the_newest_trainings_made(
             "voice": f"jobs/{mine[0]}/train_voice/voice",
             "name": "uploads/four",
         }
+
+
+async def test_a_profile_counts_the_videos_that_were_made_with_it(
+    server: NatsServer, log: EventLog, database_url: str
+) -> None:
+    """Trainings, unfinished and deleted jobs, and those of others are none."""
+    using = request(job_type=JobType.GENERATE, profile="p-1")
+    kinds = ("synthesize_speech", "generate_portrait", "render_video")
+    async with running(server, database_url) as projector:
+        await projector.ready()
+        await tell(log, job_id(1), story(job_id(1), request(profile="p-1"), TRAINING))
+        for number in (2, 3, 4):
+            await tell(log, job_id(number), story(job_id(number), using, kinds))
+        await log.tell(job_id(4), JobDeleted(by="me"))
+        await tell(log, job_id(5), story(job_id(5), using, kinds)[:-2])
+        foreign = request("you", job_type=JobType.GENERATE, profile="p-1")
+        last = await tell(log, job_id(6), story(job_id(6), foreign, kinds))
+        profile = await projector.ask(GetProfile(owner="me", profile="p-1", min_position=last))
+        assert isinstance(profile, Profile)
+        assert profile.videos == 2
+        page = await projector.ask(ListProfiles(owner="me", min_position=last))
+        assert isinstance(page, ProfilePage)
+        assert [one.videos for one in page.profiles] == [2]
 
 
 async def test_profiles_are_listed_newest_first_and_page_by_page(

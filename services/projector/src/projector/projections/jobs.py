@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from contracts.events import JobRequested
+from contracts.events import JobRequested, JobType
 from contracts.job import Failure, JobState, JobStatus
 from contracts.queries import GetJob, JobPage, JobSummary, ListJobs
 from sqlalchemy import (
@@ -99,6 +99,24 @@ async def states(
 def visible(owner: str) -> Select[tuple[str]]:
     """The ids of an owner's jobs that are not deleted: what other views show nothing without."""
     return select(JOBS.c.job).where(*_shown(owner))
+
+
+async def videos(
+    connection: AsyncConnection, owner: str, profiles: Sequence[str]
+) -> dict[str, int]:
+    """How many videos were made with each of an owner's profiles; those with none are left out."""
+    job = JOBS.c
+    counted = (
+        select(job.profile, func.count().label("videos"))
+        .where(
+            *_shown(owner),
+            job.profile.in_(profiles),
+            job.type == JobType.GENERATE.value,
+            job.status == JobStatus.COMPLETED.value,
+        )
+        .group_by(job.profile)
+    )
+    return {row.profile: row.videos for row in await connection.execute(counted)}
 
 
 def not_ended() -> ColumnElement[bool]:

@@ -129,7 +129,10 @@ async def _read(
         artifacts = _ARTIFACTS.validate_json(row.artifacts)
         made = _Part(row.part, row.job, artifacts, row.made_at)
         parts.setdefault(row.profile, []).append(made)
-    return {profile: _profile(profile, made) for profile, made in parts.items()}
+    videos = await jobs.videos(connection, owner, profiles)
+    return {
+        profile: _profile(profile, made, videos.get(profile, 0)) for profile, made in parts.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class _Part:
     made_at: datetime
 
 
-def _profile(profile: str, made: Sequence[_Part]) -> Profile:
+def _profile(profile: str, made: Sequence[_Part], videos: int) -> Profile:
     """The profile from all its parts, oldest first."""
     newest = {part.part: part for part in made}
     artifacts: Artifacts = {}
@@ -151,6 +154,7 @@ def _profile(profile: str, made: Sequence[_Part]) -> Profile:
         profile=profile,
         created_by=made[0].job,
         artifacts=artifacts,
+        videos=videos,
         created_at=made[0].made_at,
         updated_at=made[-1].made_at,
     )
