@@ -227,12 +227,23 @@ class ObjectStore:
         partial.rename(path)
 
     async def presign(self, operation: str, expires_s: int, **arguments: Any) -> str:
-        """An address at which whoever has it may do one thing, such as `upload_part`, for a time."""
+        """An address that lets whoever has it do one thing, such as `upload_part`, for a time."""
         return str(
             await self._client.generate_presigned_url(
                 operation, Params={"Bucket": self.bucket, **arguments}, ExpiresIn=expires_s
             )
         )
+
+    async def keys(self, prefix: str) -> AsyncIterator[str]:
+        """The keys that begin so, such as `jobs/<job>/`."""
+        page: dict[str, Any] = {}
+        while True:
+            found = await self.call("list_objects_v2", Bucket=self.bucket, Prefix=prefix, **page)
+            for entry in found.get("Contents", ()):
+                yield entry["Key"]
+            if not found.get("IsTruncated"):
+                return
+            page = {"ContinuationToken": found["NextContinuationToken"]}
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

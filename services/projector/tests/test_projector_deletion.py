@@ -51,11 +51,16 @@ async def refused(projector: Running, query: Query) -> None:
         await projector.ask(query)
 
 
-async def erasable(projector: Running, job: str, position: int) -> set[str]:
+async def left_by(projector: Running, job: str, position: int) -> ObjectKeys:
     answer = await projector.ask(ListErasable(owner="me", job=job, min_position=position))
     assert isinstance(answer, ObjectKeys)
-    assert len(set(answer.keys)) == len(answer.keys)
-    return set(answer.keys)
+    both = (*answer.keys, *answer.kept)
+    assert len(set(both)) == len(both)
+    return answer
+
+
+async def erasable(projector: Running, job: str, position: int) -> set[str]:
+    return set((await left_by(projector, job, position)).keys)
 
 
 async def test_a_deleted_job_is_found_nowhere(
@@ -127,9 +132,9 @@ async def test_an_object_is_kept_while_another_job_needs_it(
         planned = e.JobPlanned(graph=graph(TRAINING))
         await tell(log, B, [asked, planned, taken, JobCancelRequested(by="me"), JobCancelled()])
         last = await log.tell(A, DELETED)
-        keys = await erasable(projector, A, last)
-        assert f"jobs/{A}/train_voice/voice" in keys
-        assert not {lora, "uploads/one"} & keys
+        left = await left_by(projector, A, last)
+        assert f"jobs/{A}/train_voice/voice" in left.keys
+        assert set(left.kept) == {lora, "uploads/one"}
         last = await log.tell(B, DELETED)
         assert await erasable(projector, B, last) == {lora, "uploads/one"}
         assert lora in await erasable(projector, A, last)

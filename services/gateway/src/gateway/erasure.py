@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import structlog
 from contracts.envelope import Recorded
 from contracts.events import JobDeleted
 from contracts.queries import ListErasable, ObjectKeys
 from eventlog.broker import Broker
+from eventlog.errors import EventLogError
+from eventlog.log import utc_now
 from eventlog.rpc import NotFoundError, ask
 from servicekit.objects import ObjectStore
 
 from gateway.chores import Chore
 
 log = structlog.get_logger(__name__)
+
+_SETTLES_IN = timedelta(seconds=2)
+"""In that time whoever had not heard of the deletion has told the log what he decided before."""
+
+
+class UnsettledError(EventLogError):
+    """The deletion is so fresh that another job may be taking something over at this moment."""
+
+    def __init__(self, deleted_at: datetime) -> None:
+        super().__init__(f"deleted only at {deleted_at.isoformat()}: first let others hear of it")
 
 
 def erasing(broker: Broker, store: ObjectStore) -> Chore:
@@ -21,16 +35,23 @@ def erasing(broker: Broker, store: ObjectStore) -> Chore:
     async def erase(recorded: Recorded) -> None:
         if not isinstance(recorded.event, JobDeleted):
             return
+        if utc_now() - recorded.time < _SETTLES_IN:
+            raise UnsettledError(recorded.time)
         query = ListErasable(
             owner=recorded.event.by, job=recorded.job, min_position=recorded.sequence
         )
         try:
-            erasable, _ = await ask(broker, query, ObjectKeys)
+            left, _ = await ask(broker, query, ObjectKeys)
         except NotFoundError:
             # Told of a job that was not there or had not ended: it deleted nothing.
             return
-        for key in erasable.keys:
+        for key in left.keys:
             await store.delete(key)
-        log.info("job.erased", job=recorded.job, objects=len(erasable.keys))
+        # An attempt that broke off has told nobody what it had stored by then.
+        kept = set(left.kept)
+        untold = [key async for key in store.keys(f"jobs/{recorded.job}/") if key not in kept]
+        for key in untold:
+            await store.delete(key)
+        log.info("job.erased", job=recorded.job, objects=len(left.keys) + len(untold))
 
     return erase

@@ -187,13 +187,17 @@ async def _erasable(connection: AsyncConnection, query: ListErasable) -> ObjectK
         )
         .exists()
     )
-    keys = (
-        select(mine.key)
-        .where(mine.job == query.job, mine.owner == query.owner, mine.role.in_(_HOLDING), ~held)
+    each = (
+        select(mine.key, held.label("held"))
+        .where(mine.job == query.job, mine.owner == query.owner, mine.role.in_(_HOLDING))
         .distinct()
         .order_by(mine.key)
     )
-    return ObjectKeys(keys=tuple((await connection.execute(keys)).scalars()))
+    known = (await connection.execute(each)).all()
+    return ObjectKeys(
+        keys=tuple(row.key for row in known if not row.held),
+        kept=tuple(row.key for row in known if row.held),
+    )
 
 
 async def _find(connection: AsyncConnection, query: FindObject) -> Artifact | None:
