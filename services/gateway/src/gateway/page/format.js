@@ -1,6 +1,7 @@
 // Numbers, sizes and times as a reader of the page's language writes them.
 
-const tongue = () => document.documentElement.lang;
+// Somebody who reads English in Vienna wants the times of Vienna's English, not of New York's.
+const tongue = () => navigator.languages.find((one) => one.startsWith(document.documentElement.lang)) ?? document.documentElement.lang;
 
 export function number(value, digits = 0) {
   return value.toLocaleString(tongue(), { maximumFractionDigits: digits, minimumFractionDigits: digits });

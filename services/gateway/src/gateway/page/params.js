@@ -15,7 +15,7 @@ export function kindForm(kind, engines, given, quality, onChange = () => {}) {
     h("option", { value: "" }, strings.engineAny), ...engines.map((engine) => h("option", { value: engine.engine, disabled: !engine.available }, engine.title)));
   pick.value = usable.some((engine) => engine.engine === given?.engine) ? given.engine : "";
   const box = h("div", { className: "fields params" });
-  const element = h("fieldset", { className: "kind" }, h("legend", {}, strings.stages[kind]?.[0] ?? kind),
+  const element = h("details", { className: "kind", open: Object.keys(given?.params ?? {}).length > 0 }, h("summary", {}, strings.stages[kind]?.[0] ?? kind),
     engines.length > 1 && field(strings.facts.engine, pick), box);
 
   function build(values) {
@@ -29,7 +29,11 @@ export function kindForm(kind, engines, given, quality, onChange = () => {}) {
   build(given?.params ?? {});
   return {
     element,
-    valid: () => [...fields.values()].map((one) => one.check()).every(Boolean),
+    valid: () => {
+      const fine = [...fields.values()].map((one) => one.check()).every(Boolean);
+      if (!fine) element.open = true;
+      return fine;
+    },
     value: () => ({
       engine: pick.value || null,
       params: Object.fromEntries([...fields].map(([name, one]) => [name, one.value()]).filter(([, value]) => value !== undefined)),

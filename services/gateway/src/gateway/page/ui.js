@@ -31,6 +31,15 @@ export function skeleton(rows = 3) {
     ...Array.from({ length: rows }, () => h("div", {})));
 }
 
+// Shows what `load` brings, or why it could not, with a way to try again.
+export async function loaded(box, load) {
+  try {
+    box.replaceChildren(...[await load()].flat().filter(Boolean));
+  } catch (problem) {
+    box.replaceChildren(problemBox(problem, ...(problem.passing ? [button(strings.tryNow, () => loaded(box, load))] : [])));
+  }
+}
+
 // A choice of one among few; `choices` is [[value, label, hint]].
 export function segments(legend, name, choices, chosen, onPick) {
   return h("fieldset", { className: "segments" }, h("legend", {}, legend),

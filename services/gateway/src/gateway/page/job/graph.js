@@ -22,15 +22,16 @@ export function graphView(onPick) {
   function layout() {
     const columns = byDepth(stages);
     const flat = element.clientWidth >= columns.length * (NODE.width + NODE.across) - NODE.across;
-    const width = flat ? NODE.width : Math.min(NODE.width + 40, (element.clientWidth - NODE.beside) / Math.max(...columns.map((column) => column.length)) );
+    const most = Math.max(...columns.map((column) => column.length));
+    const room = flat ? (element.clientWidth + NODE.across) / columns.length - NODE.across : (element.clientWidth + NODE.beside) / most - NODE.beside;
+    const width = Math.min(NODE.width + 48, room);
     const signature = `${stages.map((stage) => stage.id).join()}:${flat}:${Math.round(width)}:${element.clientWidth}`;
     if (drawn === signature) return;
     drawn = signature;
     const gap = flat ? NODE.across : 28;
-    const most = Math.max(...columns.map((column) => column.length));
     const breadth = most * ((flat ? NODE.height : width) + NODE.beside) - NODE.beside;
-    const depth = flat ? (element.clientWidth - NODE.width) / Math.max(columns.length - 1, 1) : NODE.height + gap;
-    const step = flat ? Math.min(depth, NODE.width + NODE.across * 2) : depth;
+    const depth = flat ? (element.clientWidth - width) / Math.max(columns.length - 1, 1) : NODE.height + gap;
+    const step = flat ? Math.min(depth, width + NODE.across * 2) : depth;
     const spots = new Map();
     columns.forEach((column, at) => {
       const unit = flat ? NODE.height : width;

@@ -2,8 +2,7 @@
 // the log; what is looked at from the past is read from it the same way.
 
 import * as api from "../api.js";
-import { button, fill, h, problemBox } from "../dom.js";
-import { time } from "../format.js";
+import { fill, h, problemBox } from "../dom.js";
 import { strings } from "../language.js";
 import * as live from "../live.js";
 import { skeleton } from "../ui.js";
@@ -32,7 +31,6 @@ export function jobView(id) {
   const trouble = h("div", {});
   const header = headerView(id, load);
   const slider = sliderView(travel);
-  const then = h("div", { className: "then", role: "status", hidden: true });
   const graph = graphView((stage) => { picked = picked === stage ? null : stage; render(); });
   const stage = stageView();
   const timeline = timelineView(travel);
@@ -42,7 +40,7 @@ export function jobView(id) {
   const activity = tabs([[strings.timeline, timeline.element], [strings.log, log.element]]);
   const waiting = skeleton(4);
   const body = h("div", { className: "job-body", hidden: true },
-    result, slider.element, then, h("section", { className: "card graph-card" }, h("h2", {}, strings.stagesTitle), graph.element),
+    slider.element, result, h("section", { className: "card graph-card" }, h("h2", {}, strings.stagesTitle), graph.element),
     h("div", { className: "columns" }, h("div", { className: "stack" }, stage.element, words), activity.element));
   const element = h("div", { className: "view wide" }, header.element, trouble, waiting, body);
 
@@ -106,11 +104,6 @@ export function jobView(id) {
     element.classList.toggle("past", past !== null);
     header.show(past ? { ...shown, name: job.name } : shown, past !== null);
     slider.show(journal.events, position);
-    then.hidden = past === null;
-    if (past !== null) {
-      const moment = journal.events.find((event) => event.sequence === position);
-      fill(then, String(at), () => [h("span", {}, strings.asItWas(time(moment.time))), button(strings.backToNow, () => travel(null), { className: "small" })]);
-    }
     const looked = shown.stages.find((one) => one.id === picked) ?? interesting(shown);
     graph.show(shown, looked?.id);
     const until = past === null ? null : journal.events.find((event) => event.sequence === position).time;

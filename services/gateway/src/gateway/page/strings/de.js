@@ -178,7 +178,6 @@ export const strings = {
   backToNow: "Zurück zu jetzt",
   nowAt: (count) => `Jetzt · ${number(count)} Ereignisse`,
   thenAt: (index, count, time, name) => `${time} · ${name} · Ereignis ${number(index)} von ${number(count)}`,
-  asItWas: (time) => `Der Auftrag, wie er um ${time} war`,
   events: {
     JobRequested: "Angefordert", JobPlanned: "Geplant", JobCompleted: "Fertig", JobFailed: "Gescheitert", JobCancelled: "Abgebrochen",
     JobCancelRequested: "Anhalten verlangt", JobRetryRequested: "Neuer Versuch verlangt", JobDeleted: "Gelöscht",

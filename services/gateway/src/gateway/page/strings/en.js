@@ -178,7 +178,6 @@ export const strings = {
   backToNow: "Back to now",
   nowAt: (count) => `Now · ${number(count)} events`,
   thenAt: (index, count, time, name) => `${time} · ${name} · event ${number(index)} of ${number(count)}`,
-  asItWas: (time) => `The job as it was at ${time}`,
   events: {
     JobRequested: "Asked for", JobPlanned: "Planned", JobCompleted: "Done", JobFailed: "Failed", JobCancelled: "Cancelled",
     JobCancelRequested: "Told to stop", JobRetryRequested: "Told to try again", JobDeleted: "Deleted",

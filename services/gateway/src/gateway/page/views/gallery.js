@@ -1,33 +1,28 @@
 // Every video that was made, to look at.
 
 import * as api from "../api.js";
-import { button, h, problemBox } from "../dom.js";
+import { button, h } from "../dom.js";
 import { ago } from "../format.js";
 import { icon } from "../icons.js";
 import { strings } from "../language.js";
 import { cover } from "../media.js";
-import { empty, jobName, skeleton } from "../ui.js";
+import { empty, jobName, loaded, skeleton } from "../ui.js";
 
 const PAGE = 48;
 
 export function galleryView() {
   const list = h("ul", { className: "gallery-grid" });
   const box = h("div", {}, skeleton(3));
-  load();
+  loaded(box, more);
   return { title: strings.nav.gallery, element: h("div", { className: "view wide" }, h("h1", {}, strings.nav.gallery), box) };
 
-  async function load(before) {
-    let page;
-    try {
-      page = await api.get(`/api/jobs?status=completed&limit=${PAGE}${before ? `&before=${before}` : ""}`);
-    } catch (problem) {
-      box.replaceChildren(problemBox(problem, button(strings.tryNow, () => load(before))));
-      return;
-    }
+  async function more(before = "") {
+    const page = await api.get(`/api/jobs?status=completed&limit=${PAGE}${before && `&before=${before}`}`);
     list.append(...page.jobs.filter((job) => job.videoUrl).map(card));
-    const nothing = list.children.length === 0 && !page.next &&
-      empty("gallery", strings.noVideosTitle, strings.noVideos, h("a", { className: "button primary", href: "#/" }, strings.makeFirst));
-    box.replaceChildren(...[nothing || list, page.next && button(strings.moreJobs, () => load(page.next), { className: "quiet" })].filter(Boolean));
+    if (list.children.length === 0 && !page.next) {
+      return empty("gallery", strings.noVideosTitle, strings.noVideos, h("a", { className: "button primary", href: "#/" }, strings.makeFirst));
+    }
+    return [list, page.next && button(strings.moreJobs, () => loaded(box, () => more(page.next)), { className: "quiet" })];
   }
 }
 

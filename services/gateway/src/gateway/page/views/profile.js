@@ -1,32 +1,24 @@
 // One person: portrait, voice and the videos they are in.
 
 import * as api from "../api.js";
-import { button, h, problemBox } from "../dom.js";
+import { h } from "../dom.js";
 import { ago } from "../format.js";
 import { strings } from "../language.js";
 import { cover } from "../media.js";
-import { ask, skeleton, withIcon } from "../ui.js";
+import { ask, loaded, skeleton, withIcon } from "../ui.js";
 import { card } from "./gallery.js";
 
 export function profileView(id) {
   const box = h("div", { className: "stack" }, skeleton(3));
-  load();
+  loaded(box, async () => show(await api.get(`/api/profiles/${id}`)));
   return { title: strings.nav.people, element: h("div", { className: "view" }, h("a", { className: "back", href: "#/profiles" }, `← ${strings.nav.people}`), box) };
-
-  async function load() {
-    try {
-      show(await api.get(`/api/profiles/${id}`));
-    } catch (problem) {
-      box.replaceChildren(problemBox(problem, problem.passing && button(strings.tryNow, load)));
-    }
-  }
 
   function show(profile) {
     const name = profile.name ?? strings.unnamed;
     document.title = `${name} · ${strings.title}`;
     const videos = (profile.jobs ?? []).filter((job) => job.videoUrl);
     const others = (profile.jobs ?? []).filter((job) => !job.videoUrl);
-    box.replaceChildren(
+    return [
       h("section", { className: "card profile" },
         h("span", { className: "portrait" }, cover(profile.portraitUrl, strings.portraitOf(name), "people")),
         h("div", { className: "stack" }, h("h1", {}, name),
@@ -37,7 +29,7 @@ export function profileView(id) {
             withIcon("trash", strings.remove, () => sure(name), { className: "quiet" })))),
       ...(videos.length > 0 ? [h("h2", {}, strings.theirVideos), h("ul", { className: "gallery-grid" }, ...videos.map(card))] : []),
       ...(others.length > 0 ? [h("h2", {}, strings.otherJobs), h("ul", { className: "plain" }, ...others.map((job) =>
-        h("li", {}, h("a", { href: `#/job/${job.jobId}` }, `${strings.jobTypes[job.type] ?? job.type} · ${ago(job.createdAt)}`), " ", strings.jobStatus[job.status])))] : []));
+        h("li", {}, h("a", { href: `#/job/${job.jobId}` }, `${strings.jobTypes[job.type] ?? job.type} · ${ago(job.createdAt)}`), " ", strings.jobStatus[job.status])))] : [])];
   }
 
   function sure(name) {

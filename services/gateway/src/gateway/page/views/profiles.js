@@ -1,27 +1,20 @@
 // The people that were trained: how they look, how they sound, and what they can say next.
 
 import * as api from "../api.js";
-import { button, h, problemBox } from "../dom.js";
+import { h } from "../dom.js";
 import { ago } from "../format.js";
 import { strings } from "../language.js";
 import { cover } from "../media.js";
-import { empty, skeleton } from "../ui.js";
+import { empty, loaded, skeleton } from "../ui.js";
 
 export function profilesView() {
   const box = h("div", {}, skeleton(3));
-  load();
+  loaded(box, async () => {
+    const { profiles } = await api.get("/api/profiles");
+    return profiles.length > 0 ? h("ul", { className: "people-grid" }, ...profiles.map(person))
+      : empty("people", strings.noPeopleTitle, strings.noPeople, h("a", { className: "button primary", href: "#/" }, strings.trainFirst));
+  });
   return { title: strings.nav.people, element: h("div", { className: "view" }, h("h1", {}, strings.nav.people), h("p", { className: "lead" }, strings.peopleLead), box) };
-
-  async function load() {
-    try {
-      const { profiles } = await api.get("/api/profiles");
-      box.replaceChildren(profiles.length === 0
-        ? empty("people", strings.noPeopleTitle, strings.noPeople, h("a", { className: "button primary", href: "#/" }, strings.trainFirst))
-        : h("ul", { className: "people-grid" }, ...profiles.map(person)));
-    } catch (problem) {
-      box.replaceChildren(problemBox(problem, button(strings.tryNow, load)));
-    }
-  }
 }
 
 function person(profile) {

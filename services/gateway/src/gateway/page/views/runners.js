@@ -1,26 +1,20 @@
 // The machines that do the work, what they can do, and how long it usually takes.
 
 import * as api from "../api.js";
-import { button, h, problemBox } from "../dom.js";
+import { h } from "../dom.js";
 import { ago, duration, measured, number, size } from "../format.js";
 import { strings } from "../language.js";
-import { empty, skeleton } from "../ui.js";
+import { empty, loaded, skeleton } from "../ui.js";
 
 export function runnersView() {
   const box = h("div", { className: "stack" }, skeleton(3));
-  load();
+  loaded(box, async () => {
+    const [{ runners }, stats] = await Promise.all([api.get("/api/runners").catch(fromCapabilities), api.getOr("/api/stats", null)]);
+    return [stats && overview(stats),
+      ...(runners.length === 0 ? [empty("runners", strings.noRunnersTitle, strings.noRunners)] : runners.map(machine)),
+      stats?.stages?.length > 0 && times(stats.stages)];
+  });
   return { title: strings.nav.runners, element: h("div", { className: "view" }, h("h1", {}, strings.nav.runners), h("p", { className: "lead" }, strings.runnersLead), box) };
-
-  async function load() {
-    try {
-      const [{ runners }, stats] = await Promise.all([api.get("/api/runners").catch(fromCapabilities), api.getOr("/api/stats", null)]);
-      box.replaceChildren(...[stats && overview(stats),
-        ...(runners.length === 0 ? [empty("runners", strings.noRunnersTitle, strings.noRunners)] : runners.map(machine)),
-        stats?.stages?.length > 0 && times(stats.stages)].filter(Boolean));
-    } catch (problem) {
-      box.replaceChildren(problemBox(problem, button(strings.tryNow, load)));
-    }
-  }
 }
 
 // Whoever may not see the machines may see what they can do.
