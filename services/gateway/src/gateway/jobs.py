@@ -20,7 +20,7 @@ from gateway.context import Gateway, Owner, TheGateway
 from gateway.history import as_it_was
 from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
-from gateway.views import JobList, JobView, StatusView, item_of, job_of, status_of
+from gateway.views import JobItem, JobList, JobView, StatusView, item_of, job_of, status_of
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 
@@ -66,18 +66,20 @@ async def list_jobs(
             "`before` names no job.",
             "Take it from `next` of an earlier page, or leave it out.",
         ) from None
+    return JobList(jobs=await items(gateway, page, owner), next=page.next_before)
+
+
+async def items(gateway: Gateway, page: JobPage, owner: str) -> tuple[JobItem, ...]:
+    """A page of an owner's jobs as lists show them."""
     cards = await gateway.cards.of(page.jobs, owner)
-    return JobList(
-        jobs=tuple(
-            item_of(
-                summary,
-                gateway.live.peek(summary.job),
-                card,
-                min(gateway.live.positions(summary.job).values(), default=None),
-            )
-            for summary, card in zip(page.jobs, cards, strict=True)
-        ),
-        next=page.next_before,
+    return tuple(
+        item_of(
+            summary,
+            gateway.live.peek(summary.job),
+            card,
+            min(gateway.live.positions(summary.job).values(), default=None),
+        )
+        for summary, card in zip(page.jobs, cards, strict=True)
     )
 
 

@@ -6,18 +6,24 @@ import asyncio
 from typing import Annotated
 
 from contracts.base import Contract, Id, Timestamp
-from contracts.queries import ListProfiles, Profile, ProfilePage
+from contracts.queries import JobPage, ListJobs, ListProfiles, Profile, ProfilePage
 from eventlog.rpc import NotFoundError, ask
 from fastapi import APIRouter, Query
+from pydantic import Field
 
-from gateway.context import Owner, TheGateway
+from gateway import changes, trained
+from gateway.context import Gateway, Owner, TheGateway
+from gateway.jobs import items
 from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
-from gateway.views import ArtifactView, artifact_views
+from gateway.views import ArtifactView, JobItem, artifact_views, card_of
 
 router = APIRouter(prefix="/api", tags=["profiles"])
 
 _PARTS = ("lora", "voice", "faces", "preview", "samples")
+# Where the voice can be heard: matched, and else as it was recorded.
+_VOICES = ("preview", "clip")
+_JOBS = 50
 
 
 class ProfileView(Contract):
@@ -25,12 +31,21 @@ class ProfileView(Contract):
 
     profile_id: Id
     name: str | None
-    ready: bool = True
+    ready: bool = Field(default=True, description="whether videos can be made with it")
     has_voice: bool
+    portrait_url: str | None = Field(description="a small picture of them")
+    voice_url: str | None = Field(description="a recording of the voice, to listen to")
+    videos: int = Field(description="how many were made with it")
     trained_by: Id
     created_at: Timestamp
     updated_at: Timestamp
     artifacts: tuple[ArtifactView, ...]
+
+
+class ProfileWithJobs(ProfileView):
+    """A trained person, and the newest jobs that had to do with them."""
+
+    jobs: tuple[JobItem, ...]
 
 
 class ProfileList(Contract):
@@ -59,26 +74,58 @@ async def list_profiles(
             "`before` names no profile.",
             "Take it from `next` of an earlier page, or leave it out.",
         ) from None
-    jobs = [profile.created_by for profile in page.profiles]
-    names = await gateway.names.of_jobs(jobs, owner)
-    makers = await asyncio.gather(*(gateway.live.find(job, owner) for job in jobs))
+    views = await asyncio.gather(*(_view(gateway, owner, one) for one in page.profiles))
     return ProfileList(
-        profiles=tuple(
-            _view(profile, maker, names[profile.created_by])
-            for profile, maker in zip(page.profiles, makers, strict=True)
-        ),
-        next=page.next_before,
+        profiles=tuple(view for view in views if view is not None), next=page.next_before
     )
 
 
-def _view(profile: Profile, maker: LiveJob, name: str | None) -> ProfileView:
+@router.get("/profiles/{profile}")
+async def get_profile(profile: str, gateway: TheGateway, owner: Owner) -> ProfileWithJobs:
+    """One profile, with its training and the newest videos; GET /api/jobs has all of them."""
+    view = await _view(gateway, owner, await trained.find(gateway, profile, owner))
+    if view is None:
+        raise trained.no_such_profile()
+    query = ListJobs(owner=owner, profile=profile, limit=_JOBS, min_position=gateway.live.position)
+    page, _ = await ask(gateway.broker, query, JobPage)
+    return ProfileWithJobs(**dict(view), jobs=await items(gateway, page, owner))
+
+
+@router.delete("/profiles/{profile}", status_code=204)
+async def delete_profile(profile: str, gateway: TheGateway, owner: Owner) -> None:
+    """Delete a profile and the job that trained it. Videos made with it by other jobs stay."""
+    found = await trained.find(gateway, profile, owner)
+    await changes.delete_job(found.created_by, gateway, owner)
+
+
+async def _view(gateway: Gateway, owner: str, profile: Profile) -> ProfileView | None:
+    """None if the profile was deleted in this moment."""
+    try:
+        maker = await gateway.live.find(profile.created_by, owner)
+    except NotFoundError:
+        return None
+    name = await gateway.names.of(maker)
     return ProfileView(
         profile_id=profile.profile,
         name=name,
         ready={"lora", "faces"} <= profile.artifacts.keys(),
         has_voice="voice" in profile.artifacts,
+        portrait_url=card_of(maker, name).thumbnail_url,
+        voice_url=_voice_url(maker),
+        videos=profile.videos,
         trained_by=profile.created_by,
         created_at=profile.created_at,
         updated_at=profile.updated_at,
         artifacts=tuple(view for view in artifact_views(maker) if view.output in _PARTS),
     )
+
+
+def _voice_url(maker: LiveJob) -> str | None:
+    """Where to hear the voice that a job has learnt."""
+    sounds = [view for view in artifact_views(maker) if view.media_type.startswith("audio/")]
+    for output in _VOICES:
+        for view in sounds:
+            if view.output == output:
+                return view.url
+    request = maker.state.request
+    return f"/api/jobs/{maker.job}/inputs/clip/0" if request and "clip" in request.inputs else None

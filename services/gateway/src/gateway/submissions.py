@@ -7,27 +7,22 @@ from typing import Any
 import structlog
 from contracts.artifacts import Artifacts
 from contracts.events import JobRequested, JobType
-from contracts.queries import GetProfile, Profile
 from eventlog.errors import ConflictError, UnavailableError
-from eventlog.rpc import NotFoundError, ask
 from fastapi import APIRouter, Request, Response
 from servicekit.objects import MissingObjectError
 
-from gateway import capabilities, drafts, forms, idempotency, metrics, openapi, pipelines
+from gateway import capabilities, drafts, forms, idempotency, metrics, openapi, pipelines, trained
 from gateway.context import Gateway, Owner, TheGateway
 from gateway.forms import Received
 from gateway.idempotency import IdempotencyKey, keyed_id
 from gateway.jobs import no_such_job
 from gateway.live import LiveJob
-from gateway.problems import Problem, ProblemKind
 from gateway.uploads import FileKind, Uploads, uploading
 from gateway.uploads.sessions import Sessions, check_quota, no_such_upload
 from gateway.views import StatusView, status_of
 
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/api", tags=["jobs"])
-
-_OF_PROFILE = ("lora", "voice", "faces")
 
 
 @router.post("/train", status_code=202, openapi_extra=openapi.TRAIN)
@@ -87,7 +82,7 @@ async def _submit(
         clip = received.clip is not None
         drafts.check(draft, len(received.photos), clip, gateway.settings.limits)
         capabilities.check(draft, gateway.capabilities())
-        inputs: Artifacts = await _profile_inputs(gateway, owner, draft.profile_id)
+        inputs: Artifacts = await trained.inputs_of(gateway, draft.profile_id, owner)
         if received.photos:
             inputs["photos"] = tuple(received.photos)
         if received.clip:
@@ -177,26 +172,3 @@ def _essence(event: JobRequested) -> dict[str, Any]:
         for name, artifacts in event.inputs.items()
     }
     return event.model_dump(exclude={"inputs"}) | {"inputs": inputs}
-
-
-async def _profile_inputs(gateway: Gateway, owner: str, profile: str | None) -> Artifacts:
-    if profile is None:
-        return {}
-    query = GetProfile(owner=owner, profile=profile, min_position=gateway.live.position)
-    try:
-        found, _ = await ask(gateway.broker, query, Profile)
-    except NotFoundError:
-        raise Problem(
-            ProblemKind.NO_SUCH_PROFILE,
-            "No profile of yours has this id.",
-            "GET /api/profiles lists your profiles.",
-        ) from None
-    wanted = {name: found.artifacts[name] for name in _OF_PROFILE if name in found.artifacts}
-    if "lora" not in wanted or "faces" not in wanted:
-        raise Problem(
-            ProblemKind.PROFILE_NOT_READY,
-            "The profile's training has not made a LoRA yet.",
-            f"Wait for job {found.created_by}, or retry it if it failed.",
-            job=found.created_by,
-        )
-    return wanted

@@ -1,0 +1,50 @@
+"""What trainings have made for a profile, and what of it a job is given."""
+
+from __future__ import annotations
+
+from contracts.artifacts import Artifacts
+from contracts.queries import GetProfile, Profile
+from eventlog.rpc import NotFoundError, ask
+
+from gateway.context import Gateway
+from gateway.jobs import is_job_id
+from gateway.problems import Problem, ProblemKind
+
+_GIVEN = ("lora", "voice", "faces")
+
+
+async def find(gateway: Gateway, profile: str, owner: str) -> Profile:
+    """The owner's profile; Problem if there is none."""
+    try:
+        if is_job_id(profile):
+            query = GetProfile(owner=owner, profile=profile, min_position=gateway.live.position)
+            found, _ = await ask(gateway.broker, query, Profile)
+            return found
+    except NotFoundError:
+        pass
+    raise no_such_profile()
+
+
+async def inputs_of(gateway: Gateway, profile: str | None, owner: str) -> Artifacts:
+    """What a job that uses the profile, if any, is given; Problem if it is not trained yet."""
+    if profile is None:
+        return {}
+    found = await find(gateway, profile, owner)
+    given = {name: found.artifacts[name] for name in _GIVEN if name in found.artifacts}
+    if "lora" not in given or "faces" not in given:
+        raise Problem(
+            ProblemKind.PROFILE_NOT_READY,
+            "The profile's training has not made a LoRA yet.",
+            f"Wait for job {found.created_by}, or retry it if it failed.",
+            job=found.created_by,
+        )
+    return given
+
+
+def no_such_profile() -> Problem:
+    """The problem of a profile that is not there, or not the owner's."""
+    return Problem(
+        ProblemKind.NO_SUCH_PROFILE,
+        "No profile of yours has this id.",
+        "GET /api/profiles lists your profiles.",
+    )

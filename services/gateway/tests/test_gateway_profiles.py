@@ -1,0 +1,125 @@
+"""Profiles: looked at, listened to, used and deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from contracts.artifacts import Artifact
+from contracts.base import make_id
+from eventlog.broker import Broker
+from eventlog.log import utc_now
+from gateway_media import PHOTO, RECORDING
+from gateway_story import Story
+from servicekit.objects import ObjectStore
+
+from contracts import events as e
+
+
+async def trained(
+    broker: Broker, api: httpx.AsyncClient, store: ObjectStore, *, clip: bool, **outputs: bytes
+) -> Story:
+    """The job of a training that is completed. `outputs` are sounds beside the LoRA."""
+    files = {"image": PHOTO, **({"voice": RECORDING} if clip else {})}
+    answer = await api.post("/api/train", files=files, data={"name": "Ada"})
+    story = Story(broker, answer.json()["jobId"])
+
+    async def kept(name: str, data: bytes, media_type: str) -> tuple[Artifact, ...]:
+        return (await store.put(f"jobs/{story.job}/{name}", data, media_type),)
+
+    sounds = {name: await kept(name, data, "audio/wav") for name, data in outputs.items()}
+    await story.finish(
+        faces=await kept("faces.png", PHOTO, "image/png"),
+        lora=await kept("lora", b"l", "application/octet-stream"),
+        **sounds,
+    )
+    return story
+
+
+async def shown(api: httpx.AsyncClient, profile: str) -> dict[str, Any]:
+    while (answer := await api.get(f"/api/profiles/{profile}")).status_code == 404:
+        pass
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def a_video(api: httpx.AsyncClient, broker: Broker, profile: str) -> Story:
+    body = {"type": "generate", "profileId": profile, "script": "Hello."}
+    answer = await api.post("/api/jobs", json=body)
+    assert answer.status_code == 202, answer.text
+    story = Story(broker, answer.json()["jobId"])
+    await story.finish()
+    return story
+
+
+async def test_a_profile_shows_a_face_lets_its_voice_be_heard_and_lists_its_jobs(
+    api: httpx.AsyncClient, broker: Broker, store: ObjectStore
+) -> None:
+    training = await trained(broker, api, store, clip=True, preview=RECORDING)
+    profile = training.job
+    videos = [await a_video(api, broker, profile) for _ in range(2)]
+    while (view := await shown(api, profile))["videos"] != 2:
+        pass
+    assert (view["name"], view["ready"], view["trainedBy"]) == ("Ada", True, profile)
+    assert (await api.get(view["voiceUrl"])).content == RECORDING
+    assert view["voiceUrl"].endswith("/preview/0")
+    assert view["portraitUrl"].endswith("/thumbnail")
+    jobs = [videos[1].job, videos[0].job, profile]
+    assert [one["jobId"] for one in view["jobs"]] == jobs
+    listed = (await api.get("/api/profiles")).json()["profiles"][0]
+    assert listed == {name: value for name, value in view.items() if name != "jobs"}
+
+
+@pytest.mark.parametrize("clip", [True, False])
+async def test_a_voice_without_a_preview_is_heard_as_it_was_recorded(
+    api: httpx.AsyncClient, broker: Broker, store: ObjectStore, *, clip: bool
+) -> None:
+    training = await trained(broker, api, store, clip=clip)
+    url = (await shown(api, training.job))["voiceUrl"]
+    assert url == (f"/api/jobs/{training.job}/inputs/clip/0" if clip else None)
+
+
+async def test_a_deleted_profile_is_gone_and_its_videos_stay(
+    api: httpx.AsyncClient, broker: Broker, store: ObjectStore
+) -> None:
+    training = await trained(broker, api, store, clip=False)
+    path = f"/api/profiles/{training.job}"
+    await shown(api, training.job)
+    video = await a_video(api, broker, training.job)
+    assert (await api.delete(path)).status_code == 204
+    for gone in (path, f"/api/jobs/{training.job}"):
+        assert (await api.get(gone)).status_code == 404
+    assert (await api.delete(path)).json()["type"] == "/problems/no-such-profile"
+    assert (await api.get(f"/api/jobs/{video.job}")).status_code == 200
+    listed = (await api.get("/api/profiles")).json()["profiles"]
+    assert training.job not in [one["profileId"] for one in listed]
+    body = {"type": "generate", "profileId": training.job, "script": "Hello."}
+    assert (await api.post("/api/jobs", json=body)).status_code == 404
+
+
+async def test_a_profile_whose_job_still_runs_is_not_deleted(
+    api: httpx.AsyncClient, broker: Broker, store: ObjectStore
+) -> None:
+    story = await Story.begin(broker, api)
+    await story.plan()
+    faces = await store.put(f"jobs/{story.job}/faces", b"f", "image/png")
+    lora = await store.put(f"jobs/{story.job}/lora", b"l", "application/octet-stream")
+    await story.start("prepare_dataset")
+    await story.complete("prepare_dataset", {"faces": (faces,)})
+    await story.start("train_lora")
+    await story.complete("train_lora", {"lora": (lora,)})
+    await shown(api, story.job)
+    refused = await api.delete(f"/api/profiles/{story.job}")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/job-is-running")
+    await story.tell(e.JobCompleted())
+    while (await api.delete(f"/api/profiles/{story.job}")).status_code == 409:
+        pass
+
+
+async def test_a_profile_that_nobody_trained_is_not_found(api: httpx.AsyncClient) -> None:
+    for unknown in (make_id(utc_now(), bytes(10)), "a.b", "A", "*"):
+        for method in ("GET", "DELETE"):
+            answer = await api.request(method, f"/api/profiles/{unknown}")
+            assert (answer.status_code, answer.json()["type"]) == (404, "/problems/no-such-profile")
+    assert (await api.get("/api/profiles", params={"before": "nobody"})).status_code == 422
