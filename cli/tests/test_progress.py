@@ -3,8 +3,8 @@
 import io
 
 from contracts.job import JobStatus, StageStatus
-from myspinbot.progress import Bars, duration, lines
 from myspinbot.client.replies import JobUpdate, StageUpdate
+from myspinbot.progress import Bars, duration, lines
 from rich.console import Console
 
 

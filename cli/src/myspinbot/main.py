@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
@@ -17,6 +19,7 @@ from myspinbot.commands import (
     open,  # noqa: A004 - a command's name
     pipelines,
     profiles,
+    shell,
     show,
     steer,
     submit,
@@ -25,7 +28,6 @@ from myspinbot.commands import (
     watch,
     webhooks,
 )
-from myspinbot.commands.completion import completion
 from myspinbot.commands.options import add
 from myspinbot.errors import CommandError
 from myspinbot.screen import show_error
@@ -82,13 +84,14 @@ add(app, "models", models.models, _KEEP)
 app.add_typer(pipelines.app, name="pipelines", rich_help_panel=_KEEP)
 app.add_typer(tokens.app, name="tokens", rich_help_panel=_REACH)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=_REACH)
-add(app, "completion", completion, _REACH)
+add(app, "completion", shell.completion, _REACH)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; ends the process with the status that docs/cli.md tells."""
     try:
-        app()
+        app(arguments)
+        sys.exit(0)
     except CommandError as error:
         show_error(error)
         sys.exit(error.exit_status)

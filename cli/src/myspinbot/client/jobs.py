@@ -61,10 +61,10 @@ class AsyncJobs:
         """
         uploads: dict[str, Any] = {}
         if sent := await self._uploads.send([Path(photo) for photo in photos], "photo", on_sent):
-            # The same picture twice teaches nothing more.
-            uploads["photos"] = list(dict.fromkeys(upload.upload_id for upload in sent))
+            uploads["photos"] = [upload.upload_id for upload in sent]
         if clip is not None:
-            uploads["clip"] = (await self._uploads.send_one(Path(clip), "clip", on_sent)).upload_id
+            [recording] = await self._uploads.send([Path(clip)], "clip", on_sent)
+            uploads["clip"] = recording.upload_id
         asked_for = "generate" if script else "train"
         body = {
             "type": "pipeline" if pipeline or graph else asked_for,

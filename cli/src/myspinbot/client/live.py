@@ -116,8 +116,12 @@ async def happenings(transport: Transport, job: str, after: int = 0) -> AsyncGen
                 if response.status_code == httpx.codes.NO_CONTENT:
                     return
                 patience.answered()
-                yield ServerEvent("open", "")
+                heard = False
                 async for message in parse_events(response.aiter_lines()):
+                    if not heard:
+                        # Only now does the gateway listen for what happens.
+                        heard = True
+                        yield ServerEvent("open", "")
                     if message.id.isdecimal():
                         after = max(after, int(message.id))
                     yield message

@@ -19,7 +19,6 @@ class Uploads(Blocking[AsyncUploads]):
     """Files that jobs are to be made from."""
 
     send = blocking(AsyncUploads.send)
-    send_one = blocking(AsyncUploads.send_one)
     get = blocking(AsyncUploads.get)
     complete = blocking(AsyncUploads.complete)
     delete = blocking(AsyncUploads.delete)

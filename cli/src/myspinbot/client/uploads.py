@@ -19,7 +19,6 @@ OnSent = Callable[[int], None]
 """Told how many more bytes have arrived."""
 _AT_ONCE = 4
 _BLOCK = 1 << 20
-_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +38,39 @@ class AsyncUploads:
     async def send(
         self, paths: Iterable[Path], kind: Kind, on_sent: OnSent | None = None
     ) -> list[Upload]:
-        """Upload files, a few at once; what the gateway has already is not sent again."""
+        """Upload files, a few at once; returns one upload for each content.
+
+        What the gateway has already is not sent again, and what has arrived of a file stays
+        there for a day: the next call, from whatever program, goes on from it.
+        """
+        files = [await asyncio.to_thread(_examine, path, kind) for path in paths]
+        tell = on_sent or (lambda _count: None)
         crowd = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(path: Path) -> Upload:
+        async def one(file: _File) -> Upload:
             async with crowd:
-                return await self.send_one(path, kind, on_sent)
+                return await self._send(file, tell)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(path)) for path in paths]
-        return [task.result() for task in tasks]
+        # The same picture twice teaches nothing more.
+        contents = {file.sha256: file for file in files}
+        for file in files:
+            if contents[file.sha256] is not file:
+                tell(file.size)
+        tasks = [asyncio.create_task(one(file)) for file in contents.values()]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
 
-    async def send_one(self, path: Path, kind: Kind, on_sent: OnSent | None = None) -> Upload:
-        """Upload a file, going on from the parts that have arrived when a connection breaks."""
-        file = await asyncio.to_thread(_examine, path, kind)
-        tell = on_sent or (lambda _count: None)
-        upload = await self._transport.post(
-            Upload,
-            "/api/uploads",
-            {"kind": kind, "size": file.size, "sha256": file.sha256},
-        )
+    async def _send(self, file: _File, tell: OnSent) -> Upload:
+        announced = {"kind": file.kind, "size": file.size, "sha256": file.sha256}
+        upload = await self._transport.post(Upload, "/api/uploads", announced)
         if upload.state == "complete":
             tell(file.size)
             return upload
         tell(sum(part.size for part in upload.parts if part.done))
-        for left in reversed(range(_TRIES)):
+        while True:
             for part in upload.parts:
                 if not part.done:
                     await self._put(file, upload, part)
@@ -71,11 +78,17 @@ class AsyncUploads:
             try:
                 return await self.complete(upload.upload_id)
             except ApiError as error:
-                # A part that was lost is seen by asking again what has arrived.
-                upload = await self.get(upload.upload_id)
-                if not left or all(part.done for part in upload.parts):
-                    raise error from None
-        raise AssertionError  # the loop returns or raises
+                upload = await self._lacking(upload, error)
+
+    async def _lacking(self, upload: Upload, error: ApiError) -> Upload:
+        """The upload with the parts that were lost on the way; `error` if that is not the cause."""
+        try:
+            now = await self.get(upload.upload_id)
+        except ApiError:
+            raise error from None
+        if all(part.done for part in now.parts):
+            raise error
+        return now
 
     async def get(self, upload: str) -> Upload:
         """What has arrived of a file."""

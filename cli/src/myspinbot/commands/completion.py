@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -59,31 +59,3 @@ def _ask(
         # A shell's line is no place for an error: there is nothing to complete, that is all.
         return []
     return [(word, told) for word, told in found if word.startswith(incomplete)]
-
-
-def completion(
-    shell: Annotated[
-        str, typer.Argument(help="bash, zsh, fish or powershell.", show_default=False)
-    ],
-) -> None:
-    """Print the script that makes a shell complete commands, options, and ids of jobs.
-
-    `myspinbot --install-completion` puts it in place for the shell that you use.
-    """
-    from typer._completion_shared import Shells, get_completion_script
-
-    from myspinbot.errors import MISUSED, CommandError
-    from myspinbot.screen import plain
-
-    known = [each.value for each in Shells]
-    if shell not in known:
-        raise CommandError(
-            f"There is no completion for the shell {shell!r}.",
-            f"Choose one of {', '.join(known)}.",
-            MISUSED,
-        )
-    plain(
-        get_completion_script(
-            prog_name="myspinbot", complete_var="_MYSPINBOT_COMPLETE", shell=shell
-        )
-    )
