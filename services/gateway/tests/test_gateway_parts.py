@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from contracts.graph import Binding, Graph, Stage
-from gateway.artifacts import Span, parse_range
 from gateway.content import picture_size, picture_type, sound_type
+from gateway.downloads import Span, parse_range
 from gateway.eta import StageTime, remaining_s
 from gateway.multipart import (
     MalformedFormError,

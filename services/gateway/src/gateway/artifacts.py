@@ -1,159 +1,157 @@
-"""Downloads of what stages made, streamed from the store, whole or in ranges (RFC 9110)."""
+"""What jobs were given, showed and made, over HTTP: the bytes, thumbnails and signed links."""
 
-from __future__ import annotations
+# Annotations are evaluated here, as some are made for each kind of objects.
 
-import re
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Any
 
 from contracts.artifacts import Artifact
-from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import Response, StreamingResponse
-from servicekit.objects import MissingObjectError, ObjectStore
+from contracts.base import Contract, Timestamp
+from eventlog.log import utc_now
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import Field
 
+from gateway import idempotency, thumbnails
 from gateway.context import Owner, TheGateway
+from gateway.downloads import BYTES, CACHING, TheWanted, known, send
+from gateway.idempotency import IdempotencyKey
 from gateway.jobs import find
 from gateway.problems import Problem, ProblemKind
+from gateway.views import FILES, numbered_samples
 
 router = APIRouter(prefix="/api", tags=["artifacts"])
 
-_PATH = "/jobs/{job}/artifacts/{stage}/{output}/{index}"
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
-_EXTENSIONS = {
-    "video/mp4": "mp4",
-    "audio/wav": "wav",
-    "audio/flac": "flac",
-    "image/png": "png",
-    "image/jpeg": "jpg",
-    "image/webp": "webp",
-    "text/vtt": "vtt",
-    "text/plain": "txt",
-    "application/json": "json",
-    "application/zip": "zip",
-    "application/x-subrip": "srt",
-}
-# Whatever a stage has made of strangers' bytes must not run as a page of this site.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; sandbox"
+_WEEK_S = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A part of an object: bytes `first` to `last`, both included."""
+class Found:
+    """An object that a path leads to, and what to save it as."""
 
-    first: int
-    last: int
-
-    @property
-    def length(self) -> int:
-        """How many bytes."""
-        return self.last - self.first + 1
+    artifact: Artifact
+    name: str
 
 
-def parse_range(header: str, size: int) -> Span | None:
-    """The one range that a `Range` header asks for, cut to the object's size.
+class LinkDraft(Contract):
+    """How long a link is to be good for."""
 
-    None where the header is to be ignored: another unit, several ranges, or nonsense.
-    Raises Problem (416) if the range lies wholly outside.
-    """
-    match = _RANGE.match(header.strip())
-    if match is None or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    if first == "":
-        span = Span(max(size - int(last), 0), size - 1)
-    else:
-        span = Span(int(first), min(int(last), size - 1) if last else size - 1)
-        if last and int(last) < int(first):
-            return None
-    if span.first >= size or (first == "" and int(last) == 0):
-        raise Problem(
-            ProblemKind.RANGE_NOT_SATISFIABLE,
-            f"The artifact has {size} bytes.",
-            "Ask for a range within it.",
-            {"Content-Range": f"bytes */{size}"},
-        )
-    return span
+    expires_in_s: Annotated[int, Field(ge=10, le=_WEEK_S, description="seconds")] = 3600
 
 
-@router.head(_PATH, include_in_schema=False)
-@router.get(_PATH)
-async def get_artifact(
-    request: Request,
-    gateway: TheGateway,
-    owner: Owner,
-    *,
-    job: str,
-    stage: str,
-    output: str,
-    index: int,
-    download: Annotated[bool, Query(description="offer to save it instead of showing it")] = False,
-    byte_range: Annotated[str | None, Header(alias="Range")] = None,
-    if_range: Annotated[str | None, Header()] = None,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Response:
-    """The bytes of one result of a stage."""
+class LinkView(Contract):
+    """An address that needs no credentials."""
+
+    url: str = Field(description="relative to this gateway's address")
+    expires_at: Timestamp
+
+
+async def _artifact(
+    gateway: TheGateway, owner: Owner, *, job: str, stage: str, output: str, index: int
+) -> Found:
     live = await find(gateway, job, owner)
     made = live.state.stages.get(stage)
-    artifacts = made.outputs.get(output, ()) if made else ()
+    return _at(made.outputs.get(output, ()) if made else (), index, f"{output}-{job[-8:]}", job)
+
+
+async def _input(
+    gateway: TheGateway,
+    owner: Owner,
+    job: str,
+    name: Annotated[str, Path(alias="input")],
+    index: int,
+) -> Found:
+    live = await find(gateway, job, owner)
+    given = live.state.request.inputs if live.state.request and name in FILES else {}
+    return _at(given.get(name, ()), index, f"{name}-{index + 1}-{job[-8:]}", job)
+
+
+async def _sample(gateway: TheGateway, owner: Owner, job: str, stage: str, sample: str) -> Found:
+    live = await find(gateway, job, owner)
+    shown = live.state.stages.get(stage)
+    named = dict(numbered_samples(shown)) if shown else {}
+    found = (named[sample].artifact,) if sample in named else ()
+    return _at(found, 0, f"{stage}-{sample}-{job[-8:]}", job)
+
+
+def _at(artifacts: tuple[Artifact, ...], index: int, name: str, job: str) -> Found:
     if not 0 <= index < len(artifacts):
         raise Problem(
             ProblemKind.NO_SUCH_ARTIFACT,
             "The job has no such artifact, or not yet.",
             f"GET /api/jobs/{job} lists the artifacts there are.",
         )
-    artifact = artifacts[index]
-    etag = f'"{artifact.sha256}"'
-    disposition = "attachment" if download else "inline"
-    headers = {
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
-        "Cache-Control": "private, max-age=31536000, immutable",
-        "Content-Disposition": f'{disposition}; filename="{file_name(artifact, job, output)}"',
-        "Content-Security-Policy": _POLICY,
-    }
-    if if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
-        return Response(status_code=304, headers=headers)
-    span = None
-    if byte_range is not None and if_range in (None, etag):
-        span = parse_range(byte_range, artifact.size)
-    status = 200
-    headers["Content-Length"] = str(artifact.size)
-    if span is not None:
-        status = 206
-        headers["Content-Length"] = str(span.length)
-        headers["Content-Range"] = f"bytes {span.first}-{span.last}/{artifact.size}"
-    if request.method == "HEAD" or artifact.size == 0:
-        return Response(status_code=status, headers=headers, media_type=artifact.media_type)
-    body = await _opened(gateway.store, artifact, span)
-    return StreamingResponse(body, status, headers, media_type=artifact.media_type)
+    return Found(artifacts[index], name)
 
 
-def file_name(artifact: Artifact, job: str, output: str) -> str:
-    """A name to save it under: short, and free of anything personal."""
-    _, dot, extension = artifact.key.rpartition("/")[2].rpartition(".")
-    if not dot:
-        extension = _EXTENSIONS.get(artifact.media_type, "bin")
-    return f"{output}-{job[-8:]}.{extension}"
+def _offer(path: str, finder: Callable[..., Awaitable[Found]], what: str) -> None:
+    """The routes of one kind of objects."""
+    the_found = Annotated[Found, Depends(finder)]
+    documented: dict[int | str, dict[str, Any]] = {**BYTES}
+
+    @router.head(path, include_in_schema=False)
+    @router.get(path, summary=f"The bytes of {what}", response_class=Response, responses=documented)
+    async def get(
+        request: Request, gateway: TheGateway, found: the_found, wanted: TheWanted
+    ) -> Response:
+        """The bytes, whole or in a range; what lies at an address never changes."""
+        return await send(request, gateway.store, found.artifact, found.name, wanted)
+
+    @router.get(
+        f"{path}/thumbnail",
+        summary=f"A small picture of {what}",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The picture",
+                "content": {
+                    thumbnails.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}
+                },
+            },
+            304: {"description": "The client has it already"},
+        },
+    )
+    async def get_thumbnail(
+        gateway: TheGateway,
+        found: the_found,
+        size: Annotated[
+            int,
+            Query(
+                ge=thumbnails.LEAST,
+                le=thumbnails.MOST,
+                description="pixels of the longer side, at most",
+            ),
+        ] = thumbnails.USUAL,
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """A picture made smaller, as WebP, upright and without anything but its pixels."""
+        etag = f'"{found.artifact.sha256}-{size}"'
+        headers = {"ETag": etag, "Cache-Control": CACHING}
+        if known(etag, if_none_match):
+            return Response(status_code=304, headers=headers)
+        data = await gateway.thumbnails.of(found.artifact, size)
+        return Response(data, headers=headers, media_type=thumbnails.MEDIA_TYPE)
+
+    @router.post(f"{path}/link", summary=f"A signed link to {what}")
+    async def make_link(
+        request: Request,
+        gateway: TheGateway,
+        owner: Owner,
+        _: the_found,
+        draft: LinkDraft,
+        key: IdempotencyKey = None,
+    ) -> LinkView:
+        """An address that needs no credentials, to be given away, or opened by a player."""
+        target = request.url.path.removesuffix("/link")
+        await idempotency.claim(gateway.config, owner, key, "link", target)
+        expires_at = (utc_now() + timedelta(seconds=draft.expires_in_s)).replace(microsecond=0)
+        return LinkView(
+            url=gateway.access.links.sign(target, owner, expires_at), expires_at=expires_at
+        )
 
 
-async def _opened(
-    store: ObjectStore, artifact: Artifact, span: Span | None
-) -> AsyncIterator[bytes]:
-    """The object's chunks, the first of them fetched, so that an absent object is told in time."""
-    chunks = store.read(artifact.key, f"bytes={span.first}-{span.last}" if span else None)
-    try:
-        first = await anext(chunks)
-    except MissingObjectError:
-        raise Problem(
-            ProblemKind.ARTIFACT_ERASED,
-            "The artifact was erased from the store.",
-            "Make it again with a new job.",
-        ) from None
-
-    async def rest() -> AsyncIterator[bytes]:
-        yield first
-        async for chunk in chunks:
-            yield chunk
-
-    return rest()
+_offer("/jobs/{job}/artifacts/{stage}/{output}/{index}", _artifact, "a result")
+_offer("/jobs/{job}/inputs/{input}/{index}", _input, "a photo or clip that the job was given")
+_offer("/jobs/{job}/samples/{stage}/{sample}", _sample, "a sample")

@@ -13,8 +13,7 @@ from PIL import Image
 HEAD_BYTES = 32
 """How many first bytes `picture_type` and `sound_type` need, unless the file is shorter."""
 
-# What Pillow lets through, beside OSError, when a header is cut off or damaged.
-_HEADER_ERRORS = (
+HEADER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -25,6 +24,7 @@ _HEADER_ERRORS = (
     struct.error,
     zlib.error,
 )
+"""What Pillow lets through, beside OSError, when a picture is cut off or damaged."""
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -89,5 +89,5 @@ def picture_size(head: bytes) -> tuple[int, int] | None:
     except Image.DecompressionBombError:
         # More than Pillow itself would open; the exact number does not matter to anybody.
         return (1 << 16, 1 << 16)
-    except _HEADER_ERRORS:
+    except HEADER_ERRORS:
         return None

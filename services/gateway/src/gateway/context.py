@@ -26,6 +26,7 @@ from gateway.outlook import Outlook
 from gateway.problems import ProblemKind, unavailable
 from gateway.queue import LiveQueue
 from gateway.settings import Settings
+from gateway.thumbnails import Thumbnails
 from gateway.webhooks.desk import WebhookDesk
 
 _PARTS = 8
@@ -49,6 +50,7 @@ class Gateway:
     planners: Registry[PlannerManifest]
     store: ObjectStore
     access: Authenticator
+    thumbnails: Thumbnails
     webhooks: WebhookDesk
     public_store: ObjectStore | None = None
     """The store as browsers reach it, if they do."""

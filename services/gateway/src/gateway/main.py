@@ -31,6 +31,7 @@ from gateway.names import Names, Texts
 from gateway.outlook import Outlook
 from gateway.queue import LiveQueue
 from gateway.settings import Settings
+from gateway.thumbnails import Thumbnails
 from gateway.uploads.browsers import admit
 from gateway.uploads.sweeper import sweep_for_ever
 from gateway.webhooks.desk import WebhookDesk
@@ -136,6 +137,7 @@ async def _work(
             planners=planners,
             store=store,
             access=access,
+            thumbnails=Thumbnails(store, settings.limits.photo_pixels),
             webhooks=webhooks,
             public_store=public_store,
         )

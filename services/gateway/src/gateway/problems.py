@@ -54,6 +54,7 @@ class ProblemKind(Enum):
     PROFILE_NOT_READY = ("profile-not-ready", 409, "The profile is not trained yet")
     NO_SUCH_ARTIFACT = ("no-such-artifact", 404, "There is no such artifact")
     ARTIFACT_ERASED = ("artifact-erased", 410, "The artifact was erased")
+    NO_THUMBNAIL = ("no-thumbnail", 404, "There is no thumbnail of this")
     RANGE_NOT_SATISFIABLE = ("range-not-satisfiable", 416, "The range lies outside the artifact")
     BEFORE_THE_JOB = ("before-the-job", 404, "The job did not exist at that time")
     JOB_HAS_ENDED = ("job-has-ended", 409, "The job has ended already")

@@ -1,6 +1,7 @@
 """What the API shows: jobs, their stages and results, each as a model and a function to it."""
 
 from gateway.views.jobs import (
+    FILES,
     JobUpdate,
     JobView,
     StatusView,
@@ -14,6 +15,7 @@ from gateway.views.stages import ArtifactView, StageView, numbered_samples
 from gateway.views.times import eta_s
 
 __all__ = [
+    "FILES",
     "ArtifactView",
     "Card",
     "JobItem",
