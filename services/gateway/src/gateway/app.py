@@ -36,6 +36,7 @@ from gateway.access.authenticator import Authenticator
 from gateway.access.door import Door
 from gateway.access.guard import Guard
 from gateway.context import Gateway
+from gateway.revalidation import Revalidation
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
 from gateway.uploads import routes as uploads
@@ -136,7 +137,7 @@ def close(app: FastAPI) -> None:
 
 def guarded(app: FastAPI, settings: Settings, authenticator: Authenticator) -> ASGIApp:
     """The application as it faces the network."""
-    inner: ASGIApp = Door(app, authenticator, settings.origins)
+    inner: ASGIApp = Door(Revalidation(app), authenticator, settings.origins)
     if settings.origins:
         inner = CORSMiddleware(
             inner,
