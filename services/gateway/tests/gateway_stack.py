@@ -109,6 +109,8 @@ def running_stack(folder: Path) -> Iterator[Stack]:
                 "MYSPINBOT_S3_SECRET_KEY": store.secret_key,
                 "MYSPINBOT_HTTP_PORT": str(http),
                 "MYSPINBOT_ALLOWED_HOSTS": "bot.example",
+                "MYSPINBOT_WEBHOOK_RETRIES_S": "0.2,0.4,0.8",
+                "MYSPINBOT_WEBHOOK_TIMEOUT_S": "3",
                 "MYSPINBOT_LIMIT_PHOTOS": "4",
                 "MYSPINBOT_LIMIT_PHOTO_BYTES": "12000000",
             },

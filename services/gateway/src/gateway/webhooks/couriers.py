@@ -8,6 +8,7 @@ that failed comes again at its time. A delivery may thus arrive twice, always wi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,7 +88,8 @@ class Couriers:
         except Exception:
             # One delivery's mistake must not stop the others.
             log.exception("webhook.broken", subject=msg.subject)
-            await receipt.later(_AFTER_MISTAKE_S)
+            with contextlib.suppress(EventLogError):
+                await receipt.later(_AFTER_MISTAKE_S)
 
     async def _handle(self, subject: str) -> float | None:
         """Make a delivery, if it is its time; the seconds until it is to come again, or None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -19,6 +20,7 @@ SECRET_BYTES = 32
 
 _SHORTEST_SECRET, _LONGEST_SECRET = 24, 64
 _LONGEST_URL = 2000
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
 
 class HookEvent(StrEnum):
@@ -44,6 +46,10 @@ def _target(url: str) -> str:
         raise ValueError(f"is no URL: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ValueError("must begin with https:// or http:// and name a host")
+    if not _HOST.fullmatch(parsed.raw_host.decode()):
+        raise ValueError("names a host that cannot be")
+    if parsed.port is not None and not 0 < parsed.port < 1 << 16:
+        raise ValueError("has a port that is not between 1 and 65535")
     if parsed.userinfo:
         raise ValueError("must not hold a name and password: verify the signature instead")
     if parsed.fragment:

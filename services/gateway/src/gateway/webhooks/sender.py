@@ -33,6 +33,8 @@ class Sender:
             trust_env=False,
             follow_redirects=False,
             timeout=settings.timeout_s,
+            # Those who have an authority of their own name it in SSL_CERT_FILE.
+            verify=httpx.create_ssl_context(),
             # A connection belongs to one name, and the pool would know it by its address.
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"User-Agent": _AGENT},
