@@ -16,14 +16,14 @@ def photo(width: int = 96, height: int = 128, kind: str = "PNG", seed: int = 1) 
     return file.getvalue()
 
 
-def recording(seconds: float = 1.0) -> bytes:
+def recording(seconds: float = 1.0, amplitude: int = 9000) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(16_000)
-        wave_form = np.sin(np.arange(int(16_000 * seconds)) * 0.05) * 9000
-        sound.writeframes(wave_form.astype("<i2").tobytes())
+        wave_form = np.sin(np.arange(int(16_000 * seconds)) * 0.05) * amplitude
+        sound.writeframes(wave_form.clip(-32_768, 32_767).astype("<i2").tobytes())
     return file.getvalue()
 
 

@@ -1,0 +1,245 @@
+"""The form from which everything begins: checked, kept, sent, recorded, and used by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from eventlog.broker import Broker
+from gateway_media import photo, recording
+from gateway_page import (
+    CLIP,
+    FAKE_DEVICES,
+    ME,
+    choose,
+    file,
+    fill,
+    needs_chromium,
+    opened,
+    submit,
+    tab_to,
+)
+from gateway_stack import Stack
+from gateway_story import Story
+from playwright.async_api import Page, Request, Route, expect
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture
+async def page(stack: Stack) -> AsyncIterator[Page]:
+    async with opened(stack.url) as page:
+        await page.goto("/")
+        yield page
+
+
+async def test_what_is_wrong_with_a_photo_stands_beside_it(page: Page) -> None:
+    notes = file("notes.txt", b"hello", "text/plain")
+    broken = file("broken.png", b"\x89PNG\r\n\x1a\nnothing")
+    await choose(page, [file("me.png", ME), notes, broken, file("tiny.png", photo(30, 40))])
+    rows = page.locator(".photos li")
+    await expect(rows.nth(1)).to_contain_text("Not a picture")
+    await expect(rows.nth(2)).to_contain_text("Cannot be read")
+    await expect(rows.nth(3)).to_contain_text("Too small: 30 × 40")
+    await expect(rows.nth(0).locator(".photo-words")).to_be_empty()
+    await page.get_by_role("button", name="Remove notes.txt").click()
+    await expect(rows).to_have_count(3)
+
+
+async def test_the_same_photo_twice_is_recognised_by_its_content(page: Page) -> None:
+    await choose(page, [file("me.png", ME), file("copy.png", ME)])
+    rows = page.locator(".photos li")
+    await expect(rows.nth(1)).to_contain_text("The same photo twice")
+    await expect(rows.nth(0)).not_to_have_class("wrong")
+
+
+async def test_photos_beyond_the_limit_and_too_large_ones_are_refused(page: Page) -> None:
+    too_large = file("large.png", ME + bytes(12_000_001))
+    await choose(page, [too_large, *(file(f"{n}.png", photo(seed=n)) for n in range(2, 6))])
+    await expect(page.locator(".photos li").nth(0)).to_contain_text("Larger than 12 MB")
+    await expect(page.get_by_role("alert").filter(has_text="At most 4 photos")).to_be_visible()
+    await expect(page.locator(".photos li")).to_have_count(4)
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "reason"),
+    [
+        (recording(1), "audio/wav", "too short: 1.0 s"),
+        (b"hello", "text/plain", "not a sound recording"),
+        (recording(4, amplitude=0), "audio/wav", "nothing to hear"),
+    ],
+)
+async def test_a_clip_that_cannot_serve_is_refused_with_the_reason(
+    page: Page, content: bytes, media_type: str, reason: str
+) -> None:
+    await choose(page, clip=file("voice", content, media_type))
+    await expect(page.get_by_role("alert").filter(has_text=reason)).to_be_visible()
+    await expect(page.locator(".clip audio")).to_have_count(0)
+
+
+async def test_an_overdriven_clip_is_taken_with_a_warning(page: Page) -> None:
+    await choose(page, clip=file("loud.wav", recording(9, amplitude=60_000), "audio/wav"))
+    await expect(page.get_by_text("It is overdriven")).to_be_visible()
+    await expect(page.locator(".clip audio")).to_have_count(1)
+
+
+async def test_closing_the_page_loses_nothing_of_the_form(page: Page, stack: Stack) -> None:
+    await fill(page, name="Emmy", words="What I wrote yesterday.")
+    await page.locator(".quality", has_text="Best").click()
+    await page.get_by_text("More options").click()
+    await page.get_by_label("Seed").fill("7")
+    await page.close()
+    again = await page.context.new_page()
+    await again.goto(stack.url)
+    await expect(again.locator(".photos img")).to_have_count(1)
+    await expect(again.locator(".clip audio")).to_have_count(1)
+    await expect(again.get_by_role("textbox", name="Script")).to_have_value(
+        "What I wrote yesterday."
+    )
+    await expect(again.get_by_role("textbox", name="Name")).to_have_value("Emmy")
+    await expect(again.get_by_role("radio", name="Best")).to_be_checked()
+    await submit(again)
+    await expect(again.get_by_role("heading", name="Emmy")).to_be_visible()
+    await again.goto(f"{stack.url}/#/")
+    await expect(again.get_by_role("textbox", name="Script")).to_have_value("")
+
+
+async def test_an_upload_that_is_cut_goes_on_after_a_reload_where_it_was(
+    page: Page, api: httpx.AsyncClient
+) -> None:
+    sessions: list[Request] = []
+
+    async def hold(route: Route) -> None:
+        await route.abort()
+
+    def count(sent: Request) -> None:
+        if sent.method == "POST" and sent.url.endswith("/api/uploads"):
+            sessions.append(sent)
+
+    page.on("request", count)
+    await page.route("**/parts/*", hold)
+    mine = photo(500, 500, seed=77)
+    await choose(page, [file("me.png", mine)])
+    await page.get_by_role("textbox", name="Script").fill("We go on.")
+    await page.get_by_label("permission").check()
+    await page.get_by_role("button", name="Make the video").click()
+    await expect(page.get_by_role("button", name="Uploading")).to_be_disabled()
+    await page.wait_for_request("**/parts/*")
+    await page.unroute("**/parts/*")
+    await page.reload()
+    await expect(page.locator(".photos img")).to_have_count(1)
+    job = await submit(page)
+    assert len(sessions) == 1, "the upload that had begun was taken up again"
+    inputs = (await api.get(f"/api/jobs/{job}")).json()["inputs"]
+    assert (await api.get(inputs[0]["url"])).content == mine
+
+
+async def test_a_connection_that_drops_in_an_upload_is_waited_for(page: Page) -> None:
+    dropped = 0
+
+    async def drop_twice(route: Route) -> None:
+        nonlocal dropped
+        if dropped < 2:
+            dropped += 1
+            await route.abort()
+        else:
+            await route.continue_()
+
+    await page.route("**/parts/*", drop_twice)
+    await choose(page, [file("me.png", photo(400, 400, seed=78))])
+    await page.get_by_role("textbox", name="Script").fill("We go on.")
+    await submit(page)
+    assert dropped == 2
+
+
+async def test_a_video_is_asked_for_with_the_keyboard_alone(page: Page) -> None:
+    await expect(page.get_by_role("button", name="Train")).to_be_visible()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("main")).to_be_focused()
+    await tab_to(page, page.locator("input[type=file] >> nth=0"))
+    async with page.expect_file_chooser() as choosing:
+        await page.keyboard.press("Enter")
+    await (await choosing.value).set_files([file("me.png", ME)])
+    await expect(page.locator(".photos img")).to_have_count(1)
+    await tab_to(page, page.get_by_role("textbox", name="Script"))
+    await page.keyboard.type("By keyboard alone.")
+    await tab_to(page, page.get_by_role("textbox", name="Name"))
+    await page.keyboard.type("Ruth")
+    await tab_to(page, page.get_by_role("radio", name="Standard"))
+    await page.keyboard.press("ArrowUp")
+    await tab_to(page, page.get_by_label("permission"))
+    await page.keyboard.press("Space")
+    await tab_to(page, page.get_by_role("button", name="Make the video"))
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Ruth")).to_be_visible()
+    await expect(page.get_by_text("Video · Draft")).to_be_visible()
+
+
+async def test_a_trained_person_speaks_again_in_two_clicks(
+    page: Page, broker: Broker, api: httpx.AsyncClient
+) -> None:
+    story = await Story.begin(broker, api, name="Sofia")
+    await story.finish()
+    await page.get_by_role("link", name="People").click()
+    person = page.locator(".person", has_text="Sofia")
+    await person.get_by_role("link", name="Make them speak").click()
+    await expect(page.get_by_role("textbox", name="Script")).to_be_focused()
+    await page.keyboard.type("And once more.")
+    await expect(page.get_by_text("Drop photos here")).to_be_hidden()
+    job = await submit(page)
+    told = (await api.get(f"/api/jobs/{job}")).json()
+    assert told["profileId"] == story.job
+    assert told["script"] == "And once more."
+
+
+async def test_a_voice_is_recorded_listened_to_and_taken_again(stack: Stack) -> None:
+    async with opened(stack.url, FAKE_DEVICES, permissions=["microphone", "camera"]) as page:
+        await page.goto("/")
+        await page.get_by_role("button", name="Record now").click()
+        await expect(page.locator(".record-time")).to_have_text("0:04")
+        await page.get_by_role("button", name="Stop and keep").click()
+        await expect(page.locator(".clip .file-name")).to_contain_text("recording.webm 0:0")
+        await page.get_by_role("button", name="Record again").click()
+        await expect(page.locator(".record-time")).to_be_visible()
+        await page.locator(".recorder").get_by_role("button", name="Never mind").click()
+        await expect(page.locator(".recorder")).to_have_count(0)
+
+
+async def test_a_recording_and_photos_of_the_camera_become_a_job(
+    stack: Stack, api: httpx.AsyncClient
+) -> None:
+    async with opened(stack.url, FAKE_DEVICES, permissions=["microphone", "camera"]) as page:
+        await page.goto("/")
+        await page.get_by_role("button", name="Take photos").click()
+        await page.wait_for_function("() => document.querySelector('.camera video')?.videoWidth")
+        await page.get_by_role("button", name="Take photo", exact=True).click()
+        await expect(page.locator(".photos img")).to_have_count(1)
+        await page.get_by_role("button", name="Done").click()
+        await page.get_by_role("button", name="Record now").click()
+        await expect(page.locator(".record-time")).to_have_text("0:04")
+        await page.get_by_role("button", name="Stop and keep").click()
+        await expect(page.locator(".clip audio")).to_have_count(1)
+        await page.get_by_role("textbox", name="Script").fill("From my own desk.")
+        inputs = (await api.get(f"/api/jobs/{await submit(page)}")).json()["inputs"]
+        kinds = {(one["input"], one["mediaType"]) for one in inputs}
+        assert kinds >= {("photos", "image/jpeg"), ("clip", "audio/webm")}
+
+
+async def test_a_device_that_is_not_allowed_is_explained(page: Page) -> None:
+    await page.get_by_role("button", name="Record now").click()
+    await expect(page.get_by_text("The microphone cannot be used")).to_be_visible()
+
+
+async def test_a_clip_is_pasted(page: Page) -> None:
+    await page.evaluate(
+        """bytes => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "pasted.wav", { type: "audio/wav" }));
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+        }""",
+        list(CLIP),
+    )
+    await expect(page.locator(".clip .file-name")).to_contain_text("pasted.wav")
