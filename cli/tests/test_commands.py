@@ -103,6 +103,7 @@ def test_a_completed_job_is_downloaded(
     play.finished(job, video=(VIDEO, "video/mp4"), lora=(b"w", "application/x-safetensors"))
     assert command("watch", job).status == 0
     done = command("download", job, "-o", str(tmp_path / "out"), "--only", "video")
+    assert done.status == 0, done.err
     assert done.out.splitlines() == [str(tmp_path / "out" / "video.mp4")]
     assert (tmp_path / "out" / "video.mp4").read_bytes() == VIDEO
     unknown = command("download", job, "--only", "vidoe")
@@ -267,6 +268,7 @@ def test_what_is_refused_is_told_with_its_remedy(
     refused = command("submit", str(tmp_path))
     assert refused.status == REFUSED
     cause, remedy = refused.err.splitlines()
+    assert cause.startswith("photo.png: ")
     assert "not a picture" in cause
     assert remedy
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from myspinbot.client import Client
 from myspinbot.embedded.home import Home
-from myspinbot.errors import FAILED, HELD
+from myspinbot.errors import FAILED, HELD, NOT_ALLOWED, NOT_FOUND, REFUSED, UNREACHABLE
 
 from tests.support.stack import RunningStack, running_stack
 
@@ -68,18 +69,37 @@ def test_the_insides_of_the_object_store_are_closed_to_other_users(stack: Runnin
 
 def test_no_service_is_given_credentials_that_are_not_its_own(stack: RunningStack) -> None:
     needed = {
-        "gateway": {"S3_SECRET_KEY", "NATS_SEED"},
+        "gateway": {"S3_SECRET_KEY", "NATS_SEED", "SECRET"},
         "planner": {"NATS_SEED"},
         "projector": {"NATS_SEED", "DATABASE_URL"},
         "gpu_runner": {"S3_SECRET_KEY", "NATS_SEED"},
     }
-    secret = {"S3_SECRET_KEY", "NATS_SEED", "DATABASE_URL"}
+    secret = {"S3_SECRET_KEY", "NATS_SEED", "DATABASE_URL", "SECRET", "ADMIN_TOKEN", "TOKEN"}
     seeds = set()
     for service, names in needed.items():
         environment = psutil.Process(stack.pid_of(service)).environ()
         assert {name for name in secret if f"MYSPINBOT_{name}" in environment} == names
         seeds.add(environment["MYSPINBOT_NATS_SEED"])
     assert len(seeds) == len(needed)
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_stack_that_runs(stack: RunningStack) -> None:
+    told = command("doctor", "--json", home=stack.home)
+    findings = json.loads(told.stdout)["findings"]
+    assert {each["check"] for each in findings if each["verdict"] == "fail"} <= {"memory", "disk"}
+    checks = {each["check"]: each["verdict"] for each in findings}
+    for part in ("broker", "objects", "planner", "projector", "runner", "gateway", "engines"):
+        assert checks[part] == "pass", part
+
+
+def test_what_can_be_made_is_told_with_its_time(stack: RunningStack) -> None:
+    listed = command("models", "train_lora", home=stack.home)
+    assert "--param train_lora." in listed.stdout
+    pipelines = json.loads(command("pipelines", "list", "--json", home=stack.home).stdout)
+    assert {each["pipelineId"] for each in pipelines["pipelines"]} >= {"train", "generate"}
+    with Client(stack.api) as client:
+        estimates = client.estimates("train", inputs=["photos"])
+    assert {each.quality for each in estimates} == {"draft", "standard", "best"}
 
 
 def test_a_job_is_submitted_listed_and_told_as_a_story(stack: RunningStack) -> None:
@@ -117,29 +137,29 @@ def test_what_the_gateway_refuses_is_shown_with_its_remedy(
 ) -> None:
     (tmp_path / "photo.png").write_text("this is not a picture")
     refused = command("submit", "--photos", str(tmp_path), home=stack.home)
-    assert refused.returncode == FAILED
+    assert refused.returncode == REFUSED
     cause, remedy = refused.stderr.splitlines()
-    assert "photo 1" in cause
+    assert "photo.png" in cause
     assert remedy
 
 
 def test_a_job_that_nobody_knows_is_refused_by_every_command(stack: RunningStack) -> None:
     for name in ("watch", "cancel"):
         refused = command(name, "no-such-job", home=stack.home)
-        assert refused.returncode == FAILED
+        assert refused.returncode == NOT_FOUND
         assert "No job of yours has this id." in refused.stderr
 
 
 def test_commands_say_how_to_start_what_does_not_run(tmp_path: Path) -> None:
     for words in (("jobs",), ("events", "tail"), ("watch", "x")):
         refused = command(*words, home=tmp_path)
-        assert refused.returncode == FAILED
+        assert refused.returncode == UNREACHABLE
         assert "myspinbot up" in refused.stderr
 
 
 def test_an_address_where_nobody_answers_is_named() -> None:
     refused = command("jobs", "--api", "http://127.0.0.1:9", home=Path("/nowhere"))
-    assert refused.returncode == FAILED
+    assert refused.returncode == UNREACHABLE
     assert "No MySpinBot answers at http://127.0.0.1:9." in refused.stderr
 
 
@@ -192,3 +212,25 @@ def test_a_broker_that_was_killed_comes_back_with_its_streams(stack: RunningStac
     job = submit_a_training(stack)
     assert stack.status(job)["status"] in ("queued", "running")
     command("cancel", job, home=stack.home)
+
+
+def test_a_stack_that_asks_for_tokens_knows_its_owner_and_those_who_were_let_in(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    with running_stack(home, ["--access", "token"]) as stack:
+        secret = home / "data" / "keys" / "admin-token"
+        assert secret.stat().st_mode & 0o077 == 0
+        assert httpx.get(f"{stack.api}/api/jobs").status_code == 401
+        owner = command("jobs", home=home)
+        assert owner.returncode == 0, owner.stderr
+        made = command("tokens", "create", "friend", "--owner", "friend", home=home)
+        token = made.stdout.strip()
+        elsewhere = tmp_path / "elsewhere"
+        asked = command("jobs", "--api", stack.api, home=elsewhere)
+        assert asked.returncode == NOT_ALLOWED
+        (tmp_path / "token").write_text(token)
+        with_token = ("--api", stack.api, "--token-file", str(tmp_path / "token"))
+        assert command("jobs", *with_token, home=elsewhere).returncode == 0
+        asked = command("tokens", "create", "more", "--owner", "other", *with_token, home=elsewhere)
+        assert asked.returncode == NOT_ALLOWED

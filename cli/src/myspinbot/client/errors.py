@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from pydantic import ValidationError
@@ -43,6 +43,12 @@ class ApiError(ClientError):
         self.detail = problem.detail
         self.retry_after_s = retry_after_s
         self.members: dict[str, Any] = dict(problem.model_extra or {})
+
+    def about(self, name: str) -> Self:
+        """The same error, saying which of several files it is about."""
+        self.cause = f"{name}: {self.cause}"
+        self.args = (f"{self.cause} {self.remedy}",)
+        return self
 
     @staticmethod
     def of(response: httpx.Response) -> ApiError:

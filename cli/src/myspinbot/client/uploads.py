@@ -49,7 +49,10 @@ class AsyncUploads:
 
         async def one(file: _File) -> Upload:
             async with crowd:
-                return await self._send(file, tell)
+                try:
+                    return await self._send(file, tell)
+                except ApiError as error:
+                    raise error.about(file.path.name) from None
 
         # The same picture twice teaches nothing more.
         contents = {file.sha256: file for file in files}
