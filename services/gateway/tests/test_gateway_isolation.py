@@ -1,0 +1,279 @@
+"""Two owners on one gateway: nothing of the one is there for the other, on any route."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from contracts.base import make_id
+from eventlog.broker import Broker
+from eventlog.log import utc_now
+from gateway_media import PHOTO, RECORDING, photo
+from gateway_people import client, make_token, token_gateway
+from gateway_socket import watching
+from gateway_stack import Stack
+from gateway_story import Story
+from servicekit.objects import ObjectStore
+
+from contracts import events as e
+
+OWNED = ("job", "profile", "upload", "pipeline", "token", "webhook", "delivery")
+UNKNOWN = make_id(utc_now(), bytes(10))
+# What a route is sent, where it needs something that is well formed.
+BODIES: dict[str, dict[str, Any]] = {
+    "fork": {"json": {"from": "train_lora"}},
+    "link": {"json": {"expiresInS": 60}},
+    "parts": {"content": b"some bytes"},
+}
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """Real ids of everything that Ada has, by the name of the parameter that takes them."""
+
+    ids: dict[str, str]
+    sample: dict[str, str]
+
+    def path(self, pattern: str, *, job: str | None = None) -> str:
+        """The pattern with these ids; KeyError for one that this test does not know yet."""
+        ids = self.ids | (self.sample if "/samples/" in pattern else {})
+        if job is not None:
+            ids |= dict.fromkeys(OWNED, job)
+        return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], pattern)
+
+    @property
+    def names(self) -> list[str]:
+        """The ids that nobody else should know."""
+        return [self.ids[name] for name in OWNED]
+
+
+@pytest.fixture(scope="module")
+def url(stack: Stack) -> Iterator[str]:
+    with token_gateway(stack, "shared", WEBHOOK_TARGETS="any") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def tokens() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+async def ada(url: str, tokens: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    if "ada" not in tokens:
+        tokens["ada"] = (await make_token(url, "ada"))["token"]
+    async with client(url, tokens["ada"]) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def bob(url: str, tokens: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    if "bob" not in tokens:
+        tokens["bob"] = (await make_token(url, "bob"))["token"]
+    async with client(url, tokens["bob"]) as opened:
+        yield opened
+
+
+async def upload(api: httpx.AsyncClient, data: bytes, kind: str = "photo") -> str:
+    """A complete upload."""
+    body = {"kind": kind, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    begun = (await api.post("/api/uploads", json=body)).json()
+    if begun["state"] == "complete":
+        return str(begun["uploadId"])
+    for part in begun["parts"]:
+        assert (await api.put(part["url"], content=data)).status_code < 300
+    done = await api.post(f"/api/uploads/{begun['uploadId']}/complete")
+    assert done.status_code == 200, done.text
+    return str(begun["uploadId"])
+
+
+async def belongings(ada: httpx.AsyncClient, broker: Broker, store: ObjectStore) -> Belongings:
+    """A completed training with samples and results, and everything that can be set up."""
+    files = {"image": PHOTO, "voice": RECORDING}
+    answer = await ada.post("/api/train", files=files, data={"name": "Ada"})
+    story = Story(broker, answer.json()["jobId"])
+    await story.plan()
+    picture = await store.put(f"jobs/{story.job}/sample.png", PHOTO, "image/png")
+    await story.start("prepare_dataset")
+    await story.complete("prepare_dataset", {"faces": (picture,)})
+    await story.start("train_lora")
+    sampled = e.StageSampled(stage="train_lora", attempt=1, step=5, caption="", artifact=picture)
+    await story.tell(sampled)
+    await story.complete("train_lora", {"lora": (picture,)})
+    last = await story.tell(e.JobCompleted())
+    while (view := (await ada.get(f"/api/jobs/{story.job}")).json())["sequence"] < last:
+        pass
+    graph = {"stages": [{"id": "s", "kind": "train_lora", "inputs": {"p": {"output": "photos"}}}]}
+    pipeline = (await ada.post("/api/pipelines", json={"name": "x", "graph": graph})).json()
+    token = (await ada.post("/api/tokens", json={"name": "x"})).json()
+    hook = (
+        await ada.post(
+            "/api/webhooks", json={"url": "http://127.0.0.1:9/", "events": ["job.deleted"]}
+        )
+    ).json()
+    delivery = (await ada.post(f"/api/webhooks/{hook['webhookId']}/test")).json()
+    [sample] = [one for stage in view["stages"] for one in stage["samples"]]
+    stage, number = sample["url"].split("/")[-2:]
+    return Belongings(
+        {
+            "job": story.job,
+            "stage": "prepare_dataset",
+            "output": "faces",
+            "index": "0",
+            "input": "photos",
+            "number": "1",
+            "profile": story.job,
+            "upload": await upload(ada, photo(seed=77)),
+            "pipeline": pipeline["pipelineId"],
+            "token": token["tokenId"],
+            "webhook": hook["webhookId"],
+            "delivery": delivery["deliveryId"],
+        },
+        {"stage": stage, "sample": number},
+    )
+
+
+def body_of(pattern: str) -> dict[str, Any]:
+    return next((body for part, body in BODIES.items() if f"/{part}" in pattern), {})
+
+
+def essence(answer: httpx.Response, *ids: str) -> tuple[int, str]:
+    """What an answer says, but for the ids that the asker has named."""
+    text = answer.text
+    for named in ids:
+        text = text.replace(named, "?")
+    return answer.status_code, text
+
+
+async def test_a_strangers_things_are_as_if_they_were_not_there(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, broker: Broker, store: ObjectStore
+) -> None:
+    has = await belongings(ada, broker, store)
+    document = (await ada.get("/openapi.json")).json()
+    tried = 0
+    for pattern, methods in document["paths"].items():
+        if "{" not in pattern or not pattern.startswith("/api/"):
+            continue
+        for method in methods:
+            more = body_of(pattern)
+            path, nowhere = has.path(pattern), has.path(pattern, job=UNKNOWN)
+            stranger = await bob.request(method, path, **more)
+            unknown = await bob.request(method, nowhere, **more)
+            where = f"{method} {pattern}"
+            assert stranger.status_code == 404, f"{where}: {stranger.status_code} {stranger.text}"
+            mine, nobodys = essence(stranger, *has.names), essence(unknown, UNKNOWN)
+            assert mine == nobodys, where
+            tried += 1
+            if method == "get" and not pattern.endswith("/events"):
+                # What was tried is really there.
+                own = await ada.get(path)
+                assert own.status_code == 200, f"{where}: {own.status_code} {own.text}"
+    assert tried > 30
+
+
+async def test_nothing_can_be_made_of_what_is_a_strangers(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, broker: Broker, store: ObjectStore
+) -> None:
+    ada_has = await belongings(ada, broker, store)
+    has = ada_has.ids
+    for body in (
+        {"type": "generate", "script": "Hello.", "profileId": has["profile"]},
+        {"type": "pipeline", "pipeline": has["pipeline"]},
+        {"type": "train", "uploads": {"photos": [has["upload"]]}},
+        {"type": "train", "uploads": {"photos": [], "clip": has["upload"]}},
+    ):
+        stranger = await bob.post("/api/jobs", json=body)
+        unknown = json.loads(
+            re.sub(
+                "|".join(has[name] for name in ("profile", "pipeline", "upload")),
+                UNKNOWN,
+                json.dumps(body),
+            )
+        )
+        nobodys = await bob.post("/api/jobs", json=unknown)
+        assert stranger.status_code in (404, 422)
+        assert essence(stranger, *ada_has.names) == essence(nobodys, UNKNOWN)
+
+
+async def test_a_strangers_key_and_content_tell_nothing(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    key = {"Idempotency-Key": make_id(utc_now(), b"0123456789")}
+    one = await ada.post("/api/train", files={"image": PHOTO}, headers=key)
+    two = await bob.post("/api/train", files={"image": photo(seed=5)}, headers=key)
+    assert (one.status_code, two.status_code) == (202, 202)
+    assert one.json()["jobId"] != two.json()["jobId"]
+    data = photo(seed=78)
+    await upload(ada, data)
+    body = {"kind": "photo", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    begun = (await bob.post("/api/uploads", json=body)).json()
+    assert (begun["duplicate"], begun["state"]) == (False, "waiting")
+
+
+async def test_lists_and_figures_are_ones_own(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, broker: Broker, store: ObjectStore, url: str
+) -> None:
+    has = (await belongings(ada, broker, store)).ids
+    token = (await make_token(url, "carol"))["token"]
+    document = (await ada.get("/openapi.json")).json()
+    lists = [
+        path
+        for path, methods in document["paths"].items()
+        if path.startswith("/api/") and "{" not in path and "get" in methods
+    ]
+    assert {"/api/jobs", "/api/profiles", "/api/pipelines", "/api/tokens", "/api/stats"} < set(
+        lists
+    )
+    async with client(url, token) as carol:
+        for path in lists:
+            own, others = await ada.get(path), await carol.get(path)
+            for name in ("job", "pipeline", "token", "webhook"):
+                assert has[name] not in others.text, path
+            assert own.status_code == others.status_code
+        for path, member in (
+            ("/api/jobs", "jobs"),
+            ("/api/profiles", "profiles"),
+            ("/api/webhooks", "webhooks"),
+        ):
+            assert (await ada.get(path)).json()[member], path
+            assert (await carol.get(path)).json()[member] == [], path
+        for path in ("/api/jobs", "/api/profiles", "/api/tokens", "/api/webhooks"):
+            foreign = await carol.get(path, params={"before": has["job"]})
+            nobodys = await carol.get(path, params={"before": UNKNOWN})
+            assert essence(foreign) == essence(nobodys)
+        usage = (await carol.get("/api/stats")).json()["usage"]
+        assert (usage["jobs"], usage["storedBytes"]) == (0, 0)
+    assert bob is not ada
+
+
+async def test_a_socket_hears_nothing_of_strangers(
+    ada: httpx.AsyncClient,
+    bob: httpx.AsyncClient,
+    broker: Broker,
+    url: str,
+    tokens: dict[str, str],
+) -> None:
+    job = (await ada.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+    own = (await bob.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+    headers = {"Authorization": f"Bearer {tokens['bob']}"}
+    async with watching(url, additional_headers=headers) as watcher:
+        answers = []
+        for asked in (job, UNKNOWN):
+            await watcher.say({"action": "subscribe", "jobId": asked, "after": 0, "lines": True})
+            answers.append(await watcher.hear())
+        assert [answer["message"] for answer in answers] == ["failed", "failed"]
+        assert answers[0]["detail"] == answers[1]["detail"]
+        await watcher.say({"action": "subscribe", "jobs": "all"})
+        await Story(broker, job).plan()
+        await Story(broker, own).plan()
+        heard: set[str] = set()
+        while own not in heard:
+            message = await watcher.hear()
+            heard |= {message["jobId"]} if message.get("type") == "update" else set()
+        assert job not in heard
