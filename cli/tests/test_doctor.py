@@ -33,9 +33,13 @@ def test_an_old_python_is_found(found: tuple[int, ...], verdict: Verdict) -> Non
 
 def test_packages_are_compared_with_the_lock(tmp_path: Path) -> None:
     lock = tmp_path / "all.txt"
-    lock.write_text("httpx==0.28.1 \\\n    --hash=sha256:0\nuvicorn[standard]==1.0 ; x\n# a==b\n")
+    lock.write_text(
+        "httpx==0.28.1 \\\n    --hash=sha256:0\nuvicorn[standard]==1.0\n"
+        "old==1 ; python_version < '3'\nnew==2 ; python_version >= '3' \\\n    --hash=sha256:1\n# a==b\n"
+    )
     wanted = installation.locked(lock)
-    assert wanted == {"httpx": "0.28.1", "uvicorn": "1.0"}
+    assert wanted == {"httpx": "0.28.1", "uvicorn": "1.0", "new": "2"}
+    del wanted["new"]
     assert (
         installation.packages(wanted, {"httpx": "0.28.1", "uvicorn": "1.0+cpu"}.get).verdict is PASS
     )

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from myspinbot.doctor.findings import Finding, failed, passed, warned
 from myspinbot.embedded.binaries import binary
 from myspinbot.embedded.broker import NATS_PROGRAM
@@ -15,7 +17,7 @@ from myspinbot.embedded.objects import WEED
 from myspinbot.errors import CommandError
 
 OLDEST = (3, 11)
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
+_PIN = re.compile(r"^[A-Za-z0-9][^#\\\n]*==[^#\\\n]+", re.MULTILINE)
 _MOST_NAMED = 4
 
 
@@ -73,8 +75,15 @@ def lock_file(start: Path = Path(__file__)) -> Path | None:
 
 
 def locked(path: Path | None) -> dict[str, str]:
-    """Versions by the names of packages, as a requirements file pins them."""
-    return dict(_PIN.findall(path.read_text(encoding="utf-8"))) if path else {}
+    """Versions by the names of packages, as a requirements file pins them for this machine."""
+    text = path.read_text(encoding="utf-8") if path else ""
+    pinned = {}
+    for line in _PIN.findall(text):
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate():
+            [pin] = requirement.specifier
+            pinned[requirement.name] = pin.version
+    return pinned
 
 
 def installed(name: str) -> str | None:
