@@ -10,18 +10,18 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from gateway.access.links import Links
-from gateway.access.sessions import COOKIE
 from gateway.access.signing import Signer
 from gateway_media import PHOTO
 from gateway_people import ADMIN_TOKEN, SECRET, client, make_token, token_gateway
 from gateway_socket import watching
+from gateway_sse import listening
 from gateway_stack import Stack
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 
 @pytest.fixture(scope="module")
 def url(stack: Stack) -> Iterator[str]:
-    with token_gateway(stack, "token", ALLOWED_ORIGINS="https://studio.example") as address:
+    with token_gateway(stack, "token") as address:
         yield address
 
 
@@ -106,6 +106,18 @@ async def test_a_token_works_until_it_is_revoked_on_every_gateway(
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == 1008
             assert (await there.get("/api/jobs")).status_code == 401
+
+
+async def test_a_stream_of_events_ends_with_its_token(url: str, admin: httpx.AsyncClient) -> None:
+    made = await make_token(url, "ada")
+    async with client(url, made["token"]) as ada:
+        job = (await ada.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+    bearer = f"Bearer {made['token']}"
+    async with listening(url, f"/api/jobs/{job}/events", Authorization=bearer) as stream:
+        assert (await stream.next("log")).json["type"] == "JobRequested"
+        await admin.delete(f"/api/tokens/{made['tokenId']}")
+        # The gateway ends the stream: nothing is left to be read.
+        assert "end" not in [event.name async for event in stream.events()]
 
 
 async def test_what_is_kept_of_a_token_does_not_make_one(
@@ -197,89 +209,6 @@ async def test_a_repeated_request_makes_one_token_and_voids_the_secret_told_befo
     assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
 
 
-async def test_the_page_signs_in_with_a_token_and_out_again(url: str) -> None:
-    made = await make_token(url, "dora")
-    async with client(url, Origin=url) as page:
-        before = (await page.get("/api/session")).json()
-        assert before == {
-            "mode": "token",
-            "signedIn": False,
-            "owner": None,
-            "scopes": [],
-            "expiresAt": None,
-        }
-        wrong = await page.post("/api/session", json={"token": "msb_a_b"})
-        assert (wrong.status_code, wrong.json()["type"]) == (401, "/problems/unauthenticated")
-        answer = await page.post("/api/session", json={"token": made["token"]})
-        assert answer.status_code == 200
-        cookie = answer.headers["set-cookie"]
-        assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
-        assert made["token"] not in cookie
-        now = (await page.get("/api/session")).json()
-        assert (now["signedIn"], now["owner"], now["scopes"]) == (True, "dora", ["read", "write"])
-        assert (await page.post("/api/train", files={"image": PHOTO})).status_code == 202
-        async with watching(
-            url, additional_headers={"Cookie": f"{COOKIE}={page.cookies[COOKIE]}", "Origin": url}
-        ) as watcher:
-            await watcher.say({"action": "subscribe", "jobId": "nobody"})
-            assert (await watcher.hear())["message"] == "failed"
-        assert (await page.delete("/api/session")).status_code == 204
-        assert (await page.get("/api/jobs")).status_code == 401
-
-
-async def test_a_session_ends_with_its_token(url: str, admin: httpx.AsyncClient) -> None:
-    made = await make_token(url, "dora")
-    async with client(url, Origin=url) as page:
-        await page.post("/api/session", json={"token": made["token"]})
-        assert (await page.get("/api/jobs")).status_code == 200
-        await admin.delete(f"/api/tokens/{made['tokenId']}")
-        assert (await page.get("/api/jobs")).status_code == 401
-        assert (await page.get("/api/session")).json()["signedIn"] is False
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "https://evil.example"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {},
-    ],
-)
-async def test_a_cookie_changes_nothing_for_a_page_that_is_not_ours(
-    url: str, headers: dict[str, str]
-) -> None:
-    made = await make_token(url, "dora")
-    async with client(url) as page:
-        await page.post("/api/session", json={"token": made["token"]}, headers={"Origin": url})
-        answer = await page.post("/api/train", files={"image": PHOTO}, headers=headers)
-        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/foreign-origin")
-
-
-async def test_a_forged_cookie_is_none(url: str) -> None:
-    made = await make_token(url, "dora")
-    async with client(url, Origin=url) as page:
-        await page.post("/api/session", json={"token": made["token"]})
-        value = page.cookies[COOKIE]
-        body, _, signature = value.partition(".")
-        other = Signer(b"another secret").sign("session", b"{}")
-        link = Signer(SECRET.encode()).sign("link", body.encode())
-        forgeries = (
-            f"{body}.{other}",
-            f"{body}.{link}",
-            f"{body[:-2]}AA.{signature}",
-            body,
-            "",
-            "é",
-            ".",
-        )
-        for forged in forgeries:
-            async with client(url) as thief:
-                headers = [(b"Cookie", f"{COOKIE}={forged}".encode())]
-                answer = await thief.get("/api/jobs", headers=headers)
-                assert answer.status_code == 401, forged
-
-
 async def test_a_socket_is_opened_by_token_without_it_being_in_the_address(url: str) -> None:
     made = await make_token(url, "ada")
     protocols = ["myspinbot", f"bearer.{made['token']}"]
@@ -325,28 +254,6 @@ async def test_a_signed_link_opens_one_path_for_reading_until_it_ends(
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/link-expired")
 
 
-async def test_listed_origins_may_use_the_api_and_others_may_not(url: str) -> None:
-    made = await make_token(url, "ada")
-    preflight = {
-        "Origin": "https://studio.example",
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
-    }
-    async with client(url) as browser:
-        allowed = await browser.options("/api/jobs", headers=preflight)
-        assert allowed.status_code == 200
-        assert allowed.headers["access-control-allow-origin"] == "https://studio.example"
-        preflight["Origin"] = "https://evil.example"
-        refused = await browser.options("/api/jobs", headers=preflight)
-        assert "access-control-allow-origin" not in refused.headers
-    async with client(url, made["token"], Origin="https://studio.example") as studio:
-        answer = await studio.post("/api/train", files={"image": PHOTO})
-        assert answer.status_code == 202
-        assert answer.headers["access-control-allow-origin"] == "https://studio.example"
-        assert "Location" in answer.headers["access-control-expose-headers"]
-        assert "access-control-allow-credentials" not in answer.headers
-
-
 async def test_who_asks_too_much_waits_and_others_do_not(stack: Stack) -> None:
     rates = {
         "RATE_REQUESTS_PER_MINUTE": "20",
@@ -371,31 +278,3 @@ async def test_who_asks_too_much_waits_and_others_do_not(stack: Stack) -> None:
             assert signing.status_code == 429
         async with client(url, bob["token"]) as two:
             assert (await two.get("/api/jobs")).status_code == 200
-
-
-async def test_on_ones_own_machine_programs_need_nothing_and_the_page_a_session(
-    stack: Stack,
-) -> None:
-    async with client(stack.url) as program:
-        told = (await program.get("/api/session")).json()
-        assert (told["mode"], told["signedIn"], told["owner"]) == ("local", True, "local")
-        assert (await program.post("/api/train", files={"image": PHOTO})).status_code == 202
-    browser = {"Origin": stack.url, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
-    for begin in ("/", "/api/session"):
-        async with client(stack.url, **browser) as page:
-            refused = await page.post("/api/train", files={"image": PHOTO})
-            assert (refused.status_code, refused.json()["type"]) == (403, "/problems/no-session")
-            assert (await page.get("/api/jobs")).status_code == 200
-            cookie = (await page.get(begin)).headers["set-cookie"]
-            assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
-            assert (await page.post("/api/train", files={"image": PHOTO})).status_code == 202
-            assert (await page.post("/api/session", json={"token": "any"})).status_code == 200
-
-
-async def test_a_local_session_is_none_where_tokens_are_wanted(url: str, stack: Stack) -> None:
-    with token_gateway(stack, "once-local", ACCESS="local") as local:
-        async with client(local) as page:
-            await page.get("/")
-            cookie = page.cookies[COOKIE]
-    async with client(url, Cookie=f"{COOKIE}={cookie}") as page:
-        assert (await page.get("/api/jobs")).status_code == 401
