@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from datetime import UTC, datetime
 
 import httpx
 import pytest
+from contracts.artifacts import Artifact
+from contracts.stagelog import StageLine
 from eventlog.broker import Broker
+from eventlog.log import EventLog
+from eventlog.stagelogs import StageLogs
+from gateway_people import client, make_token, token_gateway
 from gateway_socket import watching
 from gateway_stack import Stack
 from gateway_story import Story
@@ -183,6 +189,186 @@ async def test_a_restarted_gateway_knows_how_jobs_stand(
         assert (first["status"], first["progress"]) == ("running", 0.2)
         await story.complete("prepare_dataset")
         await watcher.until(progress=0.25)
+
+
+async def test_with_a_place_in_the_log_every_event_comes_once_and_in_order(
+    stack: Stack, api: httpx.AsyncClient, broker: Broker, log: EventLog
+) -> None:
+    story = await Story.begin(broker, api)
+    await story.plan()
+    await story.start("prepare_dataset")
+
+    async def write() -> None:
+        for step in range(120):
+            await story.tell(_sampled(step))
+
+    writing = asyncio.create_task(write())
+    heard: list[int] = []
+    # Each time the history is longer, and more is told while it is read.
+    for length in (30, 60, 124):
+        async with watching(stack.url) as watcher:
+            after = heard[-1] if heard else 0
+            await watcher.say({"action": "subscribe", "jobId": story.job, "after": after})
+            while len(heard) < length:
+                told = await watcher.until(type="event")
+                assert told["event"]["sequence"] == told["sequence"]
+                heard.append(told["sequence"])
+    await writing
+    assert heard == [recorded.sequence async for recorded in log.read_job(story.job)]
+
+
+async def test_what_a_slow_watcher_cannot_be_sent_is_told_as_a_gap(
+    stack: Stack, api: httpx.AsyncClient, broker: Broker, log: EventLog
+) -> None:
+    story = await Story.begin(broker, api)
+    await story.plan()
+    await story.start("prepare_dataset")
+    async with watching(stack.url, sock=_narrow(stack), max_queue=1) as slow:
+        await slow.say({"action": "subscribe", "jobId": story.job, "after": 0})
+        await slow.until(message="subscribed")
+        for step in range(400):
+            await story.tell(_sampled(step, "c" * 20_000))
+        last = await story.fail("prepare_dataset")
+        told = [recorded.sequence async for recorded in log.read_job(story.job)]
+        heard: list[int] = []
+        place, gaps = told[0] - 1, 0
+        while place < last:
+            message = await slow.hear()
+            if message["type"] == "gap":
+                assert message["jobId"] == story.job
+                assert message["after"] == place
+                place = message["before"] - 1
+                gaps += 1
+            elif message["type"] == "event":
+                heard.append(message["sequence"])
+                # Nothing lies between it and what was told before it.
+                assert [one for one in told if place < one <= heard[-1]] == [heard[-1]]
+                place = heard[-1]
+    assert gaps
+    assert len(heard) < len(told)
+    fetched = (await api.get(f"/api/jobs/{story.job}/timeline?limit=1000")).json()["events"]
+    assert [event["sequence"] for event in fetched] == told
+
+
+async def test_all_jobs_of_an_owner_are_watched_those_to_come_and_those_nobody_asked_for(
+    stack: Stack, api: httpx.AsyncClient, broker: Broker
+) -> None:
+    running = await Story.begin(broker, api)
+    await running.plan()
+    await running.start("prepare_dataset")
+    stack.gateway.kill()
+    stack.gateway.start()
+    async with watching(stack.url) as watcher:
+        await watcher.say({"action": "subscribe", "jobs": "all"})
+        subscribed = {"action": "response", "message": "subscribed", "jobs": "all"}
+        assert await watcher.hear() == subscribed
+        assert (await watcher.until(jobId=running.job))["status"] == "running"
+        story = await Story.begin(broker, api)
+        assert (await watcher.until(jobId=story.job))["status"] == "queued"
+        await story.finish()
+        await watcher.until(jobId=story.job, status="completed")
+        assert (await api.delete(f"/api/jobs/{story.job}")).status_code == 204
+        assert await watcher.until(jobId=story.job, type="deleted")
+        await watcher.say({"action": "unsubscribe", "jobs": "all"})
+        await watcher.until(message="unsubscribed")
+        await running.plan()
+        await watcher.say({"action": "ping"})
+        assert await watcher.hear() == {"type": "pong"}
+    async with watching(stack.url) as watcher:
+        await watcher.say({"action": "unsubscribe", "jobs": "all"})
+        assert (await watcher.hear())["message"] == "failed"
+
+
+async def test_a_job_that_passes_by_after_a_restart_is_told_to_who_watches_all(
+    stack: Stack, api: httpx.AsyncClient, broker: Broker
+) -> None:
+    ended = await Story.begin(broker, api)
+    await ended.plan()
+    await ended.start("prepare_dataset")
+    await ended.fail("prepare_dataset")
+    stack.gateway.kill()
+    stack.gateway.start()
+    async with watching(stack.url) as watcher:
+        await watcher.say({"action": "subscribe", "jobs": "all"})
+        await watcher.until(message="subscribed")
+        await ended.tell(e.JobRetryRequested(by="local"))
+        assert (await watcher.until(jobId=ended.job))["status"] == "queued"
+
+
+async def test_owners_hear_only_of_their_own_jobs(stack: Stack, broker: Broker) -> None:
+    with token_gateway(stack, "live-owners") as url:
+        ada, eve = await make_token(url, "ada"), await make_token(url, "eve")
+
+        def bearer(token: str) -> dict[str, str]:
+            return {"Authorization": f"Bearer {token}"}
+
+        async with (
+            client(url, ada["token"]) as api,
+            watching(url, additional_headers=bearer(ada["token"])) as hers,
+            watching(url, additional_headers=bearer(eve["token"])) as strangers,
+        ):
+            for watcher in (hers, strangers):
+                await watcher.say({"action": "subscribe", "jobs": "all"})
+                await watcher.until(message="subscribed")
+            story = await Story.begin(broker, api)
+            await hers.until(jobId=story.job)
+            for wanted in ({}, {"after": 0}, {"lines": True}):
+                await strangers.say({"action": "subscribe", "jobId": story.job, **wanted})
+                refused = await strangers.hear()
+                assert (refused["message"], refused["jobId"]) == ("failed", story.job)
+            await story.plan()
+            await hers.until(jobId=story.job)
+            await strangers.say({"action": "ping"})
+            assert await strangers.hear() == {"type": "pong"}
+
+
+@pytest.mark.parametrize("after", [-1, "x", 1.5, True, 2**70])
+async def test_a_place_that_is_none_is_answered_and_not_taken(
+    stack: Stack, api: httpx.AsyncClient, broker: Broker, after: object
+) -> None:
+    story = await Story.begin(broker, api)
+    async with watching(stack.url) as watcher:
+        await watcher.say({"action": "subscribe", "jobId": story.job, "after": after})
+        refused = await watcher.hear()
+        assert (refused["message"], refused["jobId"]) == ("failed", story.job)
+        assert "after" in refused["detail"]
+
+
+async def test_lines_beyond_what_may_wait_are_counted(
+    stack: Stack, api: httpx.AsyncClient, broker: Broker
+) -> None:
+    story = await Story.begin(broker, api)
+    await story.plan()
+    await story.start("prepare_dataset")
+    lines = StageLogs(broker)
+    async with watching(stack.url, sock=_narrow(stack), max_queue=1) as slow:
+        await slow.say({"action": "subscribe", "jobId": story.job, "lines": True})
+        await slow.until(type="update")
+        for step in range(300):
+            await lines.write(
+                StageLine(
+                    job=story.job,
+                    stage="prepare_dataset",
+                    attempt=1,
+                    at=datetime.now(UTC),
+                    message="l" * 20_000,
+                    step=step,
+                )
+            )
+        heard = left_out = 0
+        while heard + left_out < 300:
+            message = await slow.hear()
+            heard += message["type"] == "line"
+            left_out += message["count"] if message["type"] == "linesLeftOut" else 0
+    assert left_out
+    assert heard
+
+
+def _sampled(step: int, caption: str = "a sample") -> e.StageSampled:
+    artifact = Artifact(key="samples/1", size=1, sha256="0" * 64, media_type="image/webp")
+    return e.StageSampled(
+        stage="prepare_dataset", attempt=1, step=step, caption=caption, artifact=artifact
+    )
 
 
 def _narrow(stack: Stack) -> socket.socket:
