@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse
 from servicekit.admin import Readiness
 from starlette.middleware.cors import CORSMiddleware
@@ -75,6 +74,7 @@ def build(readiness: Readiness) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         # Our own middleware also knows about the log; two spans for a request tell nothing more.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
@@ -103,11 +103,7 @@ def build(readiness: Readiness) -> FastAPI:
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = get_openapi(
-                title=app.title, version=app.version, summary=app.summary, routes=app.routes
-            )
-            made.setdefault("components", {}).setdefault("schemas", {}).update(openapi.DEFINITIONS)
-            app.openapi_schema = made
+            app.openapi_schema = openapi.describe(app)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]

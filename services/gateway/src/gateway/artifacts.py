@@ -86,13 +86,19 @@ def _at(artifacts: tuple[Artifact, ...], index: int, name: str, job: str) -> Fou
     return Found(artifacts[index], name)
 
 
-def _offer(path: str, finder: Callable[..., Awaitable[Found]], what: str) -> None:
+def _offer(noun: str, path: str, finder: Callable[..., Awaitable[Found]], what: str) -> None:
     """The routes of one kind of objects."""
     the_found = Annotated[Found, Depends(finder)]
     documented: dict[int | str, dict[str, Any]] = {**BYTES}
 
     @router.head(path, include_in_schema=False)
-    @router.get(path, summary=f"The bytes of {what}", response_class=Response, responses=documented)
+    @router.get(
+        path,
+        name=f"get_{noun}",
+        summary=f"The bytes of {what}",
+        response_class=Response,
+        responses=documented,
+    )
     async def get(
         request: Request, gateway: TheGateway, found: the_found, wanted: TheWanted
     ) -> Response:
@@ -101,6 +107,7 @@ def _offer(path: str, finder: Callable[..., Awaitable[Found]], what: str) -> Non
 
     @router.get(
         f"{path}/thumbnail",
+        name=f"get_{noun}_thumbnail",
         summary=f"A small picture of {what}",
         response_class=Response,
         responses={
@@ -134,7 +141,7 @@ def _offer(path: str, finder: Callable[..., Awaitable[Found]], what: str) -> Non
         data = await gateway.thumbnails.of(found.artifact, size)
         return Response(data, headers=headers, media_type=thumbnails.MEDIA_TYPE)
 
-    @router.post(f"{path}/link", summary=f"A signed link to {what}")
+    @router.post(f"{path}/link", name=f"link_{noun}", summary=f"A signed link to {what}")
     async def make_link(
         request: Request,
         gateway: TheGateway,
@@ -152,6 +159,8 @@ def _offer(path: str, finder: Callable[..., Awaitable[Found]], what: str) -> Non
         )
 
 
-_offer("/jobs/{job}/artifacts/{stage}/{output}/{index}", _artifact, "a result")
-_offer("/jobs/{job}/inputs/{input}/{index}", _input, "a photo or clip that the job was given")
-_offer("/jobs/{job}/samples/{stage}/{sample}", _sample, "a sample")
+_offer("artifact", "/jobs/{job}/artifacts/{stage}/{output}/{index}", _artifact, "a result")
+_offer(
+    "input", "/jobs/{job}/inputs/{input}/{index}", _input, "a photo or clip that the job was given"
+)
+_offer("sample", "/jobs/{job}/samples/{stage}/{sample}", _sample, "a sample")

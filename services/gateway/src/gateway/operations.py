@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
+from contracts.base import Contract
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import Field
 from servicekit.admin import Readiness
 
 from gateway.problems import Problem, ProblemKind
@@ -14,13 +16,38 @@ from gateway.problems import Problem, ProblemKind
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/health")
-async def health() -> dict[str, str]:
+class HealthView(Contract):
     """The process lives."""
-    return {"status": "ok"}
+
+    status: Literal["ok"] = "ok"
 
 
-@router.get("/ready")
+class ReadyView(Contract):
+    """Whether requests can be served."""
+
+    ready: bool
+    waiting_for: tuple[str, ...] = Field(description="what is waited for if not")
+
+
+class ProblemKindView(Contract):
+    """A kind of problem."""
+
+    type: str
+    title: str
+    status: int
+
+
+@router.get("/health")
+async def health() -> HealthView:
+    """The process lives."""
+    return HealthView()
+
+
+@router.get(
+    "/ready",
+    response_model=ReadyView,
+    responses={503: {"model": ReadyView, "description": "Not yet, or not now"}},
+)
 async def ready(request: Request) -> JSONResponse:
     """Whether requests can be served, and what is waited for if not."""
     readiness: Readiness = request.app.state.readiness
@@ -31,20 +58,24 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse(described, 200 if described["ready"] else 503)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics() -> Response:
     """Prometheus metrics."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/problems")
-async def list_problems() -> list[dict[str, Any]]:
+async def list_problems() -> list[ProblemKindView]:
     """Every kind of problem that the API tells of."""
     return [_described(kind) for kind in ProblemKind]
 
 
 @router.get("/problems/{slug}")
-async def get_problem(slug: str) -> dict[str, Any]:
+async def get_problem(slug: str) -> ProblemKindView:
     """One kind of problem: where the `type` of a problem document leads."""
     for kind in ProblemKind:
         if kind.slug == slug:
@@ -54,5 +85,5 @@ async def get_problem(slug: str) -> dict[str, Any]:
     )
 
 
-def _described(kind: ProblemKind) -> dict[str, Any]:
-    return {"type": kind.uri, "title": kind.title, "status": kind.status}
+def _described(kind: ProblemKind) -> ProblemKindView:
+    return ProblemKindView(type=kind.uri, title=kind.title, status=kind.status)
