@@ -151,3 +151,15 @@ async def test_a_local_session_is_none_where_tokens_are_wanted(url: str, stack: 
             cookie = page.cookies[COOKIE]
     async with client(url, Cookie=f"{COOKIE}={cookie}") as page:
         assert (await page.get("/api/jobs")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"token": "\\ud800"}', b'{"token": ""}', b'{"token": 7}', b"[]", b"{", b'{"token": "\xff"}'],
+)
+async def test_what_cannot_be_a_token_is_refused(url: str, body: bytes) -> None:
+    async with client(url, Origin=url) as page:
+        json_body = {"Content-Type": "application/json"}
+        answer = await page.post("/api/session", content=body, headers=json_body)
+        assert answer.status_code in (400, 401, 422), answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
