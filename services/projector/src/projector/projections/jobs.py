@@ -15,7 +15,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Index,
-    Select,
     Table,
     Text,
     and_,
@@ -96,9 +95,12 @@ async def states(
     return {row.job: JobState.model_validate_json(row.state) for row in found}
 
 
-def visible(owner: str) -> Select[tuple[str]]:
-    """The ids of an owner's jobs that are not deleted: what other views show nothing without."""
-    return select(JOBS.c.job).where(*_shown(owner))
+def shown(owner: str) -> tuple[ColumnElement[bool], ...]:
+    """The conditions for a job of an owner's that is not deleted.
+
+    What other views keep of jobs is joined to JOBS under these, and not shown otherwise.
+    """
+    return JOBS.c.owner == owner, ~JOBS.c.deleted
 
 
 async def videos(
@@ -109,7 +111,7 @@ async def videos(
     counted = (
         select(job.profile, func.count().label("videos"))
         .where(
-            *_shown(owner),
+            *shown(owner),
             job.profile.in_(profiles),
             job.type == JobType.GENERATE.value,
             job.status == JobStatus.COMPLETED.value,
@@ -132,23 +134,19 @@ async def was_deleted(connection: AsyncConnection, job: str, owner: str) -> bool
 
 async def count_by_status(connection: AsyncConnection, owner: str) -> dict[JobStatus, int]:
     """How many jobs of an owner's there are of each status that any has."""
-    counted = select(JOBS.c.status, func.count()).where(*_shown(owner)).group_by(JOBS.c.status)
+    counted = select(JOBS.c.status, func.count()).where(*shown(owner)).group_by(JOBS.c.status)
     return {JobStatus(status): count for status, count in await connection.execute(counted)}
 
 
-def _shown(owner: str) -> tuple[ColumnElement[bool], ...]:
-    return JOBS.c.owner == owner, ~JOBS.c.deleted
-
-
 async def _get(connection: AsyncConnection, query: GetJob) -> Mapping[str, Any] | None:
-    mine = select(JOBS.c.state).where(JOBS.c.job == query.job, *_shown(query.owner))
+    mine = select(JOBS.c.state).where(JOBS.c.job == query.job, *shown(query.owner))
     state = (await connection.execute(mine)).scalar()
     return json.loads(state) if state is not None else None
 
 
 async def _list(connection: AsyncConnection, query: ListJobs) -> JobPage | None:
     job = JOBS.c
-    page = select(*_SUMMARY).where(*_shown(query.owner))
+    page = select(*_SUMMARY).where(*shown(query.owner))
     if query.statuses:
         page = page.where(job.status.in_([status.value for status in query.statuses]))
     if query.type is not None:
@@ -160,7 +158,7 @@ async def _list(connection: AsyncConnection, query: ListJobs) -> JobPage | None:
     if query.created_before is not None:
         page = page.where(job.created_at < query.created_before)
     if query.before is not None:
-        before = select(job.created_at).where(job.job == query.before, *_shown(query.owner))
+        before = select(job.created_at).where(job.job == query.before, *shown(query.owner))
         created = (await connection.execute(before)).scalar()
         if created is None:
             return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from contracts.artifacts import Artifact, Artifacts
 from contracts.job import StageState
@@ -23,7 +24,7 @@ from contracts.queries import (
     ObjectKeys,
     Usage,
 )
-from sqlalchemy import BigInteger, Column, Index, Table, func, select
+from sqlalchemy import BigInteger, Column, Index, Select, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field
 
@@ -144,14 +145,13 @@ def _has(stage: StageState | None, output: str, index: int, artifact: Artifact) 
 async def _get(connection: AsyncConnection, query: GetArtifact) -> ArtifactEntry | None:
     row = OBJECTS.c
     found = await connection.execute(
-        select(OBJECTS)
+        _shown_objects(query.owner)
         .where(
             row.job == query.job,
             row.stage == query.stage,
             row.output == query.output,
             row.index == query.index,
             row.role.in_(_SHOWN),
-            row.job.in_(jobs.visible(query.owner)),
         )
         .order_by(row.sequence.desc())
         .limit(1)
@@ -168,6 +168,12 @@ async def _get(connection: AsyncConnection, query: GetArtifact) -> ArtifactEntry
     )
 
 
+def _shown_objects(owner: str) -> Select[Any]:
+    return (
+        select(OBJECTS).join(jobs.JOBS, jobs.JOBS.c.job == OBJECTS.c.job).where(*jobs.shown(owner))
+    )
+
+
 def _artifact(row: object) -> Artifact:
     return Artifact.model_validate({name: getattr(row, name) for name in Artifact.model_fields})
 
@@ -178,12 +184,13 @@ async def _erasable(connection: AsyncConnection, query: ListErasable) -> ObjectK
     mine, other = OBJECTS.c, OBJECTS.alias("other").c
     held = (
         select(other.key)
+        .join(jobs.JOBS, jobs.JOBS.c.job == other.job)
         .where(
             other.owner == query.owner,
             other.sha256 == mine.sha256,
             other.key == mine.key,
             other.role.in_(_HOLDING),
-            other.job.in_(jobs.visible(query.owner)),
+            *jobs.shown(query.owner),
         )
         .exists()
     )
@@ -203,13 +210,8 @@ async def _erasable(connection: AsyncConnection, query: ListErasable) -> ObjectK
 async def _find(connection: AsyncConnection, query: FindObject) -> Artifact | None:
     row = OBJECTS.c
     found = await connection.execute(
-        select(OBJECTS)
-        .where(
-            row.owner == query.owner,
-            row.sha256 == query.sha256,
-            row.role.in_(_SHOWN),
-            row.job.in_(jobs.visible(query.owner)),
-        )
+        _shown_objects(query.owner)
+        .where(row.owner == query.owner, row.sha256 == query.sha256, row.role.in_(_SHOWN))
         .order_by(row.sequence.desc())
         .limit(1)
     )
@@ -221,11 +223,8 @@ async def _usage(connection: AsyncConnection, query: GetUsage) -> Usage:
     row = OBJECTS.c
     each = (
         select(row.key, func.max(row.size).label("size"))
-        .where(
-            row.owner == query.owner,
-            row.role.in_(_HOLDING),
-            row.job.in_(jobs.visible(query.owner)),
-        )
+        .join(jobs.JOBS, jobs.JOBS.c.job == row.job)
+        .where(row.role.in_(_HOLDING), *jobs.shown(query.owner))
         .group_by(row.key)
         .subquery()
     )

@@ -116,7 +116,9 @@ async def _list(connection: AsyncConnection, query: ListProfiles) -> ProfilePage
 
 
 def _shown(owner: str) -> tuple[ColumnElement[bool], ...]:
-    return PARTS.c.owner == owner, PARTS.c.job.in_(jobs.visible(owner))
+    job = jobs.JOBS.c.job
+    mine = select(job).where(job == PARTS.c.job, *jobs.shown(owner))
+    return PARTS.c.owner == owner, mine.exists()
 
 
 async def _read(

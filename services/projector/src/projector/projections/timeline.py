@@ -62,7 +62,7 @@ def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
 async def _get(connection: AsyncConnection, query: GetTimeline) -> Timeline | None:
     """At least one event if there is one after `query.after`: ask on until none comes."""
     entry = TIMELINE.c
-    mine = jobs.visible(query.owner).where(jobs.JOBS.c.job == query.job)
+    mine = select(jobs.JOBS.c.job).where(jobs.JOBS.c.job == query.job, *jobs.shown(query.owner))
     if (await connection.execute(mine)).first() is None:
         return None
     events = (
