@@ -278,3 +278,15 @@ async def test_who_asks_too_much_waits_and_others_do_not(stack: Stack) -> None:
             assert signing.status_code == 429
         async with client(url, bob["token"]) as two:
             assert (await two.get("/api/jobs")).status_code == 200
+
+
+async def test_a_gateway_that_lacks_secrets_says_so_and_works(url: str, stack: Stack) -> None:
+    made = await make_token(url, "ada")
+    with token_gateway(stack, "bare", ADMIN_TOKEN="", SECRET="") as bare:
+        async with client(bare, made["token"]) as ada, client(bare) as stranger:
+            assert (await ada.get("/api/jobs")).status_code == 200
+            assert (await stranger.get("/api/jobs")).status_code == 401
+    for log, count in (("bare.log", 1), ("token.log", 0)):
+        text = (stack.folder / log).read_text()
+        assert text.count("access.no_administrator") == count
+        assert text.count("access.secret_unset") == count

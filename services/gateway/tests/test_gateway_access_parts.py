@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from gateway.access import sessions
+from gateway.access.authenticator import address_of
 from gateway.access.buckets import Buckets
 from gateway.access.guard import page_policy
 from gateway.access.links import Links
@@ -206,3 +207,18 @@ def test_secrets_are_not_shown_with_the_settings() -> None:
 def test_the_page_may_send_to_the_object_store_if_browsers_reach_it() -> None:
     assert "connect-src 'self';" in page_policy(None)
     assert "connect-src 'self' https://store.example;" in page_policy("https://store.example")
+
+
+@pytest.mark.parametrize(
+    ("client", "key"),
+    [
+        (("192.0.2.7", 5), "192.0.2.7"),
+        (("2001:db8:1:2:3:4:5:6", 5), "2001:db8:1:2::/64"),
+        (("2001:db8:1:2:ffff::1", 5), "2001:db8:1:2::/64"),
+        (("::ffff:192.0.2.7", 5), "::ffff:c000:207"),
+        (("unix", 5), "None"),
+        (None, "None"),
+    ],
+)
+def test_strangers_are_limited_by_address_or_network(client: object, key: str) -> None:
+    assert address_of({"client": client}) == key

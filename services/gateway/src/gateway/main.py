@@ -157,7 +157,7 @@ async def _work(
             running.readiness.reached("tokens")
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(access.book.follow(KeyValue(broker), tokens_read))
+            group.create_task(access.follow(KeyValue(broker), tokens_read))
             group.create_task(runners.follow())
             group.create_task(planners.follow())
             group.create_task(live.run(started, queue.passed))

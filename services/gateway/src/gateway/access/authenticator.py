@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import time
 from collections.abc import Callable
 from datetime import datetime
 
 import structlog
+from eventlog.keyvalue import KeyValue
 from eventlog.log import utc_now
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Scope as Connection
@@ -56,6 +58,25 @@ class Authenticator:
                 detail="sessions and signed links end with this process and are unknown to other "
                 "gateways; set MYSPINBOT_SECRET to 32 random bytes, the same for all of them",
             )
+
+    async def follow(self, values: KeyValue, started: Callable[[], None]) -> None:
+        """Know which tokens are good, for ever. Calls back once they were read."""
+
+        def read() -> None:
+            if self.mode is Mode.TOKEN and not self._administered():
+                log.warning(
+                    "access.no_administrator",
+                    detail="nobody can make tokens; set MYSPINBOT_ADMIN_TOKEN to 32 random bytes, "
+                    "and send them as a Bearer token to POST /api/tokens",
+                )
+            started()
+
+        await self.book.follow(values, read)
+
+    def _administered(self) -> bool:
+        now = self.now()
+        admins = (one for one in self.book.of(None) if Scope.ADMIN in one.scopes and one.live(now))
+        return self._admin is not None or any(admins)
 
     @property
     def mode(self) -> Mode:
@@ -154,9 +175,18 @@ def unauthenticated(detail: str, *, tried: bool = True) -> Problem:
 
 
 def address_of(connection: Connection) -> str:
-    """The client's network address, the key by which strangers are limited."""
+    """The client's network address, the key by which strangers are limited.
+
+    Of IPv6 it is the network, as each customer has 2^64 addresses or more.
+    """
     client = connection.get("client")
-    return str(client[0]) if client else ""
+    try:
+        address = ipaddress.ip_address(client[0]) if client else None
+    except ValueError:
+        address = None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
 
 
 def _bearer(connection: Connection, headers: Headers) -> str | None:

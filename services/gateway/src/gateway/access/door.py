@@ -24,6 +24,7 @@ from gateway.access.authenticator import (
 )
 from gateway.access.buckets import Buckets, limit
 from gateway.access.principal import Mode, Principal, Scope
+from gateway.connections import abort
 from gateway.problems import Problem, ProblemKind, response
 
 _SESSION = "/api/session"
@@ -32,6 +33,7 @@ _OPEN_UNDER = ("/page/", "/problems/")
 _MAKES_A_JOB = re.compile(r"/api/(jobs|train|generate|jobs/[^/]+/(fork|retry))")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY_VIOLATION = 1008
+_GRACE_S = 5.0
 
 
 class Door:
@@ -144,7 +146,7 @@ class Door:
             if not timeout.expired():
                 raise
             if not ended:
-                await send(_LAST[scope["type"]])
+                await _end(scope, send)
 
     def _greet(self, scope: Connection, start: Message) -> None:
         """Give the page on one's own machine its session."""
@@ -190,6 +192,15 @@ def require(principal: Principal, needed: Scope) -> None:
             {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
             needed=needed.value,
         )
+
+
+async def _end(scope: Connection, send: Send) -> None:
+    """Say the last word; whoever does not take it loses the connection without."""
+    try:
+        async with asyncio.timeout(_GRACE_S):
+            await send(_LAST[scope["type"]])
+    except TimeoutError:
+        abort(scope)
 
 
 async def _refuse(problem: Problem, scope: Connection, receive: Receive, send: Send) -> None:
