@@ -60,6 +60,7 @@ format: .venv/.installed-dev
 
 schemas: .venv/.installed-dev
 	$(BIN)/python contracts/generate.py
+	$(BIN)/python -m myspinbot.reference > docs/cli.md
 	$(BIN)/python services/gateway/generate.py
 
 bench: .venv/.installed-dev

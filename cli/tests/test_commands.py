@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -259,6 +262,29 @@ def test_each_kind_of_error_has_its_exit_status(
     ended = command(*words)
     assert (ended.status, ended.out) == (status, ""), ended.err
     assert ended.err.strip()
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_watch_that_is_left_says_so_and_the_job_goes_on(
+    job: str, command: Command, number: signal.Signals, status: int
+) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "myspinbot.main", "watch", job],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == "Job queued\n"
+        watching.send_signal(number)
+        _, said = watching.communicate(timeout=30)
+    finally:
+        watching.kill()
+    assert (watching.returncode, said) == (status, "")
+    assert json.loads(command("show", job, "--json").out)["status"] == "queued"
 
 
 def test_what_is_refused_is_told_with_its_remedy(

@@ -35,7 +35,8 @@ def test_packages_are_compared_with_the_lock(tmp_path: Path) -> None:
     lock = tmp_path / "all.txt"
     lock.write_text(
         "httpx==0.28.1 \\\n    --hash=sha256:0\nuvicorn[standard]==1.0\n"
-        "old==1 ; python_version < '3'\nnew==2 ; python_version >= '3' \\\n    --hash=sha256:1\n# a==b\n"
+        "old==1 ; python_version < '3'\n"
+        "new==2 ; python_version >= '3' \\\n    --hash=sha256:1\n# a==b\n"
     )
     wanted = installation.locked(lock)
     assert wanted == {"httpx": "0.28.1", "uvicorn": "1.0", "new": "2"}

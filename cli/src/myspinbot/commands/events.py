@@ -13,10 +13,21 @@ from eventlog.broker import BrokerAddress, connect
 from eventlog.log import EventLog
 from eventlog.reader import read_log
 
-from myspinbot.client.target import running
+from myspinbot.client import AsyncClient
+from myspinbot.client.target import find_target, running
 from myspinbot.commands.completion import complete_jobs
-from myspinbot.commands.options import HomeOption, add, examples, group, home_of, run
+from myspinbot.commands.options import (
+    LATEST,
+    HomeOption,
+    Session,
+    add,
+    examples,
+    group,
+    home_of,
+    run,
+)
 from myspinbot.embedded.broker import seed_files
+from myspinbot.embedded.home import Home
 from myspinbot.screen import out, plain
 from myspinbot.story import sentence
 
@@ -37,7 +48,7 @@ def tail(
         str | None,
         typer.Argument(
             metavar="[JOB]",
-            help="Only this job's events.",
+            help="Only this job's events; `last` is the newest job.",
             show_default=False,
             autocompletion=complete_jobs,
         ),
@@ -61,17 +72,26 @@ def tail(
     home: HomeOption = None,
 ) -> None:
     """Print the log as a story, one event a line, until Ctrl-C."""
+    local = home_of(home)
     if nats is None:
-        local = home_of(home)
         nats = running(local).nats
         seed = seed or seed_files(local)["observer"]
     address = BrokerAddress(nats, "observer", seed)
-    run(_tail(address, job, since, follow=follow, as_json=as_json))
+    run(_tail(address, job, since, follow=follow, as_json=as_json, home=local))
 
 
 async def _tail(
-    address: BrokerAddress, job: str | None, since: int, *, follow: bool, as_json: bool
+    address: BrokerAddress,
+    job: str | None,
+    since: int,
+    *,
+    follow: bool,
+    as_json: bool,
+    home: Home,
 ) -> None:
+    if job == LATEST:
+        async with AsyncClient(find_target(home=home)) as client:
+            job = await Session(client, as_json).job(job)
     broker = await connect(address)
     try:
         end = (await EventLog(broker, "cli").position()).last_sequence

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -87,21 +89,25 @@ def _tell_missing(engine: Engine) -> None:
 
 
 def _tell_parameters(engine: Engine) -> None:
-    properties: dict[str, dict[str, object]] = engine.params_schema.get("properties", {})
+    properties: Mapping[str, Mapping[str, Any]] = engine.params_schema.get("properties", {})
     if not properties:
         return
     out.print(f"\nParameters of {engine.engine}, as --param {engine.kind}.NAME=VALUE:")
     rows = (
-        (f"  {name}", _range(schema), str(schema.get("default", "")), _words(schema))
+        (f"  {name}", _range(schema), _default(schema), _words(schema))
         for name, schema in properties.items()
     )
     table(("  name", "value", "default", "what it does"), rows)
 
 
-def _range(schema: dict[str, object]) -> str:
-    choices = schema.get("enum")
-    if isinstance(choices, list):
-        return " | ".join(str(choice) for choice in choices)
+def _range(schema: Mapping[str, Any]) -> str:
+    """The values that a parameter takes: `1…128`, `calm | lively`, or a type; `…?` may be none."""
+    if "anyOf" in schema:
+        kinds = [each for each in schema["anyOf"] if each.get("type") != "null"]
+        optional = "?" if len(kinds) < len(schema["anyOf"]) else ""
+        return " | ".join(_range(kind) for kind in kinds) + optional
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
     if low is None and high is None:
@@ -109,7 +115,12 @@ def _range(schema: dict[str, object]) -> str:
     return f"{'' if low is None else low}…{'' if high is None else high}"
 
 
-def _words(schema: dict[str, object]) -> str:
+def _default(schema: Mapping[str, Any]) -> str:
+    default = schema.get("default")
+    return "" if default is None else json.dumps(default)
+
+
+def _words(schema: Mapping[str, Any]) -> str:
     return str(schema.get("description") or schema.get("title") or "")
 
 
