@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import httpx
 import pytest
 from gateway_media import photo, recording
 from playwright.async_api import BrowserContext, Locator, Page, Request, async_playwright, expect
@@ -86,6 +88,16 @@ async def tab_to(page: Page, target: Locator, most: int = 60) -> None:
             return
         await page.keyboard.press("Tab")
     raise AssertionError(f"{target} cannot be reached with {most} presses of Tab")
+
+
+async def trained(api: httpx.AsyncClient, profile: str) -> None:
+    """Return when lists show a profile as ready; they follow the log a moment later."""
+    async with asyncio.timeout(30):
+        while True:
+            listed = (await api.get("/api/profiles")).json()["profiles"]
+            if any(one["ready"] for one in listed if one["profileId"] == profile):
+                return
+            await asyncio.sleep(0.05)
 
 
 def video() -> bytes:

@@ -128,6 +128,8 @@ export function createView(query) {
       const chosen = profile ? { photos: [], clip: null } : { photos: photos.items(), clip: voice.item() };
       announce(strings.starting);
       const job = await request({ draft, profile, ...chosen }, { onProgress: told, keep, signal: sending.signal });
+      // What was sent is no draft any more, whatever the form still shows.
+      restored = false;
       await shelf.clear();
       location.hash = `#/job/${job.jobId}`;
     } catch (refused) {
