@@ -25,7 +25,8 @@ class Engine:
 
     `module` holds `run(context) -> StageResult`; `params_module` holds the pydantic model
     `params_class` and imports nothing heavy. `version` changes whenever results would, as
-    it decides whether an earlier result may be reused.
+    it decides whether an earlier result may be reused. `typical_s` is by quality: seconds that it
+    took where it was measured.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Engine:
     params_module: str
     params_class: str = "Params"
     presets: Mapping[Quality, Mapping[str, Any]] = field(default_factory=dict)
+    typical_s: Mapping[Quality, float] = field(default_factory=dict)
 
     def params(self) -> type[BaseModel]:
         """The model of its parameters."""
@@ -54,4 +56,5 @@ class Engine:
             qualities=_ALL,
             params_schema=self.params().model_json_schema(),
             presets={quality: dict(preset) for quality, preset in self.presets.items()},
+            typical_s=dict(self.typical_s),
         )

@@ -52,10 +52,10 @@ ZOOMS = (1.0, 1.08)
 SHOWN = 4
 TILE = 192
 MOST_IN_BETWEEN = 4
-STEPS_FOR_A_SAMPLE = 30
+STEPS_FOR_A_SAMPLE = 33
 """So many steps take twenty times as long as one sample between them."""
 PREVIEWED = 2
-PREVIEW_STEPS = 5
+PREVIEW_STEPS = 4
 TAIL = 20
 """Steps over which the loss is averaged, as one step's says little."""
 TOLD_EVERY_S = 1.0
