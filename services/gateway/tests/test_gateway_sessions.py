@@ -137,7 +137,7 @@ async def test_on_ones_own_machine_programs_need_nothing_and_the_page_a_session(
         async with client(stack.url, **browser) as page:
             refused = await page.post("/api/train", files={"image": PHOTO})
             assert (refused.status_code, refused.json()["type"]) == (403, "/problems/no-session")
-            assert (await page.get("/api/jobs")).status_code == 200
+            assert (await page.get("/docs")).status_code == 200
             cookie = (await page.get(begin)).headers["set-cookie"]
             assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
             assert (await page.post("/api/train", files={"image": PHOTO})).status_code == 202
@@ -163,3 +163,20 @@ async def test_what_cannot_be_a_token_is_refused(url: str, body: bytes) -> None:
         answer = await page.post("/api/session", content=body, headers=json_body)
         assert answer.status_code in (400, 401, 422), answer.text
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_page_that_stays_open_gets_a_new_session_and_other_sites_pages_none(
+    stack: Stack,
+) -> None:
+    async with client(stack.url, Origin=stack.url) as page:
+        page.cookies[COOKIE] = "of.another-process"
+        refused = await page.post("/api/train", files={"image": PHOTO})
+        assert refused.json()["type"] == "/problems/no-session"
+        for foreign in ("cross-site", "same-site", "none"):
+            seen = await page.get("/api/jobs", headers={"Sec-Fetch-Site": foreign})
+            assert "set-cookie" not in seen.headers
+        ours = {"Sec-Fetch-Site": "same-origin"}
+        page.cookies.clear()
+        assert "set-cookie" in (await page.get("/api/jobs", headers=ours)).headers
+        assert "set-cookie" not in (await page.get("/api/jobs", headers=ours)).headers
+        assert (await page.post("/api/train", files={"image": PHOTO})).status_code == 202

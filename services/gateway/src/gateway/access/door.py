@@ -105,12 +105,7 @@ class Door:
         if self._auth.mode is not Mode.LOCAL or scope["path"] == _SESSION:
             return
         browser = bool(origin) or any(name.startswith("sec-fetch-") for name in headers)
-        cookie = sessions.presented(headers.get("cookie", ""))
-        if (
-            browser
-            and origin not in self._origins
-            and not (cookie and self._auth.by_cookie(cookie))
-        ):
+        if browser and origin not in self._origins and not self._has_session(headers):
             raise Problem(
                 ProblemKind.NO_SESSION,
                 "The page has no session with this gateway, or the gateway was started anew.",
@@ -149,13 +144,23 @@ class Door:
                 await _end(scope, send)
 
     def _greet(self, scope: Connection, start: Message) -> None:
-        """Give the page on one's own machine its session."""
-        local = self._auth.mode is Mode.LOCAL and scope["method"] == "GET"
-        if not local or scope["path"] not in ("/", _SESSION):
+        """Give the page on one's own machine its session, and again once that is lost.
+
+        A page stays open while the gateway is started anew or a week goes by; what it asks
+        for shows that it is ours, as no other site's page can claim so.
+        """
+        if self._auth.mode is not Mode.LOCAL or scope["method"] != "GET":
             return
-        value = self._auth.sessions.seal(local_session(self._auth))
-        cookie = sessions.set_cookie(value, sessions.LASTS, secure=scope["scheme"] == "https")
-        MutableHeaders(scope=start).append("Set-Cookie", cookie)
+        path, headers = scope["path"], Headers(scope=scope)
+        ours = path.startswith("/api/") and headers.get("sec-fetch-site") == "same-origin"
+        if path in ("/", _SESSION) or (ours and not self._has_session(headers)):
+            value = self._auth.sessions.seal(local_session(self._auth))
+            cookie = sessions.set_cookie(value, sessions.LASTS, secure=scope["scheme"] == "https")
+            MutableHeaders(scope=start).append("Set-Cookie", cookie)
+
+    def _has_session(self, headers: Headers) -> bool:
+        cookie = sessions.presented(headers.get("cookie", ""))
+        return cookie is not None and self._auth.by_cookie(cookie) is not None
 
 
 _LAST: dict[str, Message] = {
