@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from myspinbot import samples
 from myspinbot.client import AsyncClient
@@ -16,10 +17,12 @@ from myspinbot.commands.options import ApiOption, HomeOption, examples, home_of,
 from myspinbot.commands.submit import PhotosOption, ScriptOption, VoiceOption
 from myspinbot.commands.watch import follow
 from myspinbot.embedded.home import Home
-from myspinbot.embedded.stack import Stack, run_stack
 from myspinbot.errors import CommandError
 from myspinbot.inputs import Inputs, find_photos, read_script, readable
 from myspinbot.screen import err, plain
+
+if TYPE_CHECKING:
+    from myspinbot.embedded.stack import Stack
 
 OUT = Path("out")
 RESULTS = {"lora": ".safetensors", "voice": ".safetensors", "video": ".mp4"}
@@ -108,6 +111,8 @@ async def _running(home: Home) -> str | None:
 
 @contextlib.asynccontextmanager
 async def _own_stack(home: Home) -> AsyncIterator[str]:
+    from myspinbot.embedded.stack import run_stack
+
     stack: asyncio.Future[Stack] = asyncio.get_running_loop().create_future()
     ready = asyncio.Event()
     err.print(f"Starting the system on {home.root} …", style="dim", markup=False)

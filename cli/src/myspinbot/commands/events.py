@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from contracts.envelope import Recorded, to_structured
-from eventlog.broker import BrokerAddress, connect
-from eventlog.log import EventLog
-from eventlog.reader import read_log
 
 from myspinbot.client import AsyncClient
-from myspinbot.client.target import find_target, running
+from myspinbot.client.target import find_target
 from myspinbot.commands.completion import complete_jobs
 from myspinbot.commands.options import (
     LATEST,
@@ -26,10 +20,7 @@ from myspinbot.commands.options import (
     home_of,
     run,
 )
-from myspinbot.embedded.broker import seed_files
 from myspinbot.embedded.home import Home
-from myspinbot.screen import out, plain
-from myspinbot.story import sentence
 
 app = group("Read the append-only log of job events.")
 
@@ -72,61 +63,27 @@ def tail(
     home: HomeOption = None,
 ) -> None:
     """Print the log as a story, one event a line, until Ctrl-C."""
-    local = home_of(home)
-    if nats is None:
-        nats = running(local).nats
-        seed = seed or seed_files(local)["observer"]
-    address = BrokerAddress(nats, "observer", seed)
-    run(_tail(address, job, since, follow=follow, as_json=as_json, home=local))
+    run(_tail(nats, seed, home_of(home), job, since=since, follow=follow, as_json=as_json))
 
 
 async def _tail(
-    address: BrokerAddress,
+    nats: str | None,
+    seed: Path | None,
+    home: Home,
     job: str | None,
-    since: int,
     *,
+    since: int,
     follow: bool,
     as_json: bool,
-    home: Home,
 ) -> None:
+    # Imported where it is used: other commands need no broker, and should start fast.
+    from myspinbot.tail import broker_of, tail_log
+
+    address = broker_of(nats, seed, home)
     if job == LATEST:
         async with AsyncClient(find_target(home=home)) as client:
             job = await Session(client, as_json).job(job)
-    broker = await connect(address)
-    try:
-        end = (await EventLog(broker, "cli").position()).last_sequence
-        if not follow and since >= end:
-            return
-        async for batch in read_log(broker, since):
-            for recorded in batch:
-                if job in (None, recorded.job):
-                    _show(recorded, as_json=as_json)
-            if not follow and batch[-1].sequence >= end:
-                return
-    finally:
-        await broker.close()
-
-
-def _show(recorded: Recorded, *, as_json: bool) -> None:
-    if as_json:
-        plain(json.dumps(to_structured(recorded), ensure_ascii=False))
-    elif sys.stdout.isatty():
-        out.print(_line(recorded), markup=False, style=_style(recorded))
-    else:
-        plain(_line(recorded))
-
-
-def _line(recorded: Recorded) -> str:
-    time = recorded.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
-    return f"{recorded.sequence:>6}  {time}  {recorded.job}  {sentence(recorded.event)}"
-
-
-def _style(recorded: Recorded) -> str:
-    if recorded.type in ("StageFailed", "JobFailed"):
-        return "red"
-    if recorded.type in ("StageCompleted", "JobCompleted"):
-        return "green"
-    return "" if recorded.type.startswith("Stage") else "bold"
+    await tail_log(address, job, since, follow=follow, as_json=as_json)
 
 
 add(app, "tail", tail)

@@ -7,15 +7,17 @@ import ipaddress
 import signal
 import time
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from myspinbot.commands.options import HomeOption, examples, home_of, run
 from myspinbot.embedded.home import ADMIN_TOKEN, LOOPBACK, Facing, Home
-from myspinbot.embedded.stack import Stack, run_stack
 from myspinbot.errors import MISUSED, CommandError
 from myspinbot.screen import err, plain
+
+if TYPE_CHECKING:
+    from myspinbot.embedded.stack import Stack
 
 
 class AccessChoice(StrEnum):
@@ -69,6 +71,9 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _up(home: Home, port: int | None, facing: Facing) -> None:
+    # Imported where it is used: other commands need no broker, and should start fast.
+    from myspinbot.embedded.stack import run_stack
+
     begun = time.monotonic()
 
     def on_start(stack: Stack) -> None:

@@ -11,9 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from myspinbot.doctor.findings import Finding, failed, passed, warned
-from myspinbot.embedded.binaries import binary
-from myspinbot.embedded.broker import NATS_PROGRAM
-from myspinbot.embedded.objects import WEED
+from myspinbot.embedded.binaries import NATS_PROGRAM, WEED_PROGRAM, binary
 from myspinbot.errors import CommandError
 
 OLDEST = (3, 11)
@@ -25,7 +23,7 @@ def check() -> Iterator[Finding]:
     """Everything about the installation."""
     yield python(sys.version_info[:3])
     yield packages(locked(lock_file()), installed)
-    for name in (NATS_PROGRAM, WEED):
+    for name in (NATS_PROGRAM, WEED_PROGRAM):
         yield server(name)
 
 

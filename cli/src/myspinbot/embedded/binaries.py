@@ -8,6 +8,9 @@ from pathlib import Path
 
 from myspinbot.errors import CommandError
 
+NATS_PROGRAM = "nats-server"
+WEED_PROGRAM = "weed"
+
 
 def binary(name: str) -> str:
     """The path of a program; CommandError if it is not installed."""

@@ -9,7 +9,7 @@ from eventlog.errors import EventLogError
 from eventlog.server_config import ensure_seeds, public_key, render
 from eventlog.topology import ensure
 
-from myspinbot.embedded.binaries import binary
+from myspinbot.embedded.binaries import NATS_PROGRAM, binary
 from myspinbot.embedded.home import Home, write_private
 from myspinbot.embedded.probe import answers_ok
 from myspinbot.embedded.processes import Program
@@ -17,7 +17,6 @@ from myspinbot.embedded.supervisor import Tell
 
 NATS = "nats"
 """The name of the part."""
-NATS_PROGRAM = "nats-server"
 
 
 def program(

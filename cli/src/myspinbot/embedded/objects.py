@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from myspinbot.embedded.binaries import binary
+from myspinbot.embedded.binaries import WEED_PROGRAM, binary
 from myspinbot.embedded.home import Home, read_json, write_private
 from myspinbot.embedded.probe import answers_ok
 from myspinbot.embedded.processes import Program
 
 WEED = "weed"
-"""The program's name."""
+"""The name of the part."""
 BUCKET = "myspinbot"
 
 
@@ -66,7 +66,7 @@ def program(home: Home, ports: Mapping[str, int], environment: dict[str, str]) -
         "s3.port.lance": 0,
     }
     command = [
-        binary("weed"),
+        binary(WEED_PROGRAM),
         "mini",
         f"-dir={store}",
         "-ip=127.0.0.1",
