@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from servicekit.admin import Readiness
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -64,6 +66,16 @@ _TOLD_HEADERS = (
 )
 
 
+class _Page(StaticFiles):
+    """The page's files, asked for anew each time: parts of two versions must never meet."""
+
+    def file_response(self, *args: Any, **named: Any) -> Response:
+        """The file, or that it is still the same."""
+        answer = super().file_response(*args, **named)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+
 def build(readiness: Readiness) -> FastAPI:
     """The routes. Those that need the system answer 503 until `connect` was called."""
     app = FastAPI(
@@ -116,7 +128,7 @@ def build(readiness: Readiness) -> FastAPI:
     async def docs() -> FileResponse:
         return FileResponse(_PAGE / "docs.html", headers={"Cache-Control": "no-cache"})
 
-    app.mount("/page", StaticFiles(directory=_PAGE))
+    app.mount("/page", GZipMiddleware(_Page(directory=_PAGE)))
     return app
 
 
