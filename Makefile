@@ -19,7 +19,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format schemas bench bench-live clean
+.PHONY: help setup demo up test lint format schemas conformance bench bench-live clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -28,7 +28,9 @@ help:
 	@echo "make test    run all tests"
 	@echo "make lint    check style, types and the rules of dependency"
 	@echo "make format  bring the code into its style"
-	@echo "make schemas write the published schemas from the contracts"
+	@echo "make schemas write the published schemas from the contracts and the routes"
+	@echo "make conformance"
+	@echo "             send the gateway thousands of requests made from its OpenAPI document"
 	@echo "make bench   measure speed and memory"
 	@echo "make bench-live  measure how late 500 clients hear of what happens"
 	@echo "make setup   install into .venv (the others do it when needed)"
@@ -62,6 +64,9 @@ schemas: .venv/.installed-dev
 	$(BIN)/python contracts/generate.py
 	$(BIN)/python -m myspinbot.reference > docs/cli.md
 	$(BIN)/python services/gateway/generate.py
+
+conformance: .venv/.installed-dev
+	CONFORMANCE_EXAMPLES=300 $(BIN)/pytest --timeout 3600 services/gateway/tests/test_gateway_conformance.py
 
 bench: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.main_job

@@ -8,9 +8,9 @@ log and at the HTTP gateway alike, so that a person reading either sees one lang
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -24,6 +24,19 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 Timestamp = AwareDatetime
+
+
+def _is_number(value: Any) -> Any:
+    if isinstance(value, (bool, str)):
+        raise ValueError("a number is wanted here, as JSON writes it")  # noqa: TRY004
+    return value
+
+
+JsonNumber = BeforeValidator(_is_number)
+"""For numbers that people send: `true` and "1" are none, though Pydantic would take them so.
+
+It comes last in an annotation, after the bounds, which the published schema would lose else.
+"""
 
 
 class Contract(BaseModel):

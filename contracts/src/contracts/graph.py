@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from contracts.base import Contract, Name
+from contracts.base import Contract, JsonNumber, Name
 
 
 class EdgeKind(StrEnum):
@@ -40,16 +40,18 @@ class Binding(Contract):
 
     stage: Name | None = Field(default=None, description="absent: the job's own request")
     output: Name
-    optional: bool = Field(default=False, description="an absent output leaves the input absent")
+    optional: bool = Field(
+        default=False, strict=True, description="an absent output leaves the input absent"
+    )
 
 
 class RetryPolicy(Contract):
     """How often and how soon a stage is tried again after a failure that may pass."""
 
-    attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    first_delay_s: Annotated[float, Field(ge=0)] = 2.0
-    factor: Annotated[float, Field(ge=1)] = 2.0
-    longest_delay_s: Annotated[float, Field(ge=0)] = 300.0
+    attempts: Annotated[int, Field(ge=1, le=20), JsonNumber] = 3
+    first_delay_s: Annotated[float, Field(ge=0), JsonNumber] = 2.0
+    factor: Annotated[float, Field(ge=1), JsonNumber] = 2.0
+    longest_delay_s: Annotated[float, Field(ge=0), JsonNumber] = 300.0
 
     def delay_s(self, failed_attempts: int) -> float:
         """Seconds to wait after the given number of failed attempts (1, 2, …)."""
@@ -66,9 +68,9 @@ class Stage(Contract):
     inputs: dict[Name, Binding] = Field(default_factory=dict)
     params: dict[str, Any] = Field(default_factory=dict)
     engine: Name | None = Field(default=None, description="absent: the planner chooses")
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0), JsonNumber] = 1.0
     retry: RetryPolicy = RetryPolicy()
-    deadline_s: Annotated[float, Field(gt=0)] | None = Field(
+    deadline_s: Annotated[float, Field(gt=0), JsonNumber] | None = Field(
         default=None, description="longest time for one attempt, waiting in the queue included"
     )
 

@@ -11,6 +11,7 @@ from servicekit.admin import Readiness
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -36,6 +37,7 @@ from gateway.access import routes as access
 from gateway.access.authenticator import Authenticator
 from gateway.access.door import Door
 from gateway.access.guard import Guard
+from gateway.bodies import BodyLimit
 from gateway.context import Gateway
 from gateway.revalidation import Revalidation
 from gateway.settings import Settings
@@ -91,7 +93,7 @@ def build(readiness: Readiness) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.readiness = readiness
-    for module in (
+    modules = (
         access,
         submissions,
         jobs,
@@ -109,9 +111,18 @@ def build(readiness: Readiness) -> FastAPI:
         sse,
         sockets,
         webhooks,
-    ):
+    )
+    for module in modules:
         app.include_router(module.router)
-    problems.install(app)
+    routes = [
+        route for module in modules for route in module.router.routes if isinstance(route, Route)
+    ]
+
+    def methods(path: str) -> set[str]:
+        fitting = (route.methods for route in routes if route.path_regex.fullmatch(path))
+        return {method for taken in fitting for method in taken or ()}
+
+    problems.install(app, methods)
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -145,7 +156,7 @@ def close(app: FastAPI) -> None:
 
 def guarded(app: FastAPI, settings: Settings, authenticator: Authenticator) -> ASGIApp:
     """The application as it faces the network."""
-    inner: ASGIApp = Door(Revalidation(app), authenticator, settings.origins)
+    inner: ASGIApp = Door(Revalidation(BodyLimit(app)), authenticator, settings.origins)
     if settings.origins:
         inner = CORSMiddleware(
             inner,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from contracts.artifacts import Artifact
-from contracts.base import Contract, Timestamp
+from contracts.base import Contract, JsonNumber, Timestamp
 from eventlog.log import utc_now
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
@@ -38,7 +38,7 @@ class Found:
 class LinkDraft(Contract):
     """How long a link is to be good for."""
 
-    expires_in_s: Annotated[int, Field(ge=10, le=_WEEK_S, description="seconds")] = 3600
+    expires_in_s: Annotated[int, Field(ge=10, le=_WEEK_S, description="seconds"), JsonNumber] = 3600
 
 
 class LinkView(Contract):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-from contracts.base import Contract, Name
+from contracts.base import Contract, JsonNumber, Name
 from contracts.events import (
     Event,
     Fork,
@@ -50,7 +50,7 @@ class ForkDraft(Contract):
     params: dict[Name, dict[str, Any]] = Field(
         default_factory=dict, description="by stage kind; parameters not given stay as they were"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63), JsonNumber] | None = None
 
 
 @router.post("/jobs/{job}/cancel", status_code=202)

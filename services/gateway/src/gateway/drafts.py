@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Self
 
-from contracts.base import Contract, Id, Name
+from contracts.base import Contract, Id, JsonNumber, Name
 from contracts.events import JobType, Quality
 from contracts.graph import Graph
 from pydantic import Field, StringConstraints, model_validator
@@ -49,7 +49,7 @@ class JobDraft(Contract):
     pipeline: Id | None = Field(
         default=None, description="pipeline: a pipeline that is kept, instead of a graph"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63), JsonNumber] = 0
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:

@@ -12,6 +12,7 @@ from contracts.events import JobType
 from fastapi import Request
 from pydantic import ValidationError
 
+from gateway.bodies import JSON_BYTES
 from gateway.drafts import JobDraft
 from gateway.multipart import (
     MalformedFormError,
@@ -30,7 +31,6 @@ _NOT_OF_TRAINING = ("profileId", "pipeline", "graph")
 _JSONS = ("engines", "params", "graph")
 # UTF-8 takes at most four bytes for a character; escapes in JSON take more than they mean.
 _BYTES_PER_CHAR = 4
-_JSON_BYTES = 256 << 10
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ async def receive(request: Request, uploads: Uploads, job_type: JobType | None) 
     if media_type == "multipart/form-data":
         return await _Form(uploads, job_type).read(request.stream(), content_type)
     if media_type == "application/json":
-        values = _parsed(await _collected(request.stream(), _JSON_BYTES), "the body")
+        values = _parsed(await _collected(request.stream(), JSON_BYTES), "the body")
         if not isinstance(values, dict):
             raise _malformed("the body is not a JSON object")
         return Received(_draft(values, job_type))
@@ -136,7 +136,7 @@ class _Form:
             await self.file.write(data)
             return
         self.text += data
-        most = _JSON_BYTES if self.name in _JSONS else _text_bytes(self.uploads.limits)
+        most = JSON_BYTES if self.name in _JSONS else _text_bytes(self.uploads.limits)
         if len(self.text) > most:
             raise _too_large(f"The field {self.name}", most)
 
@@ -162,6 +162,8 @@ class _Form:
                 values[name] = data.decode()
             except UnicodeDecodeError as error:
                 raise _malformed(f"the field {name} is not UTF-8 text") from error
+        if str(values.get("seed", "")).isdecimal():
+            values["seed"] = int(values["seed"])
         return {name: value for name, value in values.items() if value != ""}
 
 

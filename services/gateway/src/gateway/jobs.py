@@ -13,13 +13,13 @@ from contracts.queries import JobPage, ListJobs
 from eventlog.log import utc_now
 from eventlog.rpc import NotFoundError, ask
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from gateway import openapi
 from gateway.context import Gateway, Owner, TheGateway
 from gateway.history import as_it_was
 from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
+from gateway.times import Time
 from gateway.views import JobItem, JobList, JobView, StatusView, item_of, job_of, status_of
 
 router = APIRouter(prefix="/api", tags=["jobs"])
@@ -38,10 +38,10 @@ async def list_jobs(
     job_type: Annotated[JobType | None, Query(alias="type")] = None,
     profile: Id | None = None,
     created_after: Annotated[
-        AwareDatetime | None, Query(alias="createdAfter", description="at this time or later")
+        Time | None, Query(alias="createdAfter", description="at this time or later")
     ] = None,
     created_before: Annotated[
-        AwareDatetime | None, Query(alias="createdBefore", description="earlier than this time")
+        Time | None, Query(alias="createdBefore", description="earlier than this time")
     ] = None,
     before: Annotated[Id | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,

@@ -6,7 +6,7 @@ The `type` is a stable relative reference that programs can compare and people c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -204,10 +204,15 @@ def of_validation(errors: Any) -> Problem:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Answer every exception of `app` with a problem document."""
+def install(app: FastAPI, methods: Callable[[str], Iterable[str]]) -> None:
+    """Answer every exception of `app` with a problem document.
+
+    `methods` has all methods that a path takes: the framework knows only those of one route.
+    """
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            error.headers = {"Allow": ", ".join(sorted(methods(request.url.path)))}
         return response(of_exception(error), request.url.path)
 
     for raised in (

@@ -6,7 +6,7 @@ import secrets
 from datetime import timedelta
 from typing import Annotated
 
-from contracts.base import Contract, Id, Timestamp
+from contracts.base import Contract, Id, JsonNumber, Timestamp
 from eventlog.keyvalue import KeyValue
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -53,7 +53,7 @@ class TokenDraft(Contract):
     owner: Id | None = Field(
         default=None, description="whose it will be; for others than oneself this takes `admin`"
     )
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), JsonNumber] | None = None
 
 
 class TokenView(Contract):

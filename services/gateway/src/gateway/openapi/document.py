@@ -105,6 +105,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _complete(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Add to an operation what FastAPI does not know of it."""
     responses = operation["responses"]
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _without_null(parameter["schema"])
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
     if path in OPEN:
@@ -157,6 +159,15 @@ def _told(kind: ProblemKind) -> dict[str, Any]:
 
 def _header(says: str) -> dict[str, Any]:
     return {"description": says, "schema": {"type": "string"}}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter, which is left out and never null."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) != 1:
+        return schema
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    return {**rest, **choices[0]}
 
 
 def _is_json(response: dict[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from contracts.base import Contract, Id, Sha256, Timestamp
+from contracts.base import Contract, Id, JsonNumber, Sha256, Timestamp
 from eventlog.log import utc_now
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
@@ -24,7 +24,7 @@ class UploadDraft(Contract):
     """A file that is about to be sent."""
 
     kind: FileKind
-    size: Annotated[int, Field(ge=1, lt=2**53, description="bytes")]
+    size: Annotated[int, Field(ge=1, lt=2**53, description="bytes"), JsonNumber]
     sha256: Sha256
 
 
