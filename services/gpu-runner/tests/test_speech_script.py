@@ -124,3 +124,11 @@ def test_word_error_rate_counts_substitutions_insertions_and_deletions() -> None
 
 def test_spelling_out_keeps_plain_words() -> None:
     assert spell_out("Nothing to change here, is there?") == "Nothing to change here, is there?"
+
+
+def test_subtitles_keep_the_writers_own_signs_though_they_are_read_as_plain_ones() -> None:
+    typed = read_script("“Don’t go…” she said. It’s late.".encode())
+    assert [each.shown for each in typed] == ["“Don’t go…”", "she said.", "It’s late."]
+    plain = read_script(b"\"Don't go...\" she said. It's late.")
+    assert [each.read for each in typed] == [each.read for each in plain]
+    assert typed[0].read == "Don't go..."
