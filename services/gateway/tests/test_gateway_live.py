@@ -13,6 +13,7 @@ from contracts.stagelog import StageLine
 from eventlog.broker import Broker
 from eventlog.log import EventLog
 from eventlog.stagelogs import StageLogs
+from gateway.live.pulse import Pulse
 from gateway_people import client, make_token, token_gateway
 from gateway_socket import watching
 from gateway_stack import Stack
@@ -362,6 +363,19 @@ async def test_lines_beyond_what_may_wait_are_counted(
             left_out += message["count"] if message["type"] == "linesLeftOut" else 0
     assert left_out
     assert heard
+
+
+async def test_a_quiet_client_is_sent_heartbeats_and_one_that_takes_nothing_is_let_go() -> None:
+    beats: asyncio.Queue[None] = asyncio.Queue()
+    ended = asyncio.Event()
+    with Pulse(lambda: beats.put_nowait(None), ended.set, 0.01, 0.02) as pulse:
+        pulse.sending()
+        pulse.sent()
+        for _ in range(3):
+            await beats.get()
+        assert not ended.is_set()
+        pulse.sending()
+        await ended.wait()
 
 
 def _sampled(step: int, caption: str = "a sample") -> e.StageSampled:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from gateway import metrics
@@ -16,12 +17,11 @@ from gateway.connections import abort
 from gateway.context import Owner, TheGateway
 from gateway.live.client import Client
 from gateway.live.outbox import Outbox
+from gateway.live.pulse import Pulse
 
+log = structlog.get_logger(__name__)
 router = APIRouter()
 
-HEARTBEAT_S = 15.0
-STALLED_S = 30.0
-_HEARTBEAT = '{"type":"heartbeat"}'
 _POLICY_VIOLATION = 1008
 
 
@@ -46,21 +46,25 @@ async def live_updates(socket: WebSocket, gateway: TheGateway, owner: Owner) -> 
 
 
 async def _send(socket: WebSocket, outbox: Outbox) -> None:
-    try:
-        while True:
-            try:
-                async with asyncio.timeout(HEARTBEAT_S):
-                    await outbox.stirred.wait()
-            except TimeoutError:
-                messages = [_HEARTBEAT]
-            else:
-                messages = await outbox.take()
-            for message in messages:
-                async with asyncio.timeout(STALLED_S):
-                    await socket.send_text(message)
-    except TimeoutError:
+    def beat() -> None:
+        outbox.respond({"type": "heartbeat"})
+
+    def end() -> None:
         metrics.STALLED.labels("websocket").inc()
         abort(socket.scope)
+
+    try:
+        with Pulse(beat, end) as pulse:
+            while True:
+                await outbox.stirred.wait()
+                for message in await outbox.take():
+                    pulse.sending()
+                    await socket.send_text(message)
+                pulse.sent()
     except (WebSocketDisconnect, RuntimeError):
         # The client left; the receiving side ends the connection.
         return
+    except Exception:
+        # Whoever listens to a socket that nothing is sent over any more would never know.
+        log.exception("socket.crashed")
+        abort(socket.scope)

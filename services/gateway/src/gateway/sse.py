@@ -28,14 +28,13 @@ from gateway.jobs import find
 from gateway.live.client import render
 from gateway.live.feed import CLIENT_BYTES, Budget, Feed, Lines
 from gateway.live.job import LiveJob
+from gateway.live.pulse import Pulse
 from gateway.live.table import LiveJobs
 from gateway.live.told import Told
 
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/api", tags=["jobs"])
 
-HEARTBEAT_S = 15.0
-STALLED_S = 30.0
 _RETRY_S = 0.5
 _SEQUENCE = Query(ge=0, lt=2**63, description="the sequence to go on after")
 
@@ -85,6 +84,7 @@ class Stream:
     after: int
     _stirred: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: bool = True
+    _beat: bool = False
     _budget: Budget = field(default_factory=lambda: Budget(CLIENT_BYTES))
 
     async def blocks(self) -> AsyncGenerator[str, None]:
@@ -113,6 +113,7 @@ class Stream:
                         *(f"event: line\ndata: {told.text}\n\n" for told in said),
                         *(_block("linesLeftOut", {"count": n}) for n in left_out.values()),
                         self._standing(),
+                        self._heartbeat(),
                     ]
                 )
                 if feed.ready:
@@ -121,8 +122,8 @@ class Stream:
                 elif self._over():
                     yield _block("end", {"jobId": self.live.job, "status": self.live.state.status})
                     return
-                elif not self._changed and not await self._stir():
-                    yield ": heartbeat\n\n"
+                elif not self._changed:
+                    await self._stirred.wait()
         finally:
             feed.close()
             self.live.listeners.discard(self._update)
@@ -158,14 +159,14 @@ class Stream:
         state = self.live.state
         return not self._changed and (state.status.ended or state.deleted)
 
-    async def _stir(self) -> bool:
-        """Whether there is something to send before a heartbeat is due."""
-        try:
-            async with asyncio.timeout(HEARTBEAT_S):
-                await self._stirred.wait()
-        except TimeoutError:
-            return False
-        return True
+    def beat(self) -> None:
+        """Send a comment, as nothing else was sent for a while."""
+        self._beat = True
+        self._stirred.set()
+
+    def _heartbeat(self) -> str:
+        beat, self._beat = self._beat, False
+        return ": heartbeat\n\n" if beat else ""
 
 
 class EventStream(Response):
@@ -191,17 +192,19 @@ class EventStream(Response):
             await _first(self._send(scope, send), _gone(receive), self._stream.jobs.closing.wait())
 
     async def _send(self, scope: Scope, send: Send) -> None:
-        try:
+        def end() -> None:
+            metrics.STALLED.labels("sse").inc()
+            abort(scope)
+
+        with Pulse(self._stream.beat, end) as pulse:
             async with contextlib.aclosing(self._stream.blocks()) as blocks:
                 async for block in blocks:
                     if block:
-                        message = {"type": "http.response.body", "body": block.encode()}
-                        async with asyncio.timeout(STALLED_S):
-                            await send(message | {"more_body": True})
+                        pulse.sending()
+                        body = block.encode()
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
+                        pulse.sent()
             await send({"type": "http.response.body", "body": b""})
-        except TimeoutError:
-            metrics.STALLED.labels("sse").inc()
-            abort(scope)
 
 
 async def _gone(receive: Receive) -> None:

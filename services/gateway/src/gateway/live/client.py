@@ -74,39 +74,54 @@ class Client:
             return
         try:
             live = await self.live.find(job, self.owner)
-            if lines:
-                await self.live.lines.listen(live, self.outbox.line)
         except EventLogError as error:
             self._fail(job, _cause(error, job))
             return
-        if job not in self.jobs:
-            self.jobs[job] = live
-            live.listeners.add(self.outbox.update)
-            metrics.SUBSCRIPTIONS.inc()
+        # At once, so that the table keeps the job and nothing of it is missed.
+        known = self._listen(live)
+        try:
+            if lines:
+                await self.live.lines.listen(live, self.outbox.line)
+        except EventLogError as error:
+            if not known:
+                self._forget(job)
+            self._fail(job, _cause(error, job))
+            return
         self.outbox.respond(_response("subscribed", jobId=job))
         self.outbox.update(live)
         if after is not None:
             self.outbox.follow(self.log, live, after)
 
+    def _listen(self, live: LiveJob) -> bool:
+        """Whether it was watched already."""
+        known = live.job in self.jobs
+        if not known:
+            self.jobs[live.job] = live
+            live.listeners.add(self.outbox.update)
+            metrics.SUBSCRIPTIONS.inc()
+        return known
+
     async def _subscribe_all(self) -> None:
+        self.all = True
         try:
             running = [live async for live in self.live.watch(self.owner, self.outbox.update)]
         except EventLogError as error:
-            if not self.all:
-                self.live.leave(self.owner, self.outbox.update)
+            self._leave_all()
             self._fail(None, _cause(error, "all"))
             return
-        self.all = True
         self.outbox.respond(_response("subscribed", jobs="all"))
         for live in running:
             self.outbox.update(live)
+
+    def _leave_all(self) -> None:
+        self.live.leave(self.owner, self.outbox.update)
+        self.all = False
 
     async def _unsubscribe_all(self) -> None:
         if not self.all:
             self._fail(None, "there is no subscription to all jobs")
             return
-        self.live.leave(self.owner, self.outbox.update)
-        self.all = False
+        self._leave_all()
         self.outbox.respond(_response("unsubscribed", jobs="all"))
 
     def _unsubscribe(self, job: str) -> None:
@@ -122,7 +137,7 @@ class Client:
             self._forget(job)
         self.outbox.close()
         if self.all:
-            self.live.leave(self.owner, self.outbox.update)
+            self._leave_all()
 
     def _forget(self, job: str) -> None:
         live = self.jobs.pop(job)
