@@ -20,7 +20,6 @@ from eventlog.errors import EventLogError, UnavailableError
 from eventlog.keyvalue import KeyValue, RevisionError
 from eventlog.receipt import Receipt
 from eventlog.topology import DELIVERIES_CONSUMER
-from nats.aio.msg import Msg
 from prometheus_client import Counter
 
 from contracts import subjects
@@ -71,23 +70,22 @@ class Couriers:
                 if msg is None:
                     slots.release()
                     continue
-                task = group.create_task(self._take(msg))
+                task = group.create_task(self._take(msg.subject, Receipt(self.broker, msg.reply)))
                 task.add_done_callback(lambda _: slots.release())
 
-    async def _take(self, msg: Msg) -> None:
-        receipt = Receipt(self.broker, msg.reply)
+    async def _take(self, subject: str, receipt: Receipt) -> None:
         try:
-            pause_s = await self._handle(msg.subject)
+            pause_s = await self._handle(subject)
             if pause_s is None:
                 await receipt.done()
             else:
                 await receipt.later(pause_s)
         except EventLogError as error:
             # Not settled: it comes again once the broker has waited long enough.
-            log.warning("webhook.again", subject=msg.subject, detail=str(error))
+            log.warning("webhook.again", subject=subject, detail=str(error))
         except Exception:
             # One delivery's mistake must not stop the others.
-            log.exception("webhook.broken", subject=msg.subject)
+            log.exception("webhook.broken", subject=subject)
             with contextlib.suppress(EventLogError):
                 await receipt.later(_AFTER_MISTAKE_S)
 
