@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 from gateway.access.sessions import COOKIE
 from gateway.access.signing import Signer
@@ -180,3 +182,23 @@ async def test_a_page_that_stays_open_gets_a_new_session_and_other_sites_pages_n
         assert "set-cookie" in (await page.get("/api/jobs", headers=ours)).headers
         assert "set-cookie" not in (await page.get("/api/jobs", headers=ours)).headers
         assert (await page.post("/api/train", files={"image": PHOTO})).status_code == 202
+
+
+async def test_a_body_without_end_is_read_no_further_than_it_may_be(url: str) -> None:
+    """Not even of strangers, who may begin a session."""
+
+    async def for_ever() -> AsyncIterator[bytes]:
+        yield b'{"token": "'
+        while True:
+            yield b"x" * 65_536
+
+    json_body = {"Content-Type": "application/json"}
+    async with client(url, Origin=url) as page:
+        long = b'{"token": "' + b"x" * 300_000 + b'"}'
+        answer = await page.post("/api/session", content=long, headers=json_body)
+        assert (answer.status_code, answer.json()["type"]) == (413, "/problems/upload-too-large")
+        # The gateway hangs up; whether its answer is still read is the client's affair.
+        with contextlib.suppress(httpx.ReadError, httpx.WriteError):
+            answer = await page.post("/api/session", content=for_ever(), headers=json_body)
+            assert answer.status_code == 413
+        assert (await page.get("/api/session")).status_code == 200
