@@ -1,55 +1,18 @@
-"""The page in a real browser: opened, filled in, and held to what it must never do."""
+"""What tests of the page do with its form, and what they put into it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
-import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
-import pytest
 from gateway_media import photo, recording
-from playwright.async_api import BrowserContext, Locator, Page, Request, async_playwright, expect
+from playwright.async_api import Locator, Page, expect
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-FAKE_DEVICES = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 ME = photo(480, 480, seed=1)
 CLIP = recording(9)
-expect.set_options(timeout=30_000)
-
-
-@contextlib.asynccontextmanager
-async def opened(url: str, args: Sequence[str] = (), **context: Any) -> AsyncIterator[Page]:
-    """A page that fails the test if its script fails or it asks any other site for anything."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", *args],
-        )
-        own = await browser.new_context(base_url=url, **({"locale": "en-GB"} | context))
-        page = await own.new_page()
-        page.set_default_timeout(30_000)
-        wrong = watched(own, url)
-        yield page
-        await browser.close()
-        assert wrong == []
-
-
-def watched(context: BrowserContext, url: str) -> list[str]:
-    """A list that fills with what must not happen in the pages of a context."""
-    wrong: list[str] = []
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
-
-    def asked(sent: Request) -> None:
-        if not sent.url.startswith((url, url.replace("http", "ws"), "blob:", "data:")):
-            wrong.append(sent.url)
-
-    context.on("request", asked)
-    return wrong
 
 
 def file(name: str, content: bytes, media_type: str = "image/png") -> Any:
@@ -71,14 +34,6 @@ async def fill(page: Page, name: str = "Ada", words: str = "Hello, it is me.") -
     await expect(page.locator(".clip audio")).to_have_count(1)
     await page.get_by_role("textbox", name="Script").fill(words)
     await page.get_by_role("textbox", name="Name").fill(name)
-
-
-async def submit(page: Page) -> str:
-    """Consent and start; returns the id of the job that is shown then."""
-    await page.get_by_label("permission").check()
-    await page.get_by_role("button", name="Make the video").click()
-    await page.wait_for_url("**/#/job/*")
-    return page.url.rpartition("/")[2]
 
 
 async def tab_to(page: Page, target: Locator, most: int = 60) -> None:

@@ -10,13 +10,14 @@ import pytest
 from contracts.stagelog import StageLine
 from eventlog.broker import Broker
 from eventlog.stagelogs import StageLogs
-from gateway_page import fill, needs_chromium, opened, submit, video
+from gateway_page import fill, video
 from gateway_stack import Stack
 from gateway_story import Story
 from playwright.async_api import Page, expect
 from servicekit.objects import ObjectStore
 
 from contracts import events as e
+from tests.support.browser import needs_chromium, opened, submit
 
 pytestmark = needs_chromium
 

@@ -9,23 +9,13 @@ import httpx
 import pytest
 from eventlog.broker import Broker
 from gateway_media import photo, recording
-from gateway_page import (
-    CLIP,
-    FAKE_DEVICES,
-    ME,
-    choose,
-    file,
-    fill,
-    needs_chromium,
-    opened,
-    submit,
-    tab_to,
-    trained,
-)
+from gateway_page import CLIP, ME, choose, file, fill, tab_to, trained
 from gateway_stack import Stack
 from gateway_story import Story
 from playwright.async_api import Page, Request, Route, expect
 from servicekit.objects import ObjectStore
+
+from tests.support.browser import FAKE_DEVICES, needs_chromium, opened, submit
 
 pytestmark = needs_chromium
 
