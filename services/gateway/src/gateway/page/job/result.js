@@ -59,14 +59,15 @@ function linkButton(video) {
 
 function beforeAfter(job, all) {
   const photos = (job.inputs ?? []).filter((input) => input.mediaType.startsWith("image/")).slice(0, 6);
-  const learned = job.stages.flatMap((stage) => (stage.samples ?? []).filter(isPicture)).slice(-5);
-  const made = [...all("samples"), ...all("portrait")].filter(isPicture);
-  const pictures = [...learned.map((one) => picture(one.url, one.caption, strings.sampleAt(one.step))), ...made.map((one) => picture(one.url, label(one), label(one)))];
-  if (pictures.length === 0) return null;
+  const learned = job.stages.flatMap((stage) => (stage.samples ?? []).filter(isPicture)).slice(-6);
+  const portrait = all("portrait").filter(isPicture);
+  if (learned.length + portrait.length === 0) return null;
   return h("div", { className: "before-after" },
     photos.length > 0 && h("div", {}, h("h3", {}, strings.before),
       h("div", { className: "pictures" }, ...photos.map((one, index) => picture(one.url, strings.photoNumber(index + 1))))),
-    h("div", {}, h("h3", {}, photos.length > 0 ? strings.after : strings.pictures), h("div", { className: "pictures" }, ...pictures)));
+    portrait.length > 0 && h("div", {}, h("h3", {}, strings.after), h("div", { className: "pictures" }, ...portrait.map((one) => picture(one.url, label(one), label(one))))),
+    learned.length > 0 && h("div", {}, h("h3", {}, strings.samplesTitle),
+      h("div", { className: "pictures learned" }, ...learned.map((one) => picture(one.url, one.caption, strings.sampleAt(one.step))))));
 }
 
 function download(artifact) {

@@ -44,7 +44,7 @@ export function stageView() {
     const seen = stage.samples ?? [];
     fill(samples, `${stage.id}:${seen.map((one) => one.url).join()}`, () => seen.length > 0 && [
       h("h3", {}, strings.samplesTitle),
-      h("div", { className: "pictures" }, ...seen.filter(isPicture).map((one) => picture(one.url, one.caption, strings.sampleAt(one.step)))),
+      h("div", { className: "pictures learned" }, ...seen.filter(isPicture).map((one) => picture(one.url, one.caption, strings.sampleAt(one.step)))),
       ...seen.filter(isSound).map((one) => sound(one.url, one.caption))]);
     fill(outputs, stage.artifacts.map((one) => one.url).join(), () => outputsOf(stage));
     fill(attempts, JSON.stringify(stage.attempts ?? []), () => attemptsTable(stage));

@@ -222,7 +222,7 @@ export const strings = {
     },
     synthesize_speech: {
       similarity: ["Stimme in diesem Text", "Wie ähnlich das Gesprochene der Aufnahme ist."],
-      word_error_rate: ["Falsch verstandene Wörter", "Was eine Spracherkennung in diesem Text falsch verstand."],
+      word_error_rate: ["Darin falsch verstanden", "Was eine Spracherkennung in diesem Text falsch verstand."],
     },
     generate_portrait: { identity_portrait: ["Porträt und Fotos", "Abstand der Gesichter; unter 0,4 sehen die meisten dieselbe Person."] },
     render_video: {

@@ -222,7 +222,7 @@ export const strings = {
     },
     synthesize_speech: {
       similarity: ["Voice in this speech", "Similarity of what was spoken to the recording."],
-      word_error_rate: ["Words misheard", "What a speech recogniser got wrong in this speech."],
+      word_error_rate: ["Words misheard in it", "What a speech recogniser got wrong in this speech."],
     },
     generate_portrait: { identity_portrait: ["Portrait to photos", "Distance of the faces; below 0.4 most people see the same person."] },
     render_video: {
