@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.envelope import Recorded
-from contracts.job import JobState, JobStatus, evolve
+from contracts.job import JobState, JobStatus, StageStatus, evolve
 from contracts.progress import StageProgress
 
 from gateway.live.told import Told, told_event
@@ -91,7 +91,14 @@ class LiveJob:
     @property
     def positions(self) -> dict[str, int]:
         """The places in the queue of the stages that wait in one."""
-        return {stage: wait.position for stage, wait in self.waits.items()}
+        # The queue is told a moment after the log, and what has begun or ended waits no more.
+        return {
+            stage: wait.position
+            for stage, wait in self.waits.items()
+            if not self.state.status.ended
+            and (known := self.state.stages.get(stage)) is not None
+            and known.status is StageStatus.SCHEDULED
+        }
 
     def follow(self, recorded: Recorded) -> bool:
         """Take in an event; whether it was new."""

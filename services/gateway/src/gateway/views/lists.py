@@ -96,7 +96,7 @@ def item_of(
         type=summary.type,
         status=status,
         progress=round(progress, 4),
-        queue_position=position,
+        queue_position=None if status.ended else position,
         name=card.name if card else None,
         profile_id=summary.profile,
         quality=card.quality if card else None,
