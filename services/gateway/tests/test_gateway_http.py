@@ -20,6 +20,8 @@ from gateway_stack import Stack, make_streams
 from gateway_story import Story
 from servicekit.objects import ObjectStore
 
+from contracts import events as e
+
 VIDEO = bytes(range(256)) * 5000
 
 
@@ -361,3 +363,36 @@ async def test_without_the_broker_the_gateway_says_so_and_comes_back_with_it(
 async def test_told_to_end_the_gateway_ends_well(stack: Stack) -> None:
     assert stack.gateway.stop() == 0
     stack.gateway.start()
+
+
+async def test_a_view_that_has_not_changed_is_not_sent_again(
+    api: httpx.AsyncClient, broker: Broker
+) -> None:
+    story = await Story.begin(broker, api)
+    await story.tell(e.JobCancelled())
+    path = f"/api/jobs/{story.job}"
+    while (first := await api.get(path)).json()["status"] != "cancelled":
+        pass
+    tag = first.headers["etag"]
+    assert tag.startswith('W/"')
+    assert first.headers["cache-control"] == "private, no-cache"
+    for known in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        again = await api.get(path, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert "content-type" not in again.headers
+    other = await api.get(path, headers={"If-None-Match": 'W/"other"'})
+    assert (other.status_code, other.content) == (200, first.content)
+    for listed in ("/api/jobs", "/api/profiles", "/api/capabilities", "/api/pipelines"):
+        assert (await api.get(listed)).headers["etag"].startswith('W/"')
+    assert "etag" not in (await api.get("/api/jobs/nobody")).headers
+
+
+async def test_a_wrong_method_is_told_all_right_ones(api: httpx.AsyncClient) -> None:
+    for path, allowed in (
+        ("/api/jobs/nobody", "DELETE, GET"),
+        ("/api/webhooks", "GET, POST"),
+        ("/api/jobs/a/inputs/photos/0", "GET, HEAD"),
+    ):
+        answer = await api.patch(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert answer.json()["type"] == "/problems/method-not-allowed"
