@@ -38,6 +38,26 @@ async def test_an_event_is_read_back_as_it_was_told(admin: Broker) -> None:
     assert recorded.source == "/myspinbot/test"
 
 
+@pytest.mark.parametrize("most_bytes", [0, 1, 300, 2_000])
+async def test_pages_of_a_job_are_its_events_however_small_they_are(
+    admin: Broker, most_bytes: int
+) -> None:
+    log, job, other = EventLog(admin, "test"), a_job(), a_job()
+    told = []
+    for _ in range(12):
+        told.append(await log.tell(job, JobCancelRequested(by="me")))
+        await log.tell(other, JobCancelRequested(by="you"))
+    read: list[int] = []
+    sizes = []
+    more = True
+    while more:
+        events, more = await log.read_page(job, read[-1] if read else 0, 5, most_bytes)
+        read += [recorded.sequence for recorded in events]
+        sizes.append(len(events))
+    assert read == told
+    assert max(sizes) == (5 if most_bytes in (0, 2_000) else 1)
+
+
 async def test_decisions_of_one_batch_enter_the_log_together(admin: Broker) -> None:
     log, job = EventLog(admin, "test"), a_job()
     first = await log.tell(job, REQUEST)

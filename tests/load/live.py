@@ -1,9 +1,9 @@
 """`make bench-live`: how late five hundred clients hear of what happens to one job.
 
 A real broker, object store, projector and gateway; a writer that tells events and posts
-progress as a training does; and the clients in one other process, a tenth of which never
-read. Every message carries the time at which it was written, so lag is from there to the
-client's receipt, by the one clock of the machine.
+progress as a training does; and the clients in one other process: 450 sockets that listen, 50
+that never read, and 50 event streams. Every message carries the time at which it was written,
+so lag is from there to the client's receipt, by the one clock of the machine.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -173,6 +174,7 @@ async def measure(stack: Stack, plan: Plan, seconds: float, each_s: float) -> Go
     heard = json.loads(await asyncio.to_thread(clients.stdout.read))
     clients.wait()
     await broker.close()
+    print(f"load average of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print(f"{writer.posted} words of progress and {writer.told} events were written")
     print(f"gateway: {cores:.2f} of a core, {memory.idle / MIB:.0f} MiB before the clients")
     return judged(heard, writer, memory)
@@ -198,7 +200,7 @@ def main() -> None:
     parser.add_argument("--each", type=float, default=0.1, help="seconds between two notes")
     parser.add_argument("--sockets", type=int, default=450)
     parser.add_argument("--silent", type=int, default=50)
-    parser.add_argument("--streams", type=int, default=0)
+    parser.add_argument("--streams", type=int, default=50)
     given = parser.parse_args()
     plan = Plan(given.sockets, given.silent, given.streams)
     with (

@@ -32,7 +32,7 @@ class Plan:
 
     sockets: int = 450
     silent: int = 50
-    streams: int = 0
+    streams: int = 50
 
     def to_json(self) -> str:
         """For the command line."""

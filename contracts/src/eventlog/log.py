@@ -134,10 +134,15 @@ class EventLog:
                 yield recorded
 
     async def read_page(
-        self, job: str, after: int = 0, limit: int = _PAGE
+        self, job: str, after: int = 0, limit: int = _PAGE, most_bytes: int = 0
     ) -> tuple[list[Recorded], bool]:
-        """Up to `limit` events of a job after a sequence, in order, and whether there are more."""
+        """Up to `limit` events of a job after a sequence, in order, and whether there are more.
+
+        A page ends with the event that fills `most_bytes`, if that is not 0.
+        """
         query = {"batch": limit, "seq": after + 1, "next_by_subj": subjects.job_events(job)}
+        if most_bytes:
+            query["max_bytes"] = most_bytes
         events: list[Recorded] = []
         pending = 0
         async for msg in self._broker.many(f"{API}DIRECT.GET.{subjects.JOBS}", query):

@@ -34,6 +34,12 @@ async def sequences(log: EventLog, job: str) -> list[int]:
     return [recorded.sequence async for recorded in log.read_job(job)]
 
 
+async def shown(api: httpx.AsyncClient, job: str, status: str) -> None:
+    """Return once the gateway has seen that the job stands so."""
+    while (await api.get(f"/api/status/{job}")).json()["status"] != status:
+        pass
+
+
 async def test_an_ended_job_is_told_from_its_request_to_its_end(
     stack: Stack, api: httpx.AsyncClient, broker: Broker, log: EventLog
 ) -> None:
@@ -97,7 +103,7 @@ async def test_whoever_comes_back_after_the_end_is_told_to_stop(
     story = await Story.begin(broker, api)
     last = await story.finish()
     path = f"/api/jobs/{story.job}/events"
-    await api.get(f"/api/jobs/{story.job}")
+    await shown(api, story.job, "completed")
     async with listening(stack.url, path, Last_Event_ID=str(last)) as stream:
         assert stream.status == 204
     # What an EventSource sends of itself is newer than the address that it was made with.
@@ -116,6 +122,7 @@ async def test_a_job_that_is_tried_again_goes_on_in_a_new_stream(
     await story.plan()
     await story.start("prepare_dataset")
     last = await story.fail("prepare_dataset")
+    await shown(api, story.job, "failed")
     retried = await api.post(f"/api/jobs/{story.job}/retry")
     assert retried.status_code == 202
     async with listening(stack.url, f"/api/jobs/{story.job}/events?after={last}") as stream:

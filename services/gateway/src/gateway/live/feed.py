@@ -18,6 +18,7 @@ from gateway.live.told import Told, told_event
 CLIENT_BYTES = 256 * 1024
 """How much of events and lines may wait for one client."""
 _PAGE = 200
+_PAGE_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Feed:
     async def take(self) -> list[Told | Gap]:
         """The next events, if there are any. Raises UnavailableError if the log is away."""
         if self.behind:
-            events, more = await self.log.read_page(self.live.job, self.cursor, _PAGE)
+            events, more = await self.log.read_page(self.live.job, self.cursor, _PAGE, _PAGE_BYTES)
             if events:
                 self._given = self.cursor = events[-1].sequence
             # While the page was read the job may have moved on; that is in the log as well.
