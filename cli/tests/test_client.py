@@ -244,7 +244,9 @@ def test_the_owners_token_is_for_the_local_system_alone(tmp_path: Path) -> None:
         )
         assert find_target(None, None, home, {}).token == secret
         assert find_target("http://127.0.0.1:99/", None, home, {}).token == secret
-        assert find_target("https://example.org", None, home, {}).token is None
+        assert find_target("localhost:99", None, home, {}).token == secret
+        for other in ("https://example.org", "http://127.0.0.1:98", "http://192.0.2.1:99"):
+            assert find_target(other, None, home, {}).token is None
         given = {"MYSPINBOT_TOKEN": SECRET}
         assert find_target(None, None, home, given).token == SECRET
         home.write_note(StackNote("s", os.getpid(), ready=True, ports={"http": 99}))

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import inspect
+import signal
 import threading
 from contextlib import aclosing
 from pathlib import Path
@@ -215,6 +216,26 @@ def test_what_the_system_can_do_is_told(api: str) -> None:
         assert isinstance(client.pipelines.list(), tuple)
         with pytest.raises(ApiError, match="planner"):
             client.estimates("train", inputs=["photos"])
+
+
+def test_an_interrupted_wait_ends_and_the_client_goes_on(api: str, photos: Path) -> None:
+    with Client() as client:
+        job = client.jobs.create(photos=photos.iterdir()).job_id
+        updates = client.jobs.watch(job)
+        assert next(updates).job_id == job
+
+        async def interrupt_whoever_waits() -> None:
+            kill = (signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
+            asyncio.get_running_loop().call_later(0.1, *kill)
+
+        def wait() -> None:
+            client._loop.run(interrupt_whoever_waits())
+            list(updates)
+
+        with pytest.raises(KeyboardInterrupt):
+            wait()
+        updates.close()
+        assert client.jobs.status(job).job_id == job
 
 
 async def test_leaving_a_watch_early_leaves_nothing_behind(api: str, photos: Path) -> None:

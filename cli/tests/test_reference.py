@@ -31,13 +31,16 @@ def test_the_program_of_the_page_does_what_it_says(
     for number, name in enumerate(("a.png", "b.png")):
         Path(name).write_bytes(photo(seed=77 + number))
 
+    with Client() as client:
+        earlier = {job.job_id for job in client.jobs.every()}
+
     def meanwhile() -> None:
         with Client() as client:
-            while not (jobs := [j for j in client.jobs.every() if j.name == "Ada"]):
+            while not (new := {job.job_id for job in client.jobs.every()} - earlier):
                 pass
-            play.finished(jobs[0].job_id, lora=(b"weights", "application/x-safetensors"))
+        play.finished(new.pop(), lora=(b"weights", "application/x-safetensors"))
 
-    other = threading.Thread(target=meanwhile)
+    other = threading.Thread(target=meanwhile, daemon=True)
     other.start()
     exec(compile(program, str(PAGE), "exec"), {})  # noqa: S102 - our own page
     other.join()

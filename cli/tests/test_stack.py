@@ -218,7 +218,8 @@ def test_a_stack_that_asks_for_tokens_knows_its_owner_and_those_who_were_let_in(
     tmp_path: Path,
 ) -> None:
     home = tmp_path / "home"
-    with running_stack(home, ["--access", "token"]) as stack:
+    with running_stack(home, ["--access", "token", "--host", "127.0.0.2"]) as stack:
+        assert stack.api.startswith("http://127.0.0.2:")
         secret = home / "data" / "keys" / "admin-token"
         assert secret.stat().st_mode & 0o077 == 0
         assert httpx.get(f"{stack.api}/api/jobs").status_code == 401

@@ -58,7 +58,8 @@ An error says its cause and, on the next line, what to do.
 What stands in a command line can be seen by others and stays in the history: give tokens by the variable or by a file. The
 secret of the local system's owner is sent to that system only. `NO_COLOR` turns colours off.
 
-To let others in, run `myspinbot up --host 0.0.0.0 --access token` and `myspinbot tokens create`. Elsewhere:
+To let others in, run `myspinbot up --host 0.0.0.0 --access token` and `myspinbot tokens create`. It speaks plain HTTP: where you do
+not trust the network, put a proxy with TLS before it. Elsewhere:
 
 ```sh
 export MYSPINBOT_API=http://192.0.2.7:8787

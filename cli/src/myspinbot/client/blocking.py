@@ -29,13 +29,25 @@ class LoopThread:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Do the work there and wait for it; Ctrl-C here cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Do the work there and wait for it; Ctrl-C here cancels it, and waits for its end."""
+        tasks: list[asyncio.Task[R]] = []
+        ended = threading.Event()
+
+        def begin() -> None:
+            tasks.append(self._loop.create_task(work))
+            tasks[0].add_done_callback(lambda _task: ended.set())
+
+        def cancel() -> None:
+            tasks[0].cancel()
+
+        self._loop.call_soon_threadsafe(begin)
         try:
-            return future.result()
+            ended.wait()
         except BaseException:
-            future.cancel()
+            self._loop.call_soon_threadsafe(cancel)
+            ended.wait()
             raise
+        return tasks[0].result()
 
     def close(self) -> None:
         """End the thread."""

@@ -47,10 +47,19 @@ def find_target(
     token = token or environment.get("MYSPINBOT_TOKEN")
     home = home or Home.default(environment)
     if api:
-        note = home.running()
-        own = note is not None and bool(note.ports) and _address(api) == note.api
-        return Target(_address(api), token or (home.admin_token() if own else None))
+        address = _address(api)
+        own = _is_of(address, home.running())
+        return Target(address, token or (home.admin_token() if own else None))
     return Target(running(home).api, token or home.admin_token())
+
+
+def _is_of(address: str, note: StackNote | None) -> bool:
+    """Whether an address is that of the stack that runs, by any name of the loopback."""
+    if note is None or not note.ports:
+        return False
+    own, given = urlsplit(note.api), urlsplit(address)
+    same = own.hostname == given.hostname or {own.hostname, given.hostname} <= _LOOPBACK
+    return same and (own.scheme, own.port) == (given.scheme, given.port)
 
 
 def running(home: Home) -> StackNote:

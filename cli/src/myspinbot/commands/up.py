@@ -84,6 +84,9 @@ async def _up(home: Home, port: int | None, facing: Facing) -> None:
 
     def on_ready(stack: Stack) -> None:
         err.print(f"Ready after {time.monotonic() - begun:.1f} s. Ctrl-C stops it.", style="dim")
+        if not _is_loopback(stack.note.facing.host):
+            port = stack.note.ports["http"]
+            err.print(f"Others reach it at this machine's address, port {port}.", style="dim")
         if stack.note.facing.access == "token":
             secret = home.keys / ADMIN_TOKEN
             err.print(f"The page asks for a token: yours is in {secret}", style="dim")
