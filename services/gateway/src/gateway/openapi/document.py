@@ -105,6 +105,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _complete(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Add to an operation what FastAPI does not know of it."""
     responses = operation["responses"]
+    if operation["summary"] == operation["operationId"].replace("_", " ").title():
+        # Nobody has said it shorter than the first sentence does.
+        operation["summary"] = operation["description"].split(". ")[0].split("\n")[0].rstrip(".")
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _without_null(parameter["schema"])
     if "HTTPValidationError" in str(responses.get("422")):
