@@ -10,9 +10,11 @@ from contracts.artifacts import Artifact, Artifacts
 from contracts.commands import Lane
 from contracts.graph import Binding, Graph, Stage
 from contracts.progress import StageProgress
+from contracts.stagelog import StageLine
 from eventlog.board import Board
 from eventlog.broker import Broker
 from eventlog.log import EventLog
+from eventlog.stagelogs import StageLogs
 from gateway_media import PHOTO
 
 from contracts import events as e
@@ -36,7 +38,9 @@ class Story:
 
     def __init__(self, broker: Broker, job: str) -> None:
         self.job = job
+        self._broker = broker
         self._log = EventLog(broker, "story")
+        self._lines = StageLogs(broker)
         self._board = Board(broker, subjects.PROGRESS, subjects.ALL_PROGRESS)
 
     @staticmethod
@@ -84,6 +88,19 @@ class Story:
             **more,
         )
         await self._board.post(subjects.progress(self.job, stage), note.to_json())
+
+    async def say(self, stage: str, step: int, attempt: int = 1, **values: float) -> None:
+        """A line with values, as an engine says it while it runs."""
+        line = StageLine(
+            job=self.job,
+            stage=stage,
+            attempt=attempt,
+            at=datetime.now(UTC),
+            step=step,
+            values=values,
+        )
+        await self._lines.write(line)
+        await self._broker.client.flush()
 
     async def complete(
         self, stage: str, outputs: Artifacts | None = None, attempt: int = 1, **metrics: float

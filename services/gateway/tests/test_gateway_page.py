@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import httpx
 import pytest
-from contracts.stagelog import StageLine
 from eventlog.broker import Broker
-from eventlog.stagelogs import StageLogs
 from gateway_page import fill, video
 from gateway_stack import Stack
 from gateway_story import Story
@@ -165,26 +162,12 @@ async def test_the_loss_is_drawn_as_it_comes_and_read_off_by_keyboard(
     await story.start("prepare_dataset")
     await story.complete("prepare_dataset")
     await story.start("train_lora")
-    logs = StageLogs(broker)
-
-    async def say(step: int, loss: float) -> None:
-        line = StageLine(
-            job=story.job,
-            stage="train_lora",
-            attempt=1,
-            at=datetime.now(UTC),
-            step=step,
-            values={"loss": loss, "lr": 0.001},
-        )
-        await logs.write(line)
-        await broker.client.flush()
-
     for step, loss in ((1, 0.9), (2, 0.8)):
-        await say(step, loss)
+        await story.say("train_lora", step, loss=loss, lr=0.001)
     await page.goto(f"/#/job/{story.job}")
     curve = page.get_by_role("slider", name="Training loss")
     await expect(curve).to_have_attribute("aria-valuenow", "2")
-    await say(3, 0.5)
+    await story.say("train_lora", 3, loss=0.5, lr=0.001)
     await expect(curve).to_have_attribute("aria-valuenow", "3")
     await curve.press("Home")
     await expect(page.locator(".curve-readout")).to_contain_text("Step 1: 0.900")

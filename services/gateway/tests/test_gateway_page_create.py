@@ -238,3 +238,26 @@ async def test_a_clip_is_pasted(page: Page) -> None:
         list(CLIP),
     )
     await expect(page.locator(".clip .file-name")).to_contain_text("pasted.wav")
+
+
+async def test_a_job_whose_answer_was_lost_is_not_made_twice(page: Page) -> None:
+    made: list[str] = []
+
+    async def lose(route: Route) -> None:
+        answer = await route.fetch()
+        made.append((await answer.json())["jobId"])
+        await route.abort()
+
+    await page.route("**/api/jobs", lose)
+    await choose(page, [file("me.png", photo(400, 400, seed=79))])
+    await page.get_by_role("textbox", name="Script").fill("Only once.")
+    await page.get_by_label("permission").check()
+    start = page.get_by_role("button", name="Make the video")
+    await start.click()
+    await expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()
+    await start.click()
+    await expect(start).to_be_enabled()
+    await page.unroute("**/api/jobs", lose)
+    await page.reload()
+    await expect(page.locator(".photos img")).to_have_count(1)
+    assert [await submit(page)] * len(made) == made

@@ -79,6 +79,31 @@ async def test_a_form_with_mistakes_and_options_has_no_serious_barrier(stack: St
         assert await barriers(page) == []
 
 
+@pytest.mark.parametrize("colours", ["light", "dark"])
+async def test_a_job_that_runs_fails_or_is_looked_at_in_the_past_has_no_serious_barrier(
+    stack: Stack, broker: Broker, api: httpx.AsyncClient, colours: str
+) -> None:
+    story = await Story.begin(broker, api, name="Ada")
+    await story.plan()
+    await story.start("prepare_dataset")
+    await story.progress("prepare_dataset", 0.5, message="photo 1 of 2")
+    for step in (1, 2, 3):
+        await story.say("prepare_dataset", step, loss=1 / step)
+    async with opened(stack.url, color_scheme=colours) as page:
+        await settled(page, f"job/{story.job}")
+        await expect(page.locator(".curve path.smooth")).to_be_visible()
+        running = await barriers(page)
+        await page.get_by_role("tab", name="Log").click()
+        log = await barriers(page)
+        await story.fail("prepare_dataset")
+        await expect(page.locator(".job-title .pill.failed")).to_be_visible()
+        failed = await barriers(page)
+        await page.get_by_role("slider", name="Moment in the life").press("Home")
+        await expect(page.locator(".job-title .pill.queued")).to_be_visible()
+        past = await barriers(page)
+        assert (running, log, failed, past) == ([], [], [], [])
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 async def test_no_view_is_wider_than_its_window(stack: Stack, finished: str, width: int) -> None:
     async with opened(stack.url, viewport={"width": width, "height": 800}, locale="de-DE") as page:

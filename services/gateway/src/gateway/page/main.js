@@ -8,6 +8,7 @@ import { strings } from "./language.js";
 import * as live from "./live.js";
 import * as place from "./place.js";
 import { theme } from "./theme.js";
+import { announce } from "./ui.js";
 
 const NAVIGATION = ["create", "jobs", "gallery", "people", "runners", "settings"];
 const PATHS = { create: "#/", people: "#/profiles" };
@@ -27,6 +28,7 @@ const UNDER = { job: "jobs", profile: "people" };
 const main = document.querySelector("#main");
 let leave = () => {};
 let shown = 0;
+let moved = false;
 
 function route() {
   const [path, query] = location.hash.split("?");
@@ -61,6 +63,8 @@ async function show() {
     else link.removeAttribute("aria-current");
   }
   document.title = `${view.title} · ${strings.title}`;
+  if (moved) announce(view.title);
+  moved = true;
   place.arrived(main);
 }
 

@@ -21,7 +21,7 @@ const CHARS_PER_SECOND = 14;
 const DEFAULT_LIMITS = { photos: 40, photoBytes: 25e6, photoPixels: 64e6, clipBytes: 50e6, scriptChars: 20_000 };
 
 export function createView(query) {
-  const draft = { quality: "standard", params: {}, engines: {}, ...shelf.words() };
+  const draft = { quality: "standard", params: {}, engines: {}, key: api.newKey(), ...shelf.words() };
   let profile = query.get("profile") ?? draft.profile ?? null;
   let limits = DEFAULT_LIMITS;
   let sending = null;
@@ -75,13 +75,13 @@ export function createView(query) {
     }
     await Promise.all([people.load(profile), photos.restore(kept.photos), voice.restore(kept.clip)]);
     restored = true;
-    changed();
+    describe();
     // From a profile there is only one thing to do.
     if (profile !== null && query.has("profile")) script.focus();
   }
 
-  // Called whenever anything of the form is different: keeps it, and tells what follows from it.
-  function changed() {
+  // Tells what follows from what the form holds.
+  function describe() {
     const text = script.value.trim();
     pair.hidden = nameField.hidden = profile !== null;
     setText(length, text ? strings.scriptLength(text.length, limits.scriptChars, text.length / CHARS_PER_SECOND) : "");
@@ -89,9 +89,15 @@ export function createView(query) {
     setText(submit, text || profile ? strings.makeVideo : strings.trainOnly);
     const inputs = profile ? ["script"] : [photos.items().length > 0 && "photos", voice.item() && "clip", text && "script"].filter(Boolean);
     quality.estimate(text || profile ? "generate" : "train", inputs.length > 0 ? inputs : ["photos"], text.length);
+  }
+
+  // Called whenever anything of the form is different: keeps it. What is different is another
+  // intention; the same one keeps its key through failures and reloads, so that it makes one job.
+  function changed() {
+    describe();
     if (!restored) return;
     Object.assign(draft, { script: script.value, name: name.value, prompt: prompt.value, seed: seed.value, profile, ...advanced.value() });
-    if (sending === null) draft.key = api.newKey();
+    draft.key = api.newKey();
     keep();
   }
 
@@ -143,10 +149,10 @@ export function createView(query) {
   function busy(on) {
     submit.disabled = on;
     sent.hidden = stop.hidden = !on;
-    if (!on) changed();
+    if (!on) describe();
   }
 
   open();
-  changed();
+  describe();
   return { title: strings.nav.create, element, leave: () => { sending?.abort(); unpaste(); quality.leave(); recent.leave(); } };
 }

@@ -31,7 +31,7 @@ export function resultView(job) {
 
 function player(job, video, poster, subtitles, speech) {
   const screen = h("video", { controls: true, src: video.url, poster: poster?.url ?? "", playsInline: true, preload: "metadata" },
-    subtitles && h("track", { kind: "captions", src: subtitles.url, srclang: "en", label: strings.outputs.subtitles }),
+    subtitles && h("track", { kind: "captions", src: subtitles.url, label: strings.outputs.subtitles }),
     strings.noVideo);
   return h("div", { className: "player" }, screen, speech && waveform(speech.url, screen),
     h("div", { className: "row" },
