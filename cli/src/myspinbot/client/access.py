@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from myspinbot.client.paging import pages
 from myspinbot.client.replies import DeliveryPage, Token, Webhook
 from myspinbot.client.replies.base import Reply
-from myspinbot.client.transport import Transport, read_all
+from myspinbot.client.transport import Transport
 
 
 class _TokenPage(Reply):
     tokens: tuple[Token, ...]
+    next: str | None = None
+
+
+class _WebhookPage(Reply):
+    webhooks: tuple[Webhook, ...]
     next: str | None = None
 
 
@@ -60,8 +65,11 @@ class AsyncWebhooks:
 
     async def list(self) -> tuple[Webhook, ...]:
         """All webhooks, without their secrets."""
-        reply = await self._transport.json("GET", "/api/webhooks")
-        return read_all(Webhook, "/api/webhooks", reply.get("webhooks", ()))
+
+        async def page(before: str | None) -> _WebhookPage:
+            return await self._transport.get(_WebhookPage, "/api/webhooks", {"before": before})
+
+        return tuple([webhook async for each in pages(page) for webhook in each.webhooks])
 
     async def get(self, webhook: str) -> Webhook:
         """One webhook."""
@@ -83,10 +91,10 @@ class AsyncWebhooks:
         await self._transport.json("POST", f"/api/webhooks/{webhook}/test")
 
     async def deliveries(
-        self, webhook: str, *, after: str | None = None, limit: int | None = None
+        self, webhook: str, *, before: str | None = None, limit: int | None = None
     ) -> DeliveryPage:
-        """One page of how messages were delivered."""
-        query = {"after": after, "limit": limit}
+        """One page of how messages were delivered, newest first."""
+        query = {"before": before, "limit": limit}
         path = f"/api/webhooks/{webhook}/deliveries"
         return await self._transport.get(DeliveryPage, path, query)
 

@@ -72,14 +72,9 @@ class AsyncClient:
         type: str,  # noqa: A002 - the API's own word
         *,
         inputs: Iterable[str] = (),
-        script_chars: int | None = None,
     ) -> tuple[Estimate, ...]:
-        """How long a job would take, for each quality."""
-        query: dict[str, Any] = {
-            "type": type,
-            "inputs": ",".join(inputs) or None,
-            "scriptChars": script_chars,
-        }
+        """How long a job would take, for each quality. `inputs` are as in `["photos", "clip"]`."""
+        query = {"type": type, "inputs": ",".join(inputs) or None}
         reply = await self._transport.json("GET", "/api/estimates", query=query)
         return read_all(Estimate, "/api/estimates", reply.get("estimates", ()))
 

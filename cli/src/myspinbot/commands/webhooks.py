@@ -78,11 +78,21 @@ async def deliveries(
     session: Session,
     webhook: WebhookArgument,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many to show.")] = 20,
+    before: Annotated[
+        str | None,
+        typer.Option(help="Only those older than this one: the next page.", show_default=False),
+    ] = None,
 ) -> None:
     """Show how messages were delivered, newest first."""
-    page = await session.client.webhooks.deliveries(webhook, limit=limit)
-    headings = ("delivery", "event", "job", "state", "tries", "answer", "at")
-    session.show(page, lambda: table(headings, map(_delivery_cells, page.deliveries)))
+    page = await session.client.webhooks.deliveries(webhook, before=before, limit=limit)
+
+    def text() -> None:
+        headings = ("delivery", "event", "job", "state", "tries", "answer", "at")
+        table(headings, map(_delivery_cells, page.deliveries))
+        if page.next:
+            hint(f"More: myspinbot webhooks deliveries {webhook} --before {page.next}")
+
+    session.show(page, text)
 
 
 @examples("myspinbot webhooks redeliver 01k9z3… 01k9z4…")
