@@ -147,7 +147,7 @@ async def test_a_connection_that_drops_in_an_upload_is_waited_for(page: Page) ->
 
 
 async def test_a_video_is_asked_for_with_the_keyboard_alone(page: Page) -> None:
-    await expect(page.get_by_role("button", name="Train")).to_be_visible()
+    await expect(page.get_by_role("button", name="Make the video")).to_be_visible()
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     await page.keyboard.press("Enter")

@@ -86,7 +86,7 @@ export function createView(query) {
     pair.hidden = nameField.hidden = profile !== null;
     setText(length, text ? strings.scriptLength(text.length, limits.scriptChars, text.length / CHARS_PER_SECOND) : "");
     length.classList.toggle("error", text.length > limits.scriptChars);
-    setText(submit, text || profile ? strings.makeVideo : strings.trainOnly);
+    setText(submit, text || profile || photos.items().length === 0 ? strings.makeVideo : strings.trainOnly);
     const inputs = profile ? ["script"] : [photos.items().length > 0 && "photos", voice.item() && "clip", text && "script"].filter(Boolean);
     quality.estimate(text || profile ? "generate" : "train", inputs.length > 0 ? inputs : ["photos"], text.length);
   }

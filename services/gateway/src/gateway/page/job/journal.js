@@ -47,7 +47,9 @@ export class Journal {
   hearLine(line) {
     if (this.#ids.has(line.id)) return;
     this.#ids.add(line.id);
-    this.lines = [...this.lines.slice(-MOST_LINES), line];
+    this.lines.push(line);
+    // The oldest go in one sweep: what shows lines begins anew when it is given other ones.
+    if (this.lines.length > 1.2 * MOST_LINES) this.lines = this.lines.slice(-MOST_LINES);
     this.#tell();
   }
 

@@ -18,7 +18,8 @@ export function logView() {
   const element = h("div", { className: "log" },
     h("div", { className: "row" }, stagePick, levelPick, h("label", { className: "check" }, follow, h("span", {}, strings.follow))), none, box);
   let all = [];
-  let names = new Map();
+  let count = 0;
+  const names = new Map();
   let shownUpTo = null;
 
   function show(job, known) {
@@ -27,10 +28,11 @@ export function logView() {
       names.set(stage.id, stageName(stage));
       stagePick.append(h("option", { value: stage.id }, stageName(stage)));
     }
-    const grown = all.length > 0 && known.length >= all.length && known[all.length - 1] === all.at(-1) && known[0] === all[0];
-    const fresh = grown ? known.slice(all.length) : known;
-    all = known;
+    const grown = known === all;
     if (!grown) lines.replaceChildren();
+    const fresh = grown ? known.slice(count) : known;
+    all = known;
+    count = known.length;
     append(fresh);
   }
 

@@ -21,7 +21,7 @@ export const strings = {
   // Create
   hero: "Aus Fotos und einer Stimme wird ein sprechendes Video",
   lead: "Ein paar Fotos, eine kurze Aufnahme und der Text, der gesprochen werden soll.",
-  heroLead: "Alles geschieht auf diesem Rechner. Nichts wird anderswohin gesendet.",
+  heroLead: "Gesichter und Stimmen bleiben auf den eigenen Rechnern. Nichts wird anderswohin gesendet.",
   who: "Wer spricht?",
   newPerson: "Jemand Neues",
   newPersonHint: "aus Fotos",
@@ -65,7 +65,7 @@ export const strings = {
   takes: (seconds, basis) => (basis === "measured" ? `dauert ${duration(seconds)}` : `etwa ${duration(seconds)}`),
   consent: "Das bin ich, oder ich habe die Erlaubnis dieser Person, ihr Gesicht und ihre Stimme zu verwenden.",
   makeVideo: "Video erstellen",
-  trainOnly: "Trainieren",
+  trainOnly: "Nur trainieren",
   uploading: (percent) => `Wird hochgeladen … ${percent} %`,
   uploadOf: (name) => `Hochladen von ${name}`,
   starting: "Geht gleich los …",

@@ -21,7 +21,7 @@ export const strings = {
   // Create
   hero: "Photos and a voice become a talking video",
   lead: "A few photos, a short recording, and what they should say.",
-  heroLead: "Everything happens on this machine. Nothing is sent anywhere else.",
+  heroLead: "Faces and voices stay on your own machines. Nothing is sent anywhere else.",
   who: "Who speaks?",
   newPerson: "Someone new",
   newPersonHint: "from photos",
@@ -65,7 +65,7 @@ export const strings = {
   takes: (seconds, basis) => (basis === "measured" ? `takes ${duration(seconds)}` : `about ${duration(seconds)}`),
   consent: "This is me, or I have this person’s permission to use their face and voice.",
   makeVideo: "Make the video",
-  trainOnly: "Train",
+  trainOnly: "Train only",
   uploading: (percent) => `Uploading … ${percent} %`,
   uploadOf: (name) => `Upload of ${name}`,
   starting: "Starting …",
