@@ -8,7 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from playwright.async_api import BrowserContext, Page, Request, async_playwright, expect
+from playwright.async_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -17,8 +24,13 @@ expect.set_options(timeout=30_000)
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str, args: Sequence[str] = (), **context: Any) -> AsyncIterator[Page]:
-    """A page that fails the test if its script fails or it asks any other site for anything."""
+async def opened(
+    url: str, args: Sequence[str] = (), also: str | None = None, **context: Any
+) -> AsyncIterator[Page]:
+    """A page that fails the test if its script fails or breaks the page's own policy.
+
+    It may ask no site but its own for anything, except one at `also`.
+    """
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM,
@@ -27,22 +39,28 @@ async def opened(url: str, args: Sequence[str] = (), **context: Any) -> AsyncIte
         own = await browser.new_context(base_url=url, **({"locale": "en-GB"} | context))
         page = await own.new_page()
         page.set_default_timeout(30_000)
-        wrong = watched(own, url)
+        wrong = watched(own, (url, also or url))
         yield page
         await browser.close()
         assert wrong == []
 
 
-def watched(context: BrowserContext, url: str) -> list[str]:
+def watched(context: BrowserContext, sites: Sequence[str]) -> list[str]:
     """A list that fills with what must not happen in the pages of a context."""
     wrong: list[str] = []
+    known = (*sites, *(site.replace("http", "ws") for site in sites), "blob:", "data:")
     context.on("weberror", lambda error: wrong.append(str(error.error)))
 
+    def said(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            wrong.append(message.text)
+
     def asked(sent: Request) -> None:
-        if not sent.url.startswith((url, url.replace("http", "ws"), "blob:", "data:")):
+        if not sent.url.startswith(known):
             wrong.append(sent.url)
 
     context.on("request", asked)
+    context.on("console", said)
     return wrong
 
 

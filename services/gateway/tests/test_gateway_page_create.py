@@ -10,7 +10,7 @@ import pytest
 from eventlog.broker import Broker
 from gateway_media import photo, recording
 from gateway_page import CLIP, ME, choose, file, fill, tab_to, trained
-from gateway_stack import Stack
+from gateway_stack import Stack, another_gateway
 from gateway_story import Story
 from playwright.async_api import Page, Request, Route, expect
 from servicekit.objects import ObjectStore
@@ -261,3 +261,22 @@ async def test_a_job_whose_answer_was_lost_is_not_made_twice(page: Page) -> None
     await page.reload()
     await expect(page.locator(".photos img")).to_have_count(1)
     assert [await submit(page)] * len(made) == made
+
+
+async def test_files_go_straight_to_the_store_where_browsers_may_reach_it(stack: Stack) -> None:
+    store = stack.store.endpoint
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "PUT":
+            sent.append(request.url)
+
+    with another_gateway(stack, "page-direct", S3_PUBLIC_ENDPOINT=store) as url:
+        async with opened(url, also=store) as page:
+            page.on("request", note)
+            await page.goto("/")
+            await choose(page, [file("me.png", photo(400, 400, seed=80))])
+            await page.get_by_role("textbox", name="Script").fill("The short way.")
+            await submit(page)
+    assert sent
+    assert all(one.startswith(store) for one in sent)
