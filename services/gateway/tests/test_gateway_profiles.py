@@ -8,10 +8,11 @@ import httpx
 import pytest
 from contracts.artifacts import Artifact
 from contracts.base import make_id
+from contracts.graph import Binding, Graph, Stage
 from eventlog.broker import Broker
 from eventlog.log import utc_now
 from gateway_media import PHOTO, RECORDING
-from gateway_story import Story
+from gateway_story import GRAPH, Story
 from servicekit.objects import ObjectStore
 
 from contracts import events as e
@@ -123,3 +124,48 @@ async def test_a_profile_that_nobody_trained_is_not_found(api: httpx.AsyncClient
             answer = await api.request(method, f"/api/profiles/{unknown}")
             assert (answer.status_code, answer.json()["type"]) == (404, "/problems/no-such-profile")
     assert (await api.get("/api/profiles", params={"before": "nobody"})).status_code == 422
+
+
+async def test_a_fork_that_trains_nothing_is_of_the_same_person_and_goes_with_them(
+    api: httpx.AsyncClient, broker: Broker, store: ObjectStore
+) -> None:
+    binding = {"lora": Binding(stage="train_lora", output="lora")}
+    graph = Graph(stages=(*GRAPH.stages, Stage(id="speak", kind="speak", inputs=binding)))
+    parent = await Story.begin(broker, api)
+    faces = (await store.put(f"jobs/{parent.job}/faces", b"f", "image/png"),)
+    lora = (await store.put(f"jobs/{parent.job}/lora", b"l", "application/octet-stream"),)
+    made = {"prepare_dataset": {"faces": faces}, "train_lora": {"lora": lora}, "speak": {}}
+    await parent.tell(e.JobPlanned(graph=graph))
+    for stage, outputs in made.items():
+        await parent.start(stage)
+        await parent.complete(stage, outputs)
+    await parent.tell(e.JobCompleted())
+    await shown(api, parent.job)
+    anew, same = [
+        (await api.post(f"/api/jobs/{parent.job}/fork", json={"from": stage})).json()["jobId"]
+        for stage in ("train_lora", "speak")
+    ]
+    assert (await api.get(f"/api/jobs/{anew}")).json()["profileId"] == anew
+    assert (await api.get(f"/api/jobs/{same}")).json()["profileId"] == parent.job
+    fork = Story(broker, same)
+    await fork.tell(e.JobPlanned(graph=graph))
+    for stage in ("prepare_dataset", "train_lora"):
+        await fork.tell(
+            e.StageReused(
+                stage=stage,
+                from_job=parent.job,
+                from_stage=stage,
+                input_hash="0" * 64,
+                outputs=made[stage],
+                metrics={},
+            )
+        )
+    await fork.start("speak")
+    await fork.complete("speak")
+    ended = await fork.tell(e.JobCompleted())
+    while (await api.get(f"/api/jobs/{same}")).json()["sequence"] < ended:
+        pass
+    assert (await api.delete(f"/api/profiles/{parent.job}")).status_code == 204
+    for gone in (f"profiles/{parent.job}", f"jobs/{parent.job}", f"jobs/{same}"):
+        assert (await api.get(f"/api/{gone}")).status_code == 404
+    assert (await api.get(f"/api/jobs/{anew}")).status_code == 200

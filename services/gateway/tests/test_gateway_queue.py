@@ -191,7 +191,7 @@ def test_lanes_share_a_processor_and_not_a_gpu() -> None:
     )
 
 
-def test_what_was_measured_here_counts_before_what_the_engine_tells() -> None:
+def test_what_was_measured_here_counts_and_sets_the_pace_of_what_was_not() -> None:
     outlook = Outlook(lambda: (runner(engine("train_lora")),))
     assert outlook.stage("train_lora", None, Quality.DRAFT).basis is Basis.TYPICAL
     outlook.learn(
@@ -208,7 +208,8 @@ def test_what_was_measured_here_counts_before_what_the_engine_tells() -> None:
     )
     measured = outlook.stage("train_lora", None, Quality.DRAFT)
     assert (measured.seconds, measured.basis) == (7.5, Basis.MEASURED)
-    assert outlook.stage("train_lora", None, Quality.STANDARD).seconds == 20
+    never_tried = outlook.stage("train_lora", None, Quality.STANDARD)
+    assert (never_tried.seconds, never_tried.basis) == (20 * 7.5 / 5, Basis.TYPICAL)
     assert outlook.stage("train_lora", None, Quality.BEST).basis is Basis.UNKNOWN
     assert outlook.stage("dance", None, Quality.BEST).seconds is None
 

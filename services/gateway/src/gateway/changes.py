@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from contracts.base import Contract, JsonNumber, Name
 from contracts.events import (
+    PROFILE_INPUTS,
     Event,
     Fork,
     JobCancelRequested,
@@ -140,7 +141,7 @@ async def fork_job(
         event = JobRequested(
             type=request.type,
             owner=owner,
-            profile=new if request.profile == job else request.profile,
+            profile=new if _trains_anew(parent, fork.from_stage) else request.profile,
             inputs=inputs,
             quality=draft.quality,
             engines=draft.engines,
@@ -170,6 +171,21 @@ def _draft(request: JobRequested, fork: ForkDraft) -> JobDraft:
         params=params,
         graph=request.graph,
         seed=request.seed if fork.seed is None else fork.seed,
+    )
+
+
+def _trains_anew(parent: JobState, stage: str) -> bool:
+    """Whether a fork makes a person of its own: the parent's stays one as long as it is the same.
+
+    What an unfinished stage would have made is not known, so it may be a training.
+    """
+    request, graph = parent.request, parent.graph
+    if request is None or graph is None or request.profile != parent.job:
+        return False
+    anew = [parent.stages[one] for one in (stage, *graph.descendants(stage))]
+    return any(
+        one.status is not StageStatus.COMPLETED or not one.outputs.keys().isdisjoint(PROFILE_INPUTS)
+        for one in anew
     )
 
 

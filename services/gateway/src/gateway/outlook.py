@@ -1,7 +1,8 @@
 """What is known of stages before they run: how long such stages take here, and what else runs.
 
 What they took on this installation counts first, then what their engine's manifest says it
-took where it was measured; where there is neither, nothing is claimed.
+took where it was measured, at the pace of this installation as far as other stages of the
+engine have shown it; where there is neither, nothing is claimed.
 """
 
 from __future__ import annotations
@@ -86,8 +87,23 @@ class Outlook:
             if (times.kind, times.engine, times.quality) == (kind, name, quality):
                 return Expectation(times.median_s, Basis.MEASURED, lane)
         if chosen and quality in chosen.typical_s:
-            return Expectation(chosen.typical_s[quality], Basis.TYPICAL, lane)
+            seconds = chosen.typical_s[quality] * self._pace(chosen)
+            return Expectation(seconds, Basis.TYPICAL, lane)
         return Expectation(None, Basis.UNKNOWN, lane)
+
+    def _pace(self, engine: EngineManifest) -> float:
+        """How many times as long as its manifest says an engine takes here, as far as known.
+
+        Without it a quality that was never tried could look quicker than a lower one that was.
+        """
+        known = [
+            (times.count, times.median_s / typical)
+            for times in self._times
+            if (times.kind, times.engine) == (engine.kind, engine.engine)
+            and (typical := engine.typical_s.get(times.quality))
+        ]
+        total = sum(count for count, _ in known)
+        return sum(count * pace for count, pace in known) / total if total else 1.0
 
     def kind(self, kind: str) -> float:
         """Seconds that a stage of a kind takes, whatever its engine and quality; 0 if unknown."""

@@ -93,9 +93,19 @@ async def get_profile(profile: str, gateway: TheGateway, owner: Owner) -> Profil
 
 @router.delete("/profiles/{profile}", status_code=204)
 async def delete_profile(profile: str, gateway: TheGateway, owner: Owner) -> None:
-    """Delete a profile and the job that trained it. Videos made with it by other jobs stay."""
+    """Delete a profile with the job that trained it, and the forks that share the training.
+
+    Videos that other jobs made with it stay.
+    """
     found = await trained.find(gateway, profile, owner)
-    await changes.delete_job(found.created_by, gateway, owner)
+    while True:
+        await changes.delete_job(found.created_by, gateway, owner)
+        try:
+            found = await trained.find(gateway, profile, owner)
+        except Problem as problem:
+            if problem.kind is ProblemKind.NO_SUCH_PROFILE:
+                return
+            raise
 
 
 async def _view(gateway: Gateway, owner: str, profile: Profile) -> ProfileView | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contracts.artifacts import Artifacts
+from contracts.events import PROFILE_INPUTS
 from contracts.queries import GetProfile, Profile
 from eventlog.rpc import NotFoundError, ask
 
 from gateway.context import Gateway
 from gateway.jobs import is_job_id
 from gateway.problems import Problem, ProblemKind
-
-_GIVEN = ("lora", "voice", "faces")
 
 
 async def find(gateway: Gateway, profile: str, owner: str) -> Profile:
@@ -30,7 +29,7 @@ async def inputs_of(gateway: Gateway, profile: str | None, owner: str) -> Artifa
     if profile is None:
         return {}
     found = await find(gateway, profile, owner)
-    given = {name: found.artifacts[name] for name in _GIVEN if name in found.artifacts}
+    given = {name: found.artifacts[name] for name in PROFILE_INPUTS if name in found.artifacts}
     if "lora" not in given or "faces" not in given:
         raise Problem(
             ProblemKind.PROFILE_NOT_READY,
