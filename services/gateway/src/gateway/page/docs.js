@@ -187,7 +187,7 @@ function socket() {
     '← {"type": "pong"}',
     '→ {"action": "unsubscribe", "jobId": "<job>"}',
   ];
-  return h("section", { id: "live" }, h("h2", {}, "WebSocket"), h("div", { className: "card operation" },
+  return h("section", { id: "live" }, h("h2", {}, "WebSocket"), h("div", { className: "card" },
     ...prose("One connection at `/ws` follows as many jobs as are wanted. The first update comes at once and tells all; later "
       + "ones come whenever the job changes, and progress never goes back.\n\nWith `after`, every event of the log after "
       + "that sequence comes too, in order, each once. What a slow client would make wait too long is left out and told "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -105,20 +106,22 @@ class Sessions:
     async def put(self, session: Session, number: int, body: AsyncIterator[bytes]) -> None:
         """Take in one part; Problem unless it has just the size that it should have."""
         part = _part(session.record, number)
-        data = bytearray()
         async with self._gateway.part_slots:
+            data = io.BytesIO()
             async for chunk in body:
-                data += chunk
-                if len(data) > part.size:
+                data.write(chunk)
+                if data.tell() > part.size:
                     break
-            if len(data) != part.size:
+            size = data.tell()
+            if size != part.size:
                 raise Problem(
                     ProblemKind.WRONG_PART,
                     f"Part {number} of this upload has {part.size:,} bytes, and "
-                    + ("more were sent." if len(data) > part.size else f"{len(data):,} were sent."),
+                    + ("more were sent." if size > part.size else f"{size:,} were sent."),
                     "Send the bytes that GET on the upload lists for this part.",
                     limit=part.size,
                 )
+            data.seek(0)
             try:
                 await self._store.call(
                     "upload_part",
@@ -126,7 +129,7 @@ class Sessions:
                     Key=session.record.key,
                     UploadId=session.record.multipart,
                     PartNumber=number,
-                    Body=bytes(data),
+                    Body=data,
                 )
             except MissingObjectError:
                 raise no_such_upload() from None
