@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from contracts.envelope import Recorded, to_structured
-from contracts.job import JobState, evolve, initial
+from contracts.fold import evolve, initial
+from contracts.job import JobState
 from planner.domain.decide import World, decide
 from planner.domain.fleet import Fleet
 from planner.domain.reuse import Reusable

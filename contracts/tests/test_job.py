@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from contracts.artifacts import Artifact
 from contracts.commands import Lane
 from contracts.envelope import Recorded
+from contracts.fold import evolve, initial
 from contracts.graph import Binding, Graph, RetryPolicy, Stage
-from contracts.job import JobState, JobStatus, StageStatus, evolve, initial
+from contracts.job import JobState, JobStatus, StageStatus
 from hypothesis import given
 from hypothesis import strategies as st
 

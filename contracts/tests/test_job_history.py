@@ -8,17 +8,9 @@ import pytest
 from contracts.artifacts import Artifact
 from contracts.commands import Lane
 from contracts.envelope import Recorded
+from contracts.fold import MOST_SAMPLES, evolve, initial
 from contracts.graph import Graph, RetryPolicy, Stage
-from contracts.job import (
-    MOST_SAMPLES,
-    AttemptState,
-    JobState,
-    JobStatus,
-    Outcome,
-    StageStatus,
-    evolve,
-    initial,
-)
+from contracts.job import AttemptState, JobState, JobStatus, Outcome, StageStatus
 
 from contracts import events as e
 

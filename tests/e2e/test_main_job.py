@@ -19,7 +19,8 @@ import httpx
 import pytest
 import websockets
 from contracts.envelope import from_structured
-from contracts.job import JobStatus, evolve, initial
+from contracts.fold import evolve, initial
+from contracts.job import JobStatus
 
 from tests.support.samples import post_generate
 from tests.support.stack import SERVICES, RunningStack, running_stack

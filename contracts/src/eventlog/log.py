@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from contracts.base import make_id
 from contracts.envelope import Recorded, from_headers, to_headers
 from contracts.events import Event
-from contracts.job import JobState, evolve, initial
+from contracts.fold import evolve, initial
+from contracts.job import JobState
 from nats.aio.msg import Msg
 
 from contracts import subjects

@@ -10,8 +10,8 @@ import pytest
 from contracts.capabilities import Device, EngineManifest, PlannerManifest, RunnerManifest
 from contracts.commands import Lane
 from contracts.events import JobType, Quality
+from contracts.fold import evolve, initial
 from contracts.graph import Binding, Graph, Stage
-from contracts.job import evolve, initial
 from contracts.queries import StageTimes
 from eventlog.broker import Broker
 from eventlog.registry import announce

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from contracts.job import evolve, initial
+from contracts.fold import evolve, initial
 from eventlog.broker import Broker
 from eventlog.log import EventLog
 from gateway_people import client, make_token, token_gateway

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from contracts.envelope import Recorded
-from contracts.job import evolve, initial
+from contracts.fold import evolve, initial
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

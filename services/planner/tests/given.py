@@ -11,8 +11,9 @@ from contracts.artifacts import Artifact
 from contracts.capabilities import Device, EngineManifest, RunnerManifest
 from contracts.commands import Lane
 from contracts.envelope import Recorded
+from contracts.fold import evolve, initial
 from contracts.graph import Graph
-from contracts.job import JobState, evolve, initial
+from contracts.job import JobState
 from planner.domain.decide import Decision, World, decide
 from planner.domain.fleet import Fleet
 from planner.domain.reuse import Reusable

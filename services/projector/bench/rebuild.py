@@ -21,7 +21,8 @@ from pathlib import Path
 
 import uvloop
 from contracts.envelope import Recorded
-from contracts.job import JobState, evolve, initial
+from contracts.fold import evolve, initial
+from contracts.job import JobState
 from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
 from eventlog.reader import read_log

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contracts.job import JobState, evolve, initial
+from contracts.fold import evolve, initial
+from contracts.job import JobState
 from eventlog.log import EventLog
 
 from gateway.live import LiveJob

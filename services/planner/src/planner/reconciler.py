@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 import structlog
 from contracts.commands import StageCommand, StopCommand
 from contracts.envelope import Recorded
-from contracts.job import JobState, evolve, initial
+from contracts.fold import evolve, initial
+from contracts.job import JobState
 from eventlog import tracing
 from eventlog.board import Board
 from eventlog.errors import ConflictError, EventLogError

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from contracts.envelope import Recorded
 from contracts.events import JobRequested, StageCompleted, StageReused
-from contracts.job import JobState, StageState, evolve, initial
+from contracts.fold import evolve, initial
+from contracts.job import JobState, StageState
 
 
 @dataclass(frozen=True, slots=True)

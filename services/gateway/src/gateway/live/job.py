@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.envelope import Recorded
-from contracts.job import JobState, JobStatus, StageStatus, evolve
+from contracts.fold import evolve
+from contracts.job import JobState, JobStatus, StageStatus
 from contracts.progress import StageProgress
 
 from gateway.live.told import Told, told_event

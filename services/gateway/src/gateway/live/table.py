@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import structlog
 from contracts.envelope import Recorded
 from contracts.events import JobRequested
-from contracts.job import JobState, JobStatus, initial
+from contracts.fold import initial
+from contracts.job import JobState, JobStatus
 from contracts.progress import StageProgress
 from contracts.queries import GetJob, JobPage, ListJobs
 from eventlog.board import Board, Note

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.envelope import Recorded
-from contracts.job import JobState, evolve, initial
+from contracts.fold import evolve, initial
+from contracts.job import JobState
 from eventlog.log import EventLog
 
 from gateway.chores import Chore

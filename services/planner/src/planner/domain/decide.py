@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contracts.envelope import Recorded
+from contracts.fold import evolve, handled_by
 from contracts.graph import EdgeKind, Graph, Stage
-from contracts.job import JobState, StageState, StageStatus, evolve, handled_by
+from contracts.job import JobState, StageState, StageStatus
 
 from contracts import events as e
 from planner.domain.fleet import Fleet
