@@ -18,7 +18,9 @@ from gateway.idempotency import IdempotencyKey, keyed_id
 from gateway.jobs import no_such_job
 from gateway.live import LiveJob
 from gateway.uploads import FileKind, Uploads, uploading
-from gateway.uploads.sessions import Sessions, check_quota, no_such_upload
+from gateway.uploads.quota import check_quota
+from gateway.uploads.sessions import Sessions
+from gateway.uploads.stored import no_such_upload
 from gateway.views import StatusView, status_of
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,8 @@ from gateway.idempotency import IdempotencyKey
 from gateway.jobs import is_job_id
 from gateway.uploads.judge import FileKind
 from gateway.uploads.records import KEPT_S
-from gateway.uploads.sessions import Session, Sessions, no_such_upload
+from gateway.uploads.sessions import Session, Sessions
+from gateway.uploads.stored import no_such_upload
 
 router = APIRouter(prefix="/api/uploads", tags=["uploads"])
 

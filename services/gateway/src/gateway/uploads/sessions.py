@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from contracts.artifacts import Artifact
-from contracts.queries import FindObject, GetUsage, Usage
+from contracts.queries import FindObject
 from eventlog.keyvalue import KeyValue, RevisionError
 from eventlog.log import utc_now
 from eventlog.rpc import NotFoundError, ask
@@ -25,7 +25,9 @@ from contracts import subjects
 from gateway import metrics
 from gateway.context import Gateway
 from gateway.problems import Problem, ProblemKind
+from gateway.uploads import stored
 from gateway.uploads.judge import FileKind, Judge, check_size
+from gateway.uploads.quota import check_quota
 from gateway.uploads.records import FOLDER, KEPT_S, Part, UploadRecord, part_bytes
 
 _MOST = 500
@@ -92,7 +94,7 @@ class Sessions:
         """An upload; Problem if there is none."""
         found = await self._lookup(upload)
         if found is None:
-            raise no_such_upload()
+            raise stored.no_such_upload()
         return found
 
     async def done(self, session: Session) -> set[int]:
@@ -100,7 +102,7 @@ class Sessions:
         parts = {part.number: part.size for part in session.record.parts()}
         if session.record.complete:
             return set(parts)
-        arrived = await self._arrived(session.record)
+        arrived = await stored.arrived(self._store, session.record)
         return {number for number, (size, _) in arrived.items() if parts.get(number) == size}
 
     async def put(self, session: Session, number: int, body: AsyncIterator[bytes]) -> None:
@@ -132,7 +134,7 @@ class Sessions:
                     Body=data,
                 )
             except MissingObjectError:
-                raise no_such_upload() from None
+                raise stored.no_such_upload() from None
         metrics.UPLOADED_BYTES.labels(session.record.kind.value).inc(part.size)
 
     async def complete(self, session: Session) -> Session:
@@ -143,9 +145,10 @@ class Sessions:
         record = session.record
         if record.complete:
             return session
-        await self._assemble(session)
+        await stored.assemble(self._store, record)
         try:
-            media_type = await self._checked(record)
+            judge = Judge(record.kind, _LABELS[record.kind], self._gateway.settings.limits)
+            media_type = await stored.checked(self._store, record, judge)
         except Problem:
             await self.remove(session)
             raise
@@ -229,112 +232,8 @@ class Sessions:
         wanted = "image/" if kind is FileKind.PHOTO else "audio/"
         return found if found.size == size and found.media_type.startswith(wanted) else None
 
-    async def _arrived(self, record: UploadRecord) -> dict[int, tuple[int, str]]:
-        """(size, ETag) of every part in the store, by number."""
-        found: dict[int, tuple[int, str]] = {}
-        marker = 0
-        while True:
-            try:
-                page = await self._store.call(
-                    "list_parts",
-                    Bucket=self._store.bucket,
-                    Key=record.key,
-                    UploadId=record.multipart,
-                    PartNumberMarker=marker,
-                )
-            except MissingObjectError:
-                # Put together by a gateway that did not come to say so.
-                return found
-            for part in page.get("Parts", ()):
-                found[int(part["PartNumber"])] = (int(part["Size"]), str(part["ETag"]))
-            if not page.get("IsTruncated"):
-                return found
-            marker = int(page["NextPartNumberMarker"])
-
-    async def _assemble(self, session: Session) -> None:
-        record = session.record
-        arrived = await self._arrived(record)
-        lacking = sorted(
-            part.number
-            for part in record.parts()
-            if arrived.get(part.number, (0, ""))[0] != part.size
-        )
-        if lacking and not await self._lies_there(record):
-            raise Problem(
-                ProblemKind.UPLOAD_INCOMPLETE,
-                f"{len(lacking)} parts are missing, or are not of their size.",
-                "Send the parts that `missing` lists, and complete it again.",
-                missing=lacking[:100],
-            )
-        if lacking:
-            return
-        listed = [
-            {"PartNumber": part.number, "ETag": arrived[part.number][1]} for part in record.parts()
-        ]
-        try:
-            await self._store.call(
-                "complete_multipart_upload",
-                Bucket=self._store.bucket,
-                Key=record.key,
-                UploadId=record.multipart,
-                MultipartUpload={"Parts": listed},
-            )
-        except MissingObjectError:
-            if not await self._lies_there(record):
-                raise no_such_upload() from None
-
-    async def _lies_there(self, record: UploadRecord) -> bool:
-        try:
-            await self._store.call("head_object", Bucket=self._store.bucket, Key=record.key)
-        except MissingObjectError:
-            return False
-        return True
-
-    async def _checked(self, record: UploadRecord) -> str:
-        """The media type of what has arrived; Problem if it is not what was announced."""
-        digest = hashlib.sha256()
-        judge = Judge(record.kind, _LABELS[record.kind], self._gateway.settings.limits)
-        async for chunk in self._store.read(record.key):
-            digest.update(chunk)
-            judge.feed(chunk)
-        if digest.hexdigest() != record.sha256:
-            raise Problem(
-                ProblemKind.WRONG_CONTENT,
-                "What has arrived does not have the SHA-256 that was announced.",
-                "Begin the upload anew; was the file changed meanwhile?",
-            )
-        return judge.finish()
-
     def _subject(self, upload: str) -> str:
         return subjects.config("uploads", self._owner, upload)
-
-
-async def check_quota(gateway: Gateway, owner: str, more: int, waiting: int = 0) -> None:
-    """Problem if an owner may not store so many bytes more."""
-    quota = gateway.settings.quota_bytes
-    if quota is None:
-        return
-    query = GetUsage(owner=owner, min_position=gateway.live.position)
-    usage, _ = await ask(gateway.broker, query, Usage)
-    stored = usage.stored_bytes + waiting
-    if stored + more > quota:
-        raise Problem(
-            ProblemKind.QUOTA_EXCEEDED,
-            f"{stored / 1e6:,.0f} of {quota / 1e6:,.0f} MB are used, and this needs "
-            f"{more / 1e6:,.1f} MB more.",
-            "Delete jobs that are not needed any more; their files are erased with them.",
-            stored=stored,
-            limit=quota,
-        )
-
-
-def no_such_upload() -> Problem:
-    """The problem of an upload that is not there."""
-    return Problem(
-        ProblemKind.NO_SUCH_UPLOAD,
-        "No upload of yours has this id.",
-        "Begin it with POST /api/uploads; an upload is kept for a day.",
-    )
 
 
 def _part(record: UploadRecord, number: int) -> Part:
