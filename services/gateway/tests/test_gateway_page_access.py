@@ -33,6 +33,7 @@ async def test_nothing_is_shown_before_somebody_has_signed_in(page: Page, url: s
     await page.get_by_label("Token").fill("msb_wrong_token")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_be_visible()
+    await expect(page.locator("#connection")).to_be_empty()
     made = await make_token(url, "ada", "read", "write")
     await sign_in(page, made["token"])
     await expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()

@@ -21,7 +21,7 @@ export class ApiProblem extends Error {
 export const unreachable = () =>
   new ApiProblem({ detail: strings.unreachable, remedy: strings.unreachableRemedy, httpStatus: 0 });
 
-export function asProblem(status, text, retryAfter) {
+function asProblem(status, text, retryAfter) {
   if (status === 401) dispatchEvent(new Event("signedout"));
   try {
     return new ApiProblem({ ...JSON.parse(text), httpStatus: status, retryAfterS: Number(retryAfter) || undefined });

@@ -12,20 +12,30 @@ let socket = null;
 let pause = FIRST_PAUSE_MS;
 let silence = 0;
 let again = 0;
+let running = false;
 let onState = () => {};
 
 export function start(stateChanged) {
   onState = stateChanged;
-  open();
-  addEventListener("online", reconnect);
-  addEventListener("offline", () => socket?.close());
+  running = true;
+  reconnect();
+}
+
+// Whoever is not signed in has nothing to listen to.
+export function stop() {
+  running = false;
+  clearTimeout(again);
+  socket?.close();
 }
 
 export function reconnect() {
-  if (socket !== null) return;
+  if (!running || socket !== null) return;
   clearTimeout(again);
   open();
 }
+
+addEventListener("online", reconnect);
+addEventListener("offline", () => socket?.close());
 
 // `watcher` may have update(message), event(event), gap(after), line(line), back() for when the
 // connection was cut, and after(): the sequence up to which it knows the job's events, if it does.
@@ -86,7 +96,7 @@ function open() {
     if (socket !== opened) return;
     clearTimeout(silence);
     socket = null;
-    onState(false);
+    onState(!running);
     again = setTimeout(reconnect, pause);
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   };

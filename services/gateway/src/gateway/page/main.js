@@ -29,6 +29,7 @@ const main = document.querySelector("#main");
 let leave = () => {};
 let shown = 0;
 let moved = false;
+let showing = null;
 
 function route() {
   const [path, query] = location.hash.split("?");
@@ -44,7 +45,11 @@ async function show() {
   let view;
   try {
     const session = await api.getOr("/api/session", { signedIn: true }).catch(() => ({ signedIn: true }));
-    if (!session.signedIn) name = "signin";
+    if (session.signedIn) live.start(connection);
+    else {
+      live.stop();
+      name = "signin";
+    }
     view = await VIEWS[name](id, new URLSearchParams(query));
   } catch (problem) {
     // The gateway went away between the page and one of its parts.
@@ -55,6 +60,7 @@ async function show() {
     view.leave?.();
     return;
   }
+  showing = name;
   leave();
   leave = view.leave ?? (() => {});
   main.replaceChildren(view.element);
@@ -89,10 +95,9 @@ function connection(connected) {
 frame();
 theme();
 place.comeBack();
-live.start(connection);
 addEventListener("hashchange", () => {
   place.moved();
   show();
 });
-addEventListener("signedout", () => route()[0] !== "signin" && show());
+addEventListener("signedout", () => showing !== "signin" && show());
 show();

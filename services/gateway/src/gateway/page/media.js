@@ -9,7 +9,7 @@ export const isPicture = (artifact) => artifact.mediaType.startsWith("image/");
 export const isSound = (artifact) => artifact.mediaType.startsWith("audio/");
 
 // A small picture of a larger one; where the gateway makes none, the picture itself.
-export function thumbnail(url, alt, size = 320) {
+function thumbnail(url, alt, size = 320) {
   const image = h("img", { src: `${url}/thumbnail?size=${size}`, alt, loading: "lazy", decoding: "async" });
   image.onerror = () => {
     image.onerror = null;

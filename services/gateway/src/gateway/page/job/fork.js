@@ -51,7 +51,7 @@ export async function forkDialog(job) {
       h("details", {}, h("summary", {}, strings.more), h("div", { className: "fields" }, job.script != null && field(strings.prompt, prompt), field(strings.seed, seed, strings.seedHint), params))),
     confirm: strings.forkYes,
     act: async () => {
-      if (form && !form.valid()) throw { detail: strings.checks.params };
+      if (form && !form.valid()) throw new api.ApiProblem({ detail: strings.checks.params });
       const made = await api.post(`/api/jobs/${job.jobId}/fork`, body(), key);
       location.hash = `#/job/${made.jobId}`;
     },

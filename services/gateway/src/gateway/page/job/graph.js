@@ -104,7 +104,7 @@ function node(stage, onPick) {
   return { element, show };
 }
 
-export function stateText(stage, stopped) {
+function stateText(stage, stopped) {
   if (stopped) return strings.stopped;
   if (stage.reusedFrom) return strings.reusedShort;
   if (stage.status === "running") {
@@ -116,7 +116,7 @@ export function stateText(stage, stopped) {
 }
 
 // Stages that can run side by side stand side by side.
-export function byDepth(stages) {
+function byDepth(stages) {
   const depth = new Map();
   for (const stage of stages) depth.set(stage.id, 1 + Math.max(-1, ...stage.after.map((before) => depth.get(before) ?? 0)));
   const levels = [];

@@ -3,7 +3,6 @@
 import * as api from "../api.js";
 import { h, problemBox } from "../dom.js";
 import { strings } from "../language.js";
-import { reconnect } from "../live.js";
 import { field } from "../ui.js";
 
 export function signInView(done) {
@@ -18,7 +17,6 @@ export function signInView(done) {
     go.disabled = true;
     try {
       await api.post("/api/session", { token: token.value.trim() });
-      reconnect();
       done();
     } catch (problem) {
       trouble.replaceChildren(problemBox(problem));
