@@ -4,11 +4,12 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import nats
 import pytest
 from contracts.commands import Lane, StageCommand
-from contracts.envelope import Recorded
+from contracts.envelope import Recorded, UnknownEventError
 from contracts.events import JobCancelRequested, JobRequested, JobType, StageStarted
 from eventlog.board import Board
 from eventlog.broker import Broker, connect
@@ -323,3 +324,15 @@ async def test_a_worker_that_is_cancelled_as_a_message_comes_stops(
         _, stuck = await asyncio.wait({task}, timeout=3)
         assert not stuck
     await broker.close()
+
+
+async def test_an_event_that_could_not_be_read_again_never_enters_the_log(admin: Broker) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    deep: list[Any] = []
+    for _ in range(240):
+        deep = [deep]
+    event = JobRequested(type=JobType.TRAIN, owner="me", params={"train_lora": {"steps": deep}})
+    before = (await log.position()).last_sequence
+    with pytest.raises(UnknownEventError):
+        await log.tell(job, event)
+    assert (await log.position()).last_sequence == before

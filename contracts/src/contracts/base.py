@@ -7,10 +7,18 @@ log and at the HTTP gateway alike, so that a person reading either sees one lang
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -37,6 +45,46 @@ JsonNumber = BeforeValidator(_is_number)
 
 It comes last in an annotation, after the bounds, which the published schema would lose else.
 """
+
+
+_DEEPEST = 32
+_LARGEST = 2**63
+
+
+def _is_plain(value: Any) -> Any:
+    level = [value]
+    for _ in range(_DEEPEST):
+        for item in level:
+            _check_scalar(item)
+            if isinstance(item, dict):
+                for key in item:
+                    _check_scalar(key)
+        level = [inner for item in level for inner in _inside(item)]
+        if not level:
+            return value
+    raise ValueError(f"is nested more than {_DEEPEST} deep")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _check_scalar(value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("has a number that is not finite")
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise ValueError("has a whole number of more than 64 bits")
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("has half of a surrogate pair, which is no text") from None
+
+
+Plain = AfterValidator(_is_plain)
+"""For free-form JSON that people send: only what every reader of the log can read again."""
 
 
 class Contract(BaseModel):

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from contracts.base import Contract, JsonNumber, Name
+from contracts.base import Contract, JsonNumber, Name, Plain
+
+_WEEK_S = 7 * 86_400
 
 
 class EdgeKind(StrEnum):
@@ -49,9 +51,9 @@ class RetryPolicy(Contract):
     """How often and how soon a stage is tried again after a failure that may pass."""
 
     attempts: Annotated[int, Field(ge=1, le=20), JsonNumber] = 3
-    first_delay_s: Annotated[float, Field(ge=0), JsonNumber] = 2.0
-    factor: Annotated[float, Field(ge=1), JsonNumber] = 2.0
-    longest_delay_s: Annotated[float, Field(ge=0), JsonNumber] = 300.0
+    first_delay_s: Annotated[float, Field(ge=0, le=_WEEK_S), JsonNumber] = 2.0
+    factor: Annotated[float, Field(ge=1, le=100), JsonNumber] = 2.0
+    longest_delay_s: Annotated[float, Field(ge=0, le=_WEEK_S), JsonNumber] = 300.0
 
     def delay_s(self, failed_attempts: int) -> float:
         """Seconds to wait after the given number of failed attempts (1, 2, …)."""
@@ -66,11 +68,11 @@ class Stage(Contract):
     id: Name
     kind: Name
     inputs: dict[Name, Binding] = Field(default_factory=dict)
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Annotated[dict[str, Any], Plain] = Field(default_factory=dict)
     engine: Name | None = Field(default=None, description="absent: the planner chooses")
-    weight: Annotated[float, Field(gt=0), JsonNumber] = 1.0
+    weight: Annotated[float, Field(gt=0, le=1e6), JsonNumber] = 1.0
     retry: RetryPolicy = RetryPolicy()
-    deadline_s: Annotated[float, Field(gt=0), JsonNumber] | None = Field(
+    deadline_s: Annotated[float, Field(gt=0, le=4 * _WEEK_S), JsonNumber] | None = Field(
         default=None, description="longest time for one attempt, waiting in the queue included"
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from contracts.base import make_id
-from contracts.envelope import Recorded, from_headers, to_headers
+from contracts.envelope import Recorded, from_headers, parse, to_headers
 from contracts.events import Event
 from contracts.fold import evolve, initial
 from contracts.job import JobState
@@ -94,8 +94,12 @@ class EventLog:
 
     async def _publish(self, recorded: Sequence[Recorded], expected: int | None) -> int:
         job = recorded[0].job
+        bodies = [item.event.to_json() for item in recorded]
+        for item, body in zip(recorded, bodies, strict=True):
+            # What stands in the log and cannot be read would stop all its readers for ever.
+            parse(item.type, body)
         batch = secrets.token_hex(8) if len(recorded) > 1 else None
-        for number, item in enumerate(recorded, 1):
+        for number, (item, body) in enumerate(zip(recorded, bodies, strict=True), 1):
             headers = to_headers(item) | {"Nats-Msg-Id": item.id}
             if number == 1 and expected is not None:
                 headers[_EXPECT] = str(expected)
@@ -104,11 +108,11 @@ class EventLog:
                 headers |= {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
             subject = subjects.event(job, item.type)
             if number < len(recorded):
-                await self._broker.client.publish(subject, item.event.to_json(), headers=headers)
+                await self._broker.client.publish(subject, body, headers=headers)
                 continue
             if batch:
                 headers["Nats-Batch-Commit"] = "1"
-            reply = await self._broker.publish(subject, item.event.to_json(), headers)
+            reply = await self._broker.publish(subject, body, headers)
         error = reply.get("error")
         if error is None:
             return int(reply["seq"])

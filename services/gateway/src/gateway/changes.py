@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-from contracts.base import Contract, JsonNumber, Name
+from contracts.base import Contract, JsonNumber, Name, Plain
 from contracts.events import (
     PROFILE_INPUTS,
     Event,
@@ -48,7 +48,7 @@ class ForkDraft(Contract):
     engines: dict[Name, Name] = Field(
         default_factory=dict, description="by stage kind; others stay as they were"
     )
-    params: dict[Name, dict[str, Any]] = Field(
+    params: Annotated[dict[Name, dict[str, Any]], Plain] = Field(
         default_factory=dict, description="by stage kind; parameters not given stay as they were"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63), JsonNumber] | None = None

@@ -17,7 +17,8 @@ from gateway.problems import Problem, ProblemKind
 CACHING = "private, max-age=31536000, immutable"
 """What lies at an address of an object never changes, and is nobody else's business."""
 
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+# No object has a size of more digits, and Python converts no number of thousands of them.
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _EXTENSIONS = {
     "video/mp4": "mp4",
     "audio/wav": "wav",
@@ -84,7 +85,7 @@ def parse_range(header: str, size: int) -> Span | None:
     None where the header is to be ignored: another unit, several ranges, or nonsense.
     Raises Problem (416) if the range lies wholly outside.
     """
-    match = _RANGE.match(header.strip())
+    match = _RANGE.fullmatch(header.strip())
     if match is None or match.groups() == ("", ""):
         return None
     first, last = match.groups()

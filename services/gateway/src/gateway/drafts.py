@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Self
 
-from contracts.base import Contract, Id, JsonNumber, Name
+from contracts.base import Contract, Id, JsonNumber, Name, Plain
 from contracts.events import JobType, Quality
 from contracts.graph import Graph
 from pydantic import Field, StringConstraints, model_validator
@@ -39,7 +39,7 @@ class JobDraft(Contract):
     script: Text | None = Field(default=None, description="generate: the words to speak")
     quality: Quality = Quality.STANDARD
     engines: dict[Name, Name] = Field(default_factory=dict, description="engine by stage kind")
-    params: dict[Name, dict[str, Any]] = Field(
+    params: Annotated[dict[Name, dict[str, Any]], Plain] = Field(
         default_factory=dict, description="engine parameters by stage kind; see capabilities"
     )
     uploads: UploadsDraft = Field(

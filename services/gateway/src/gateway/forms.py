@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ from gateway.uploads import FileKind, IncomingFile, Uploads
 _TEXTS = ("name", "prompt", "profileId", "pipeline", "quality", "seed")
 _NOT_OF_TRAINING = ("profileId", "pipeline", "graph")
 _JSONS = ("engines", "params", "graph")
+_SEED = re.compile(r"[0-9]{1,19}")
 # UTF-8 takes at most four bytes for a character; escapes in JSON take more than they mean.
 _BYTES_PER_CHAR = 4
 
@@ -162,7 +164,7 @@ class _Form:
                 values[name] = data.decode()
             except UnicodeDecodeError as error:
                 raise _malformed(f"the field {name} is not UTF-8 text") from error
-        if str(values.get("seed", "")).isdecimal():
+        if _SEED.fullmatch(values.get("seed", "")):
             values["seed"] = int(values["seed"])
         return {name: value for name, value in values.items() if value != ""}
 
@@ -209,8 +211,8 @@ async def _collected(stream: AsyncIterator[bytes], most: int) -> bytes:
 def _parsed(data: bytes, what: str) -> Any:
     try:
         return json.loads(data)
-    except ValueError as error:
-        raise _malformed(f"{what} is not JSON") from error
+    except (ValueError, RecursionError) as error:
+        raise _malformed(f"{what} is not JSON, or nested too deeply") from error
 
 
 def _malformed(detail: str) -> Problem:

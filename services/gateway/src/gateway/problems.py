@@ -6,6 +6,7 @@ The `type` is a stable relative reference that programs can compare and people c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
@@ -134,14 +135,18 @@ def document(problem: Problem, instance: str) -> dict[str, Any]:
     }
 
 
+class _ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """As JSON, whatever of the request it quotes: halves of surrogate pairs are no text."""
+        return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
+
+
 def response(problem: Problem, instance: str) -> JSONResponse:
-    """The problem as an HTTP response."""
-    return JSONResponse(
-        document(problem, instance),
-        status_code=problem.kind.status,
-        headers=problem.headers,
-        media_type=MEDIA_TYPE,
-    )
+    """The problem as an HTTP response, which nobody keeps: the next answer may be another."""
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    return _ProblemResponse(document(problem, instance), problem.kind.status, headers)
 
 
 def of_exception(error: Exception) -> Problem:
@@ -211,8 +216,10 @@ def install(app: FastAPI, methods: Callable[[str], Iterable[str]]) -> None:
     """
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, HTTPException) and error.status_code == 405:
-            error.headers = {"Allow": ", ".join(sorted(methods(request.url.path)))}
+        # Files tell what they take; of routes the framework knows only one.
+        wrong_method = isinstance(error, HTTPException) and error.status_code == 405
+        if wrong_method and (taken := sorted(methods(request.url.path))):
+            error.headers = {"Allow": ", ".join(taken)}  # type: ignore[attr-defined]
         return response(of_exception(error), request.url.path)
 
     for raised in (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 # RFC 3339, 5.6. Pydantic alone would take numbers, as seconds since 1970, and times without zone.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -17,5 +18,12 @@ def _is_time(value: Any) -> Any:
     return value
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_is_time)]
-"""A time with its zone, as RFC 3339 has it."""
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_is_time), AfterValidator(_in_utc)]
+"""A time with its zone, as RFC 3339 has it; in UTC from here on."""

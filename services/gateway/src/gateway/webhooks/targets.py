@@ -37,6 +37,7 @@ def allowed(address: Address, reach: Reach) -> bool:
         or real.is_unspecified
         or real.is_multicast
         or (real.is_reserved and not real.is_loopback)
+        or getattr(real, "is_site_local", False)
         or real in _METADATA
     ):
         return False
