@@ -218,6 +218,16 @@ async def test_a_link_opens_one_thing_to_anybody_for_a_while(
                 assert refused.status_code == 422
 
 
+async def test_results_and_samples_have_links_too(api: httpx.AsyncClient, shown: Shown) -> None:
+    for url in (shown.video, shown.sample):
+        link = await api.post(f"{url}/link", json={})
+        assert link.status_code == 200, link.text
+        opened, plain = await api.get(link.json()["url"]), await api.get(url)
+        assert (opened.status_code, opened.content) == (200, plain.content)
+        forged = await api.get(f"{link.json()['url']}x")
+        assert (forged.status_code, forged.json()["type"]) == (403, "/problems/link-expired")
+
+
 async def test_an_object_that_holds_nothing_is_sent_as_nothing(
     api: httpx.AsyncClient, broker: Broker, store: ObjectStore
 ) -> None:

@@ -393,6 +393,6 @@ async def _uploads(store: ObjectStore) -> set[str]:
 
 
 async def _unfinished(store: ObjectStore) -> list[Any]:
-    return list(
-        (await store.call("list_multipart_uploads", Bucket=store.bucket)).get("Uploads", ())
-    )
+    """What forms have begun. Uploads of their own, which wait for more parts, lie elsewhere."""
+    where = {"Bucket": store.bucket, "Prefix": "uploads/"}
+    return list((await store.call("list_multipart_uploads", **where)).get("Uploads", ()))
