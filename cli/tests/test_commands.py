@@ -112,6 +112,57 @@ def test_a_completed_job_is_downloaded(
     assert "lora, video" in unknown.err
 
 
+def test_a_folder_that_cannot_be_written_is_named(
+    job: str, command: Command, play: Played, tmp_path: Path
+) -> None:
+    play.finished(job, video=(VIDEO, "video/mp4"))
+    (tmp_path / "file").touch()
+    refused = command("download", job, "-o", str(tmp_path / "file"))
+    assert refused.status == FAILED
+    cause, remedy = refused.err.splitlines()[-2:]
+    assert str(tmp_path / "file") in cause
+    assert "--output" in remedy
+
+
+def test_a_script_that_turns_out_empty_does_not_make_a_training(
+    api: str, photos: Path, command: Command
+) -> None:
+    refused = command("submit", str(photos), "--script", "")
+    assert (refused.status, refused.out) == (MISUSED, "")
+    assert "The script is empty" in refused.err
+
+
+def test_a_group_alone_lists_what_there_is(api: str, command: Command) -> None:
+    for group in ("profiles", "pipelines", "tokens", "webhooks"):
+        assert command(group, "--json").out == command(group, "list", "--json").out
+    assert command("profiles", "shwo").status == MISUSED
+    assert "Commands" in command("pipelines", "--help").out
+
+
+def test_remedies_name_commands_and_not_requests(api: str, photos: Path, command: Command) -> None:
+    for words, named in (
+        (("show", "nobody"), "myspinbot jobs"),
+        (("profiles", "show", "nobody"), "myspinbot profiles"),
+        (("webhooks", "remove", "nothing"), "myspinbot webhooks"),
+        (("jobs", "--type", "film"), "--help"),
+    ):
+        refused = command(*words)
+        assert named in refused.err
+        assert "GET /" not in refused.err
+
+
+def test_a_data_folder_that_is_a_file_is_no_system(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MYSPINBOT_API", raising=False)
+    (tmp_path / "home").touch()
+    home = ("--home", str(tmp_path / "home"))
+    assert command("jobs", *home).status == UNREACHABLE
+    looked = command("doctor", *home)
+    assert looked.status == FAILED
+    assert "is a file" in looked.out
+
+
 def test_a_job_is_forked_and_deleted(job: str, command: Command, play: Played) -> None:
     assert command("delete", job, "--yes").status == REFUSED
     play(job, lambda story: story.finish())
@@ -227,7 +278,8 @@ def test_a_watch_that_is_left_says_so_and_the_job_goes_on(
         _, said = watching.communicate(timeout=30)
     finally:
         watching.kill()
-    assert (watching.returncode, said) == (status, "")
+    assert watching.returncode == status
+    assert said.strip() == f"The job goes on: `myspinbot watch {job}`"
     assert json.loads(command("show", job, "--json").out)["status"] == "queued"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from gateway_stack import Stack, another_gateway
 from myspinbot.errors import MISUSED, NOT_ALLOWED, NOT_FOUND
+from test_help import completed
 
 from conftest import Command
 
@@ -29,6 +30,7 @@ def test_a_pipeline_is_added_shown_and_deleted(api: str, command: Command, tmp_p
     assert made.status == 0, made.err
     pipeline = made.out.strip()
     assert "prepare_dataset" in command("pipelines", "show", pipeline).out
+    assert completed("submit", "--pipeline", pipeline[:-3]) == [pipeline]
     assert command("pipelines", "show", pipeline, "--mermaid").out.startswith(
         ("flowchart", "graph")
     )

@@ -11,7 +11,7 @@ import pytest
 from myspinbot.main import app
 from typer.main import get_command
 
-from conftest import Command
+from conftest import Command, Played
 
 ESCAPE = "\x1b"
 
@@ -85,6 +85,22 @@ def test_a_shell_completes_commands_and_ids_of_jobs(
     assert completed("prof") == ["profiles"]
     assert completed("show", job[:-3]) == [job]
     assert completed("show", "--api", "http://127.0.0.1:9", job[:4]) == []
+    assert completed("delete", job[:-3]) == [job]
+
+
+def test_a_shell_completes_qualities_and_shells() -> None:
+    assert completed("submit", "--quality", "b") == ["best"]
+    assert completed("completion", "z") == ["zsh"]
+
+
+def test_a_shell_completes_the_stages_of_the_job_that_is_named(
+    api: str, photos: Path, command: Command, play: Played
+) -> None:
+    job = command("submit", str(photos)).out.strip()
+    play(job, lambda story: story.plan())
+    assert completed("fork", job, "--from", "prep") == ["prepare_dataset"]
+    assert completed("fork", "last", "--from", "train_") == ["train_lora"]
+    assert completed("logs", job, "--stage", "prep") == ["prepare_dataset"]
 
 
 def test_colours_are_for_terminals_only() -> None:

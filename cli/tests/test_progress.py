@@ -6,6 +6,7 @@ from contracts.job import JobStatus, StageStatus
 from myspinbot.client.replies import JobUpdate, StageUpdate
 from myspinbot.progress import Bars, duration, lines
 from rich.console import Console
+from rich.text import Text
 
 
 def stage(status: StageStatus, done: float = 0.0, **more: object) -> StageUpdate:
@@ -83,3 +84,15 @@ def test_bars_show_that_a_stage_has_ended() -> None:
     ended = shown(job(stage(StageStatus.COMPLETED, 1.0), status=JobStatus.FAILED))
     for part in ("✓", "100 %", "completed", "failed"):
         assert part in ended
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_stage_has_one_line_with_a_margin_however_narrow_the_screen(width: int) -> None:
+    screen = io.StringIO()
+    message = "loading the models of the base and of the adapter"
+    with Bars(Console(file=screen, force_terminal=True, width=width, color_system=None)) as bars:
+        bars.show(job(stage(StageStatus.RUNNING, 0.4, eta_s=80, message=message)))
+    drawn = Text.from_ansi(screen.getvalue()).plain.splitlines()
+    assert len([line for line in drawn if "1 min 20 s left" in line]) >= 1
+    assert max(map(len, map(str.rstrip, drawn))) <= width - 3
+    assert not [line for line in drawn if line.strip() == "left"]

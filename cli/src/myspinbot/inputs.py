@@ -50,7 +50,10 @@ def find_photos(given: Iterable[str]) -> tuple[Path, ...]:
 def readable(path: Path, what: str) -> Path:
     """The path of a file that is there; CommandError if it is not."""
     if not path.is_file():
-        raise _missing(f"The {what} {path} is not there.", "Check the name; put quotes around it.")
+        raise _missing(
+            f"The {what} {path} is not there.",
+            "Check the name; if it has spaces, put quotes around it.",
+        )
     try:
         path.open("rb").close()
     except OSError as error:
@@ -72,7 +75,9 @@ def read_script(given: str) -> str:
         except UnicodeDecodeError as error:
             raise _missing(f"The script {path} is not UTF-8 text.", "Save it as UTF-8.") from error
     if not text.strip():
-        raise _missing("The script is empty.", "Say what the video shall say.")
+        raise _missing(
+            "The script is empty.", "Give some text, or leave --script out to train only."
+        )
     return text.strip()
 
 

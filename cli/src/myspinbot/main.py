@@ -29,7 +29,8 @@ from myspinbot.commands import (
     webhooks,
 )
 from myspinbot.commands.options import add
-from myspinbot.errors import CommandError
+from myspinbot.commands.remedies import at_command_line
+from myspinbot.errors import FAILED, CommandError
 from myspinbot.screen import show_error
 
 app = typer.Typer(
@@ -93,8 +94,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         app(arguments)
         sys.exit(0)
     except CommandError as error:
-        show_error(error)
+        show_error(error.cause, at_command_line(error))
         sys.exit(error.exit_status)
+    except OSError as error:
+        # Click has seen to pipes that nobody reads any more.
+        where = f" ({error.filename})" if error.filename else ""
+        show_error(
+            f"The machine refused: {error.strerror or error}{where}.",
+            "`myspinbot doctor` looks at space and folders.",
+        )
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from contracts.job import JobStatus, StageStatus
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -18,6 +20,7 @@ from rich.progress import (
     TextColumn,
 )
 from rich.progress_bar import ProgressBar
+from rich.table import Column
 from rich.text import Text
 
 from myspinbot.client.replies import JobUpdate, StageUpdate
@@ -34,6 +37,7 @@ TITLES = {
 """What the stages of the main job do, in words."""
 
 _STEP = 0.25
+_MARGIN = 3
 # A stage that has counted to its end may still be measuring what it made.
 _ALMOST = 0.99
 
@@ -139,6 +143,26 @@ class _Left(ProgressColumn):
         return Text(duration(elapsed) if elapsed and elapsed >= 0.5 else "", style="dim")
 
 
+@dataclass(frozen=True, slots=True)
+class _Narrow:
+    """A thing beside a margin: a terminal's `^C` must not begin a line of its own there."""
+
+    inside: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(
+            self.inside, options.update(width=max(options.max_width - _MARGIN, 1))
+        )
+
+
+class _Table(Progress):
+    """The bars, a little narrower than the screen."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn at each moment."""
+        yield _Narrow(self.make_tasks_table(self.tasks))
+
+
 class _Bar(BarColumn):
     """A bar that lies still while its stage waits."""
 
@@ -167,13 +191,18 @@ class Bars:
     }
 
     def __init__(self, console: Console = out) -> None:
-        self._progress = Progress(
+        self._progress = _Table(
             TextColumn("[{task.fields[style]}]{task.fields[mark]}"),
             TextColumn("[{task.fields[style]}]{task.description}"),
             _Bar(bar_width=32),
             TextColumn("{task.percentage:>3.0f} %"),
-            _Left(),
-            TextColumn("{task.fields[note]}", style="dim", markup=False),
+            _Left(Column(no_wrap=True)),
+            TextColumn(
+                "{task.fields[note]}",
+                style="dim",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis"),
+            ),
             console=console,
             refresh_per_second=8,
         )

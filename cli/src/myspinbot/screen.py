@@ -13,16 +13,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from myspinbot.client.replies import Reply
-from myspinbot.errors import CommandError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def show_error(error: CommandError) -> None:
+def show_error(cause: str, remedy: str) -> None:
     """Why it failed and what to do next."""
-    err.print(error.cause, style="bold red", markup=False)
-    err.print(error.remedy, markup=False)
+    err.print(cause, style="bold red", markup=False)
+    err.print(remedy, markup=False)
 
 
 def plain(line: str) -> None:
@@ -52,8 +51,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             plain("\t".join(row))
         return
     drawn = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in headings:
-        drawn.add_column(heading, overflow="fold")
+    for place, heading in enumerate(headings):
+        # What a row is called by stays in one piece, to be copied.
+        drawn.add_column(heading, overflow="fold", no_wrap=place == 0)
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
     out.print(drawn)
@@ -66,7 +66,11 @@ def interactive() -> bool:
 
 def when(moment: datetime | None) -> str:
     """A time as the clock on the wall shows it; empty if there is none."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
+    if moment is None:
+        return ""
+    here = moment.astimezone()
+    today = here.date() == datetime.now().astimezone().date()
+    return here.strftime("today %H:%M" if today and interactive() else "%Y-%m-%d %H:%M")
 
 
 def size(count: float) -> str:

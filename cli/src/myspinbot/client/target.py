@@ -66,9 +66,11 @@ def running(home: Home) -> StackNote:
     """The stack that runs on a home folder; NotRunningError if there is none yet."""
     note = home.running()
     if note is None:
+        elsewhere = home.root != Home.default(os.environ).root
+        start = f"myspinbot up --home {home.root}" if elsewhere else "myspinbot up"
         raise NotRunningError(
             f"No system runs on {home.root}.",
-            "Start it with `myspinbot up`, or name the address of another one with --api.",
+            f"Start it with `{start}`, or name the address of another one with --api.",
         )
     if not note.ready:
         raise NotRunningError(

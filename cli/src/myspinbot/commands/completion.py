@@ -34,6 +34,37 @@ def complete_profiles(context: typer.Context, incomplete: str) -> Words:
     )
 
 
+def complete_pipelines(context: typer.Context, incomplete: str) -> Words:
+    """Ids of the pipelines, with their names."""
+    return _ask(
+        context,
+        incomplete,
+        "/api/pipelines",
+        lambda reply: [(one["pipelineId"], one["name"]) for one in reply["pipelines"]],
+    )
+
+
+def complete_stages(context: typer.Context, incomplete: str) -> Words:
+    """The stages of the job that the command line names, or of the newest."""
+    job = context.params.get("job") or "last"
+    if job == "last":
+        newest = _ask(
+            context,
+            "",
+            "/api/jobs?limit=1",
+            lambda reply: [(each["jobId"], "") for each in reply["jobs"]],
+        )
+        if not newest:
+            return []
+        job = newest[0][0]
+    return _ask(
+        context,
+        incomplete,
+        f"/api/jobs/{job}",
+        lambda reply: [(stage["id"], stage["status"]) for stage in reply["stages"]],
+    )
+
+
 def _ask(
     context: typer.Context, incomplete: str, path: str, words: Callable[[Any], Words]
 ) -> Words:

@@ -47,8 +47,14 @@ async def download(
             NOT_FOUND,
         )
     folder = (output or Path("out") / detail.job_id).expanduser()
-    with transfer_view("Receiving", total=sum(link.size for link in links)) as on_received:
-        saved = await session.client.artifacts.save(links, folder, on_received)
+    try:
+        with transfer_view("Receiving", total=sum(link.size for link in links)) as on_received:
+            saved = await session.client.artifacts.save(links, folder, on_received)
+    except OSError as error:
+        raise CommandError(
+            f"The folder {folder} cannot be written: {error.strerror}.",
+            "Make room there, or choose another one with --output; what has arrived is kept.",
+        ) from error
 
     def text() -> None:
         for path in saved.values():

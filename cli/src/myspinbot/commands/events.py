@@ -38,7 +38,7 @@ def tail(
     job: Annotated[
         str | None,
         typer.Argument(
-            metavar="[JOB]",
+            metavar="JOB",
             help="Only this job's events; `last` is the newest job.",
             show_default=False,
             autocompletion=complete_jobs,

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from myspinbot.client.replies import LogLine
+from myspinbot.commands.completion import complete_stages
 from myspinbot.commands.options import LATEST, NewestJobArgument, Session, connected, examples
-from myspinbot.screen import interactive, json_line, out, plain
+from myspinbot.screen import hint, interactive, json_line, out, plain
 
 
 class Level(StrEnum):
@@ -38,7 +39,10 @@ async def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the job ends.", show_default=False)
     ] = False,
-    stage: Annotated[str | None, typer.Option(help="Only this stage.", show_default=False)] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(help="Only this stage.", show_default=False, autocompletion=complete_stages),
+    ] = None,
     attempt: Annotated[
         int | None, typer.Option(min=1, help="Only this attempt.", show_default=False)
     ] = None,
@@ -51,16 +55,20 @@ async def logs(
     wanted = session.client.jobs.lines(
         await session.job(job), stage=stage, attempt=attempt, follow=follow
     )
+    told = 0
     async with aclosing(wanted) as lines:
         async for line in lines:
             if _RANK.get(line.level, 0) < _RANK[level]:
                 continue
+            told += 1
             if session.as_json:
                 json_line(line)
             elif interactive():
                 out.print(_text(line), style=_STYLES.get(line.level, ""), markup=False)
             else:
                 plain(_text(line))
+    if not told and not session.as_json:
+        hint("No such lines. `myspinbot show` lists the stages and their attempts.")
 
 
 def _text(line: LogLine) -> str:

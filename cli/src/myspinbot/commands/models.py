@@ -11,7 +11,7 @@ import typer
 from myspinbot.client.replies import Engine, Runner, Stats
 from myspinbot.commands.options import Session, connected, examples
 from myspinbot.errors import NOT_FOUND, CommandError
-from myspinbot.progress import duration
+from myspinbot.progress import TITLES, duration
 from myspinbot.screen import hint, out, size, table
 
 
@@ -25,7 +25,12 @@ async def models(
     session: Session,
     kind: Annotated[
         str | None,
-        typer.Argument(help="Only this kind of stage, with its parameters.", show_default=False),
+        typer.Argument(
+            metavar="KIND",
+            help="Only this kind of stage, with its parameters.",
+            show_default=False,
+            autocompletion=lambda: list(TITLES),
+        ),
     ] = None,
 ) -> None:
     """List the engines, which weights they lack and how to get them, and their parameters."""

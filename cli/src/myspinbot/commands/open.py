@@ -22,7 +22,7 @@ async def open_page(
     job: Annotated[
         str | None,
         typer.Argument(
-            metavar="[JOB]",
+            metavar="JOB",
             help="A job's id, or `last`; without, the page of the system.",
             show_default=False,
             autocompletion=complete_jobs,

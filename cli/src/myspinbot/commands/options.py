@@ -14,6 +14,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from myspinbot.client import AsyncClient
 from myspinbot.client.target import Target, find_target, read_token
@@ -84,7 +85,7 @@ JobArgument = Annotated[
 NewestJobArgument = Annotated[
     str,
     typer.Argument(
-        metavar="[JOB]",
+        metavar="JOB",
         help="The job's id; the newest job, if there is none.",
         show_default=False,
         autocompletion=complete_jobs,
@@ -177,14 +178,31 @@ def add(
 ) -> None:
     """Make a function a command, with its examples below its help."""
     lines: tuple[str, ...] = getattr(function, _EXAMPLES, ())
+    told = _unwrapped(inspect.getdoc(function) or "")
     shown = "\n".join(f"  [cyan]{escape(line)}[/cyan]" for line in lines)
     epilog = f"[bold]Examples[/bold]\n{shown}" if lines else None
-    app.command(name, epilog=epilog, rich_help_panel=panel)(function)
+    app.command(name, help=told, epilog=epilog, rich_help_panel=panel)(function)
 
 
 def group(help_text: str) -> typer.Typer:
-    """Commands that belong together under one name."""
-    return typer.Typer(help=help_text, no_args_is_help=True)
+    """Commands that belong together under one name; the name alone stands for its `list`."""
+    return typer.Typer(help=help_text, no_args_is_help=True, cls=_Group)
+
+
+class _Group(TyperGroup):
+    """A group that lists what there is unless it is told otherwise."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `list` before options of its own; see click's Command.parse_args."""
+        asks_help = any(word in ctx.help_option_names for word in args)
+        if "list" in self.commands and not asks_help and (not args or args[0].startswith("-")):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def _unwrapped(text: str) -> str:
+    """Paragraphs as one line each: the screen wraps them."""
+    return "\n\n".join(" ".join(each.split()) for each in text.split("\n\n"))
 
 
 def home_of(option: Path | None) -> Home:

@@ -67,7 +67,9 @@ async def show(
 @connected
 async def add_pipeline(
     session: Session,
-    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)
+    ],
     graph: Annotated[
         Path, typer.Argument(metavar="FILE", help="Its graph as JSON.", show_default=False)
     ],

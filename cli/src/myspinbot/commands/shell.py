@@ -19,7 +19,13 @@ from myspinbot.screen import plain
 )
 def completion(
     shell: Annotated[
-        str, typer.Argument(help="bash, zsh, fish or powershell.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SHELL",
+            help="bash, zsh, fish or powershell.",
+            show_default=False,
+            autocompletion=lambda: [each.value for each in Shells],
+        ),
     ],
 ) -> None:
     """Print the script that makes a shell complete commands, options, and ids of jobs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from myspinbot.client.artifacts import file_names
 from myspinbot.client.replies import JobDetail, StageDetail
 from myspinbot.commands.options import LATEST, NewestJobArgument, Session, connected, examples
 from myspinbot.progress import duration, title
-from myspinbot.screen import err, hint, out, size, table, when
+from myspinbot.screen import err, hint, interactive, out, size, table, when
 
 
 @examples(
@@ -40,12 +41,13 @@ async def show(
 
 def _show(job: JobDetail) -> None:
     for label, value in facts(job):
-        out.print(f"{label + ':':<10} {value}", markup=False)
+        told = f"{label + ':':<10} {value}"
+        out.print(_wrapped(told) if interactive() else told, markup=False)
     if job.stages:
         out.print()
         headings = ("stage", "status", "done", "took", "engine", "on", "")
         table(headings, (_stage_cells(stage) for stage in job.stages))
-    for line in attempts(job):
+    for line in (*sources(job), *attempts(job)):
         out.print(line, markup=False, style="dim")
     if job.artifacts:
         out.print()
@@ -87,6 +89,18 @@ def facts(job: JobDetail) -> Iterator[tuple[str, str]]:
     yield from ((label, str(value)) for label, value in given if value not in (None, ""))
 
 
+def sources(job: JobDetail) -> Iterator[str]:
+    """The jobs whose results were taken over, and for which stages."""
+    stages: dict[str, list[str]] = {}
+    for stage in job.stages:
+        if stage.reused_from:
+            stages.setdefault(stage.reused_from, []).append(stage.id)
+    if stages:
+        yield ""
+    for source, names in stages.items():
+        yield f"taken over from {source}: {', '.join(names)}"
+
+
 def attempts(job: JobDetail) -> Iterator[str]:
     """Every attempt of stages that needed more than one, and why each failed."""
     for stage in job.stages:
@@ -104,7 +118,7 @@ def attempts(job: JobDetail) -> Iterator[str]:
 def _stage_cells(stage: StageDetail) -> tuple[str, ...]:
     again = f" ({stage.attempt})" if stage.attempt > 1 else ""
     if stage.reused_from:
-        note = f"taken over from {stage.reused_from}"
+        note = "taken over"
     elif stage.status is StageStatus.RUNNING:
         note = stage.message or ""
     else:
@@ -117,6 +131,12 @@ def _stage_cells(stage: StageDetail) -> tuple[str, ...]:
         stage.engine or "",
         stage.device or "",
         note,
+    )
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(
+        line, out.width, subsequent_indent=" " * 11, break_on_hyphens=False, break_long_words=False
     )
 
 

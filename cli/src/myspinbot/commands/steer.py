@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from myspinbot.commands.completion import complete_jobs, complete_stages
 from myspinbot.commands.options import (
     JobArgument,
     Session,
@@ -61,7 +62,10 @@ async def fork(
     stage: Annotated[
         str,
         typer.Option(
-            "--from", help="The first stage that is done anew; `show` lists them.", metavar="STAGE"
+            "--from",
+            help="The first stage that is done anew; `show` lists them.",
+            metavar="STAGE",
+            autocompletion=complete_stages,
         ),
     ],
     script: ScriptOption = None,
@@ -89,7 +93,7 @@ async def fork(
         engines=assignments(engine or [], "--engine"),
         quality=quality,
         seed=seed,
-        script=read_script(script) if script else None,
+        script=None if script is None else read_script(script),
         prompt=prompt,
         name=name,
         idempotency_key=idempotency_key,
@@ -101,10 +105,19 @@ async def fork(
 @connected
 async def delete(
     session: Session,
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.")],
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="JOB",
+            help="Ids of jobs; `last` is the newest.",
+            show_default=False,
+            autocompletion=complete_jobs,
+        ),
+    ],
     yes: YesOption = False,
 ) -> None:
     """Delete jobs that have ended, with their photos, voices and results. It cannot be undone."""
+    jobs = [await session.job(each) for each in given]
     confirm(f"Delete {', '.join(jobs)} and everything that only they need?", yes=yes)
     for job in jobs:
         await session.client.jobs.delete(job)

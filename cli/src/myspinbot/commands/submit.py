@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from contracts.events import Quality
 
 from myspinbot.client.replies import Status
-from myspinbot.commands.completion import complete_profiles
+from myspinbot.commands.completion import complete_pipelines, complete_profiles
 from myspinbot.commands.options import Session, assignments, connected, examples
 from myspinbot.commands.watch import follow
 from myspinbot.errors import MISUSED, CommandError
@@ -35,9 +36,10 @@ ScriptOption = Annotated[
     ),
 ]
 QualityOption = Annotated[
-    str | None,
+    Quality | None,
     typer.Option(
-        help="draft, standard or best; `myspinbot models` lists what each engine has.",
+        help="draft, standard or best; `myspinbot models` tells how long each takes.",
+        metavar="QUALITY",
         show_default=False,
     ),
 ]
@@ -90,9 +92,7 @@ async def submit(
     session: Session,
     files: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[PHOTOS]...", help="Photos: a folder, or files.", show_default=False
-        ),
+        typer.Argument(metavar="PHOTOS", help="Photos: a folder, or files.", show_default=False),
     ] = None,
     *,
     photos: PhotosOption = None,
@@ -108,7 +108,11 @@ async def submit(
     ] = None,
     pipeline: Annotated[
         str | None,
-        typer.Option(help="Run this pipeline; see `myspinbot pipelines`.", show_default=False),
+        typer.Option(
+            help="Run this pipeline; see `myspinbot pipelines`.",
+            show_default=False,
+            autocompletion=complete_pipelines,
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="What to call the profile.", show_default=False)] = "",
     prompt: Annotated[
@@ -134,7 +138,7 @@ async def submit(
         status = await session.client.jobs.create(
             photos=found,
             clip=clip,
-            script=read_script(script) if script else "",
+            script="" if script is None else read_script(script),
             profile=profile,
             pipeline=pipeline,
             name=name,
@@ -170,7 +174,7 @@ def _check(
             "Give photos, or the --profile of an earlier training.",
             MISUSED,
         )
-    if profile and not pipeline and (faces or voice or not script):
+    if profile and not pipeline and (faces or voice or script is None):
         raise CommandError(
             "A profile has its own face and voice, and needs something to say.",
             "Give --script with --profile, and no photos or --voice.",

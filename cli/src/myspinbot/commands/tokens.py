@@ -30,7 +30,9 @@ class Scope(StrEnum):
 @connected
 async def create(
     session: Session,
-    name: Annotated[str, typer.Argument(help="What it is for.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What it is for.", show_default=False)
+    ],
     scope: Annotated[
         list[Scope] | None,
         typer.Option(help="What it is good for (default: read and write).", show_default=False),
@@ -65,7 +67,13 @@ async def list_tokens(session: Session) -> None:
     """List the tokens, without their secrets."""
     found = await session.client.tokens.list()
     headings = ("token", "name", "owner", "scopes", "created", "expires")
-    session.show({"tokens": found}, lambda: table(headings, map(_cells, found)))
+
+    def text() -> None:
+        table(headings, map(_cells, found))
+        if not found:
+            hint("No tokens. `myspinbot tokens create NAME` makes one.")
+
+    session.show({"tokens": found}, text)
 
 
 @examples("myspinbot tokens revoke 7f3a…")

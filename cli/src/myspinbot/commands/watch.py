@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 
 from contracts.job import JobStatus
@@ -11,7 +12,7 @@ from myspinbot.client.replies import JobUpdate
 from myspinbot.commands.options import LATEST, NewestJobArgument, Session, connected, examples
 from myspinbot.errors import CommandError
 from myspinbot.progress import progress_view
-from myspinbot.screen import json_line
+from myspinbot.screen import hint, json_line
 
 
 class JobFailedError(CommandError):
@@ -36,15 +37,22 @@ async def follow(client: AsyncClient, job: str, *, as_json: bool = False) -> Non
     """Show a job's progress until it has ended; JobFailedError if it did not end well."""
     last: JobUpdate | None = None
     # Closed at once when the command is interrupted, so that the gateway need not wait.
-    async with aclosing(client.jobs.watch(job)) as updates:
-        if as_json:
-            async for last in updates:
-                json_line(last)
-        else:
-            with progress_view() as view:
+    try:
+        async with aclosing(client.jobs.watch(job)) as updates:
+            if as_json:
                 async for last in updates:
-                    view.show(last)
+                    json_line(last)
+            else:
+                with progress_view() as view:
+                    async for last in updates:
+                        view.show(last)
+    except asyncio.CancelledError:
+        if not as_json:
+            hint(f"\nThe job goes on: `myspinbot watch {job}`")
+        raise
     if last is None or last.status is JobStatus.COMPLETED:
+        if not as_json:
+            hint(f"`myspinbot download {job}` fetches what it made.")
         return
     if last.failure is None:
         raise JobFailedError(

@@ -50,7 +50,13 @@ async def list_webhooks(session: Session) -> None:
     """List the webhooks."""
     found = await session.client.webhooks.list()
     headings = ("webhook", "address", "events", "active", "created")
-    session.show({"webhooks": found}, lambda: table(headings, map(_cells, found)))
+
+    def text() -> None:
+        table(headings, map(_cells, found))
+        if not found:
+            hint("No webhooks. `myspinbot webhooks add URL` has an address told of events.")
+
+    session.show({"webhooks": found}, text)
 
 
 @examples("myspinbot webhooks remove 01k9z3…")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from servicekit.processes import lives
@@ -13,6 +14,7 @@ from myspinbot.doctor.findings import Finding, failed, passed, warned
 from myspinbot.embedded.home import Home
 from myspinbot.embedded.ports import is_free
 from myspinbot.embedded.processes import leftovers
+from myspinbot.screen import when
 
 _PRIVATE = stat.S_IRWXG | stat.S_IRWXO
 
@@ -21,6 +23,13 @@ def check(home: Home) -> Iterator[Finding]:
     """Everything about the folder of the local system."""
     if not home.root.exists():
         yield unused(home)
+        return
+    if not home.root.is_dir():
+        yield failed(
+            "home",
+            f"{home.root} is a file, and no data folder.",
+            "Choose another one with --home or MYSPINBOT_HOME.",
+        )
         return
     yield writable(home)
     yield private(home)
@@ -77,7 +86,7 @@ def held(home: Home) -> Finding:
     note = home.note()
     if note.pid and lives(note.pid):
         state = "ready" if note.ready else "starting"
-        return passed("stack", f"{state}, process {note.pid} since {note.since}")
+        return passed("stack", f"{state}, process {note.pid} since {_clock(note.since)}")
     return warned(
         "stack",
         f"The lock {home.root / 'lock'} is held, and the process of the note is gone.",
@@ -117,6 +126,13 @@ def ports(home: Home, free: Callable[[int], bool]) -> Finding:
     if taken:
         return passed("ports", f"{len(taken)} are in use by others; new ones are chosen")
     return passed("ports", f"{len(remembered)} are free" if remembered else "chosen at the start")
+
+
+def _clock(since: str) -> str:
+    try:
+        return when(datetime.fromisoformat(since))
+    except ValueError:
+        return since
 
 
 def _folders(home: Home) -> list[Path]:

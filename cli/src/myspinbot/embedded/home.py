@@ -137,8 +137,9 @@ class Home:
             for folder in (self.data, self.keys, self.logs, self.spans, self.run):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
+            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
             raise CommandError(
-                f"The data folder {self.root} cannot be used: {error.strerror}.",
+                f"The data folder {self.root} cannot be used: {reason}.",
                 "Choose another one with --home or MYSPINBOT_HOME.",
             ) from error
 
@@ -168,12 +169,17 @@ class Home:
         try:
             with (self.root / "lock").open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except BlockingIOError:
             note = self.note()
             # Between taking the lock and writing the note, the old note is of a dead stack.
             return note if note.pid and lives(note.pid) else replace(note, ready=False)
+        except OSError as error:
+            raise CommandError(
+                f"The data folder {self.root} cannot be read: {error.strerror}.",
+                "Choose your own with --home or MYSPINBOT_HOME, or name a system with --api.",
+            ) from error
         return None
 
     @property
