@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from servicekit.objects import StoreAddress
@@ -17,9 +18,43 @@ from tests.support.broker import binary
 from tests.support.ports import free_ports
 
 
+@dataclass(slots=True)
+class ObjectServer:
+    """A SeaweedFS that can be killed and started again on the same ports and data."""
+
+    address: StoreAddress
+    folder: Path
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    def start(self) -> None:
+        with (self.folder / "weed.log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.folder)
+        _await_ready(self.address, self.folder)
+
+    def signal(self, number: int) -> None:
+        """Such as SIGSTOP, after which it takes connections and never answers."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
 @contextlib.contextmanager
 def object_store(folder: Path) -> Iterator[StoreAddress]:
     """A running SeaweedFS with one bucket, and its address."""
+    with object_server(folder) as server:
+        yield server.address
+
+
+@contextlib.contextmanager
+def object_server(folder: Path) -> Iterator[ObjectServer]:
+    """A running SeaweedFS with one bucket."""
     folder.mkdir(parents=True, exist_ok=True)
     ports = free_ports(5)
     address = StoreAddress(f"http://127.0.0.1:{ports[0]}", "myspinbot", "TESTKEY", "testsecret")
@@ -50,14 +85,12 @@ def object_store(folder: Path) -> Iterator[StoreAddress]:
         "-s3.port.lance=0",
     ]
     (folder / "data").mkdir(exist_ok=True)
-    with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    server = ObjectServer(address, folder, command)
     try:
-        _await_ready(address, folder)
-        yield address
+        server.start()
+        yield server
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 def _await_ready(address: StoreAddress, folder: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aioboto3
+import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from contracts.artifacts import Artifact
@@ -18,6 +20,8 @@ from contracts.artifacts import Artifact
 from servicekit.settings import Environment
 
 PART_BYTES = 8 << 20
+CONNECTIONS = 128
+"""How many requests to the store may be under way at once; more of them wait."""
 _CHUNK_BYTES = 1 << 20
 
 
@@ -131,19 +135,23 @@ class ObjectWriter:
 class ObjectStore:
     """One bucket. Every method raises ObjectStoreError when the store fails."""
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    def __init__(self, client: Any, bucket: str, patience_s: float | None = None) -> None:
         self._client = client
         self.bucket = bucket
+        self._patience_s = patience_s
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """One call of the S3 client, with its errors made ours."""
         try:
-            return dict(await getattr(self._client, operation)(**arguments))
+            async with asyncio.timeout(self._patience_s):
+                return dict(await getattr(self._client, operation)(**arguments))
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in ("NoSuchKey", "NoSuchUpload", "404", "NotFound"):
                 raise MissingObjectError(f"no object {arguments.get('Key')}") from error
             raise ObjectStoreError(f"{operation}: {error}") from error
+        except TimeoutError as error:
+            raise ObjectStoreError(f"{operation}: no answer in {self._patience_s} s") from error
         except (BotoCoreError, OSError) as error:
             raise ObjectStoreError(f"{operation}: {error}") from error
 
@@ -187,7 +195,7 @@ class ObjectStore:
             await writer.abort()
             raise
 
-    async def read(self, key: str, byte_range: str | None = None) -> AsyncIterator[bytes]:
+    async def read(self, key: str, byte_range: str | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes of an object, or of a range such as `bytes=0-99`, in chunks."""
         arguments = {"Bucket": self.bucket, "Key": key}
         if byte_range:
@@ -198,7 +206,7 @@ class ObjectStore:
             async with body:
                 while chunk := await body.read(_CHUNK_BYTES):
                     yield chunk
-        except (BotoCoreError, OSError) as error:
+        except (BotoCoreError, aiohttp.ClientError, OSError) as error:
             raise ObjectStoreError(f"get_object: {error}") from error
 
     async def get(self, artifact: Artifact) -> bytes:
@@ -251,15 +259,20 @@ class ObjectStore:
 
 
 @asynccontextmanager
-async def open_store(address: StoreAddress) -> AsyncIterator[ObjectStore]:
-    """A client of the store for as long as the context lasts."""
+async def open_store(
+    address: StoreAddress, patience_s: float | None = None
+) -> AsyncIterator[ObjectStore]:
+    """A client of the store for as long as the context lasts.
+
+    Calls that are not answered fail after `patience_s` seconds; as they stand, after some tries.
+    """
     config = AioConfig(
         signature_version="s3v4",
         s3={"addressing_style": "path"},
         retries={"max_attempts": 5, "mode": "standard"},
         connect_timeout=5,
-        read_timeout=60,
-        max_pool_connections=32,
+        read_timeout=60 if patience_s is None else patience_s,
+        max_pool_connections=CONNECTIONS,
     )
     session = aioboto3.Session()
     async with session.client(
@@ -270,4 +283,4 @@ async def open_store(address: StoreAddress) -> AsyncIterator[ObjectStore]:
         region_name=address.region,
         config=config,
     ) as client:
-        yield ObjectStore(client, address.bucket)
+        yield ObjectStore(client, address.bucket, patience_s)

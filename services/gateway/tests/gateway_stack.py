@@ -19,7 +19,7 @@ from eventlog.topology import ensure
 from servicekit.objects import StoreAddress
 
 from tests.support.broker import NatsServer, nats_server
-from tests.support.objectstore import object_store
+from tests.support.objectstore import ObjectServer, object_server
 from tests.support.ports import free_ports
 
 
@@ -70,17 +70,23 @@ class Stack:
     """Everything that a gateway needs, and the gateway."""
 
     server: NatsServer
-    store: StoreAddress
+    objects: ObjectServer
     projector: Program
     gateway: Program
     url: str
     folder: Path
     programs: list[Program] = field(default_factory=list)
 
+    @property
+    def store(self) -> StoreAddress:
+        """Where the object store is."""
+        return self.objects.address
+
 
 @contextlib.contextmanager
 def running_stack(folder: Path) -> Iterator[Stack]:
-    with nats_server(folder / "nats") as server, object_store(folder / "weed") as store:
+    with nats_server(folder / "nats") as server, object_server(folder / "weed") as objects:
+        store = objects.address
         asyncio.run(make_streams(server))
         http, admin = free_ports(2)
         (folder / "spans").mkdir()
@@ -117,7 +123,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             f"http://127.0.0.1:{http}/ready",
             folder / "gateway.log",
         )
-        stack = Stack(server, store, projector, gateway, f"http://127.0.0.1:{http}", folder)
+        stack = Stack(server, objects, projector, gateway, f"http://127.0.0.1:{http}", folder)
         try:
             projector.start()
             gateway.start()

@@ -100,10 +100,15 @@ def _offer(noun: str, path: str, finder: Callable[..., Awaitable[Found]], what: 
         responses=documented,
     )
     async def get(
-        request: Request, gateway: TheGateway, found: the_found, wanted: TheWanted
+        request: Request,
+        gateway: TheGateway,
+        owner: Owner,
+        found: the_found,
+        wanted: TheWanted,
     ) -> Response:
         """The bytes, whole or in a range; what lies at an address never changes."""
-        return await send(request, gateway.store, found.artifact, found.name, wanted)
+        place = gateway.downloads.one(owner)
+        return await send(request, gateway.store, found.artifact, found.name, wanted, place=place)
 
     @router.get(
         f"{path}/thumbnail",

@@ -41,7 +41,11 @@ class Cards:
         except EventLogError as error:
             log.warning("card.unreadable", job=summary.job, detail=str(error))
             return None
-        card = self._kept[summary.job] = card_of(live, await self._names.of(live))
+        card = card_of(live, await self._names.of(live))
+        if not self._names.knows(summary.job):
+            # The store is away for now.
+            return card
+        self._kept[summary.job] = card
         if len(self._kept) > _CAPACITY:
             self._kept.popitem(last=False)
         return card

@@ -15,7 +15,7 @@ from eventlog.log import EventLog, utc_now
 from eventlog.registry import Registry
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
-from servicekit.objects import ObjectStore
+from servicekit.objects import CONNECTIONS, ObjectStore
 
 from gateway.access.authenticator import Authenticator, unauthenticated
 from gateway.access.principal import Principal
@@ -26,10 +26,14 @@ from gateway.outlook import Outlook
 from gateway.problems import ProblemKind, unavailable
 from gateway.queue import LiveQueue
 from gateway.settings import Settings
+from gateway.slots import Slots
 from gateway.thumbnails import Thumbnails
 from gateway.webhooks.desk import WebhookDesk
 
 _PARTS = 8
+# The store's other connections are left to everything else.
+_DOWNLOADS = CONNECTIONS - 48
+_DOWNLOADS_EACH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Gateway:
     """The store as browsers reach it, if they do."""
     part_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARTS))
     """How many parts of uploads may lie in memory at once."""
+    downloads: Slots = field(default_factory=lambda: Slots(_DOWNLOADS, _DOWNLOADS_EACH))
+    """How many objects may be on their way to clients at once."""
 
     def capabilities(self) -> Capabilities:
         """What live runners and planners can do now."""

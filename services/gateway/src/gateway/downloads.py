@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from contracts.artifacts import Artifact
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from servicekit.objects import MissingObjectError, ObjectStore
+from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
+from starlette.types import Message, Receive, Scope, Send
 
+from gateway import metrics
+from gateway.connections import abort
 from gateway.problems import Problem, ProblemKind
 
+log = structlog.get_logger(__name__)
+
+STALLED_S = 60.0
 CACHING = "private, max-age=31536000, immutable"
 """What lies at an address of an object never changes, and is nobody else's business."""
 
@@ -106,9 +116,18 @@ def parse_range(header: str, size: int) -> Span | None:
 
 
 async def send(
-    request: Request, store: ObjectStore, artifact: Artifact, name: str, wanted: Wanted
+    request: Request,
+    store: ObjectStore,
+    artifact: Artifact,
+    name: str,
+    wanted: Wanted,
+    *,
+    place: AbstractAsyncContextManager[None],
 ) -> Response:
-    """The object as the client wants it. `name` is what to save it as, without extension."""
+    """The object as the client wants it. `name` is what to save it as, without extension.
+
+    `place` is held while bytes are on their way.
+    """
     etag = f'"{artifact.sha256}"'
     disposition = "attachment" if wanted.download else "inline"
     headers = {
@@ -131,8 +150,7 @@ async def send(
         headers["Content-Range"] = f"bytes {span.first}-{span.last}/{artifact.size}"
     if request.method == "HEAD" or artifact.size == 0:
         return Response(status_code=status, headers=headers, media_type=artifact.media_type)
-    body = await _opened(store, artifact, span)
-    return StreamingResponse(body, status, headers, media_type=artifact.media_type)
+    return _Sent(store, artifact, span, place, status=status, headers=headers)
 
 
 def known(etag: str, if_none_match: str | None) -> bool:
@@ -158,22 +176,54 @@ def erased() -> Problem:
     )
 
 
-async def _opened(
-    store: ObjectStore, artifact: Artifact, span: Span | None
-) -> AsyncIterator[bytes]:
-    """The object's chunks, the first of them fetched, so that an absent object is told in time."""
-    chunks = store.read(artifact.key, f"bytes={span.first}-{span.last}" if span else None)
-    try:
-        first = await anext(chunks)
-    except MissingObjectError:
-        raise erased() from None
+class _Sent(StreamingResponse):
+    """An object on its way. A client that takes nothing is let go: it would keep others out.
 
-    async def rest() -> AsyncIterator[bytes]:
+    Players do so when they pause, and go on with a range.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        artifact: Artifact,
+        span: Span | None,
+        place: AbstractAsyncContextManager[None],
+        *,
+        status: int,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__((), status, headers, media_type=artifact.media_type)
+        self._chunks = store.read(artifact.key, f"bytes={span.first}-{span.last}" if span else None)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one client. Problem if there is no place for it, or the object was erased."""
+
+        async def patient(message: Message) -> None:
+            try:
+                async with asyncio.timeout(STALLED_S):
+                    await send(message)
+            except TimeoutError:
+                metrics.STALLED.labels("download").inc()
+                abort(scope)
+
+        async with self._place, contextlib.aclosing(self._chunks):
+            try:
+                first = await anext(self._chunks)
+            except MissingObjectError:
+                raise erased() from None
+            self.body_iterator = self._all(first, scope)
+            await super().__call__(scope, receive, patient)
+
+    async def _all(self, first: bytes, scope: Scope) -> AsyncIterator[bytes]:
         yield first
-        async for chunk in chunks:
-            yield chunk
-
-    return rest()
+        try:
+            async for chunk in self._chunks:
+                yield chunk
+        except ObjectStoreError as error:
+            # What has been promised cannot be kept, and only the end of the connection says so.
+            log.warning("download.broken", detail=str(error))
+            abort(scope)
 
 
 BYTES: Mapping[int | str, dict[str, object]] = {

@@ -40,6 +40,7 @@ from gateway.webhooks.notices import TOLD
 log = structlog.get_logger(__name__)
 
 _GRACE_S = 5
+_STORE_PATIENCE_S = 10.0
 
 
 class Server(uvicorn.Server):
@@ -107,7 +108,8 @@ async def _work(
 ) -> None:
     async with (
         running.broker("gateway") as broker,
-        open_store(address) as store,
+        # Somebody waits for the answer, and is rather told soon that there is none.
+        open_store(address, _STORE_PATIENCE_S) as store,
         _public(settings, address) as public_store,
     ):
         await _reached(store)

@@ -7,13 +7,17 @@ change, and some are kept at hand.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Iterable
 
 import structlog
 from contracts.artifacts import Artifact
-from eventlog.errors import EventLogError
-from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
+from servicekit.objects import (
+    CorruptObjectError,
+    MissingObjectError,
+    ObjectStore,
+    ObjectStoreError,
+)
 
 from gateway.live import LiveJob, LiveJobs
 
@@ -24,6 +28,8 @@ TEXTS = ("name", "script", "prompt")
 
 _NAMES = 2048
 _TEXT_CHARS = 4_000_000
+_PATIENCE_S = 3.0
+_PAUSE_S = 3.0
 
 
 class Texts:
@@ -33,17 +39,29 @@ class Texts:
         self._store = store
         self._most_chars = most_chars
         self._chars = 0
+        self._away_until = 0.0
         self._kept: OrderedDict[str, str] = OrderedDict()
 
     async def read(self, artifact: Artifact) -> str | None:
-        """The text, or None if it was erased at somebody's wish. ObjectStoreError otherwise."""
+        """The text, or None if it was erased at somebody's wish.
+
+        ObjectStoreError if it cannot be had at once: without texts, most can still be shown.
+        """
         if artifact.key in self._kept:
             self._kept.move_to_end(artifact.key)
             return self._kept[artifact.key]
+        if time.monotonic() < self._away_until:
+            raise ObjectStoreError("the store did not answer a moment ago")
         try:
-            text = (await self._store.get(artifact)).decode()
+            async with asyncio.timeout(_PATIENCE_S):
+                text = (await self._store.get(artifact)).decode()
         except MissingObjectError:
             return None
+        except CorruptObjectError:
+            raise
+        except (TimeoutError, ObjectStoreError) as error:
+            self._away_until = time.monotonic() + _PAUSE_S
+            raise ObjectStoreError(str(error) or "the store does not answer") from error
         if artifact.key not in self._kept:
             self._kept[artifact.key] = text
             self._chars += len(text)
@@ -92,17 +110,6 @@ class Names:
             self._kept.popitem(last=False)
         return name
 
-    async def of_jobs(self, jobs: Iterable[str], owner: str) -> dict[str, str | None]:
-        """The names of several jobs of an owner's; a list without them is better than none."""
-        wanted = tuple(jobs)
-        names = await asyncio.gather(*(self._of_id(job, owner) for job in wanted))
-        return dict(zip(wanted, names, strict=True))
-
-    async def _of_id(self, job: str, owner: str) -> str | None:
-        if job in self._kept:
-            return self._kept[job]
-        try:
-            return await self.of(await self._live.find(job, owner))
-        except EventLogError as error:
-            log.warning("name.unreadable", job=job, detail=str(error))
-            return None
+    def knows(self, job: str) -> bool:
+        """Whether it is known what the job is called, if it is called anything."""
+        return job in self._kept

@@ -82,6 +82,7 @@ class ProblemKind(Enum):
     FOREIGN_ORIGIN = ("foreign-origin", 403, "Another site's page may not do this")
     NOT_FOUND = ("not-found", 404, "There is nothing at this address")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "The address does not take this method")
+    BUSY = ("busy", 503, "The gateway has its hands full")
     STARTING = ("starting", 503, "The gateway is starting")
     UNAVAILABLE = ("unavailable", 503, "A part of the system does not answer")
     INTERNAL = ("internal-error", 500, "Something went wrong inside")

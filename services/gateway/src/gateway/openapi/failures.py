@@ -44,7 +44,7 @@ _RULES: tuple[tuple[str, tuple[P, ...]], ...] = (
     (r"POST /api/(generate|jobs)", (P.NO_SUCH_PROFILE, P.PROFILE_NOT_READY)),
     (r"POST /api/jobs", (P.NO_SUCH_PIPELINE,)),
     (r"\w+ /api/jobs/\{job\}/(artifacts|inputs|samples)/.*", (P.NO_SUCH_ARTIFACT,)),
-    (r"GET .*/(\{index\}|\{sample\})", (P.ARTIFACT_ERASED, P.RANGE_NOT_SATISFIABLE)),
+    (r"GET .*/(\{index\}|\{sample\})", (P.ARTIFACT_ERASED, P.RANGE_NOT_SATISFIABLE, P.BUSY)),
     (r"GET .*/thumbnail", (P.ARTIFACT_ERASED, P.NO_THUMBNAIL)),
     (r"POST /api/uploads", (P.UPLOAD_TOO_LARGE, P.TOO_MANY_UPLOADS, P.QUOTA_EXCEEDED)),
     (r"\w+ /api/uploads/\{upload\}.*", (P.NO_SUCH_UPLOAD,)),
