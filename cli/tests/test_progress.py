@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from contracts.job import JobStatus, StageStatus
 from myspinbot.client.replies import JobUpdate, StageUpdate
 from myspinbot.progress import Bars, duration, lines
