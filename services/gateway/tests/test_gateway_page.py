@@ -110,8 +110,8 @@ async def test_what_happened_while_the_network_was_away_is_told_once_and_in_orde
     await page.context.set_offline(False)
     await expect(page.locator("#connection")).to_be_empty()
     told = page.locator(".timeline strong")
-    order = ["Asked for", "Planned", "Queued", "Started", "Finished", "Queued", "Started"]
-    await expect(told).to_have_text([*order, "Finished", "Done"])
+    order = ["Requested", "Planned", "Queued", "Started", "Finished", "Queued", "Started"]
+    await expect(told).to_have_text([*order, "Finished", "Job done"])
     await expect(page.locator(".job-title .pill.completed")).to_be_visible()
 
 
@@ -128,14 +128,14 @@ async def test_the_slider_shows_the_job_as_it_was_and_comes_back_to_now(
         await slider.press("ArrowLeft")
     training = page.locator(".node", has_text="Learn the face")
     await expect(status).to_have_text("Running")
-    await expect(training).to_contain_text("Waits for others")
+    await expect(training).to_contain_text("Waiting")
     await expect(page.locator(".node", has_text="Prepare").first).not_to_contain_text("Running")
     await expect(page.get_by_role("button", name="Delete")).to_be_hidden()
     await page.locator(".timeline button", has_text="Planned").click()
-    await expect(page.locator(".node", has_text="Prepare")).to_contain_text("Waits")
+    await expect(page.locator(".node", has_text="Prepare")).to_contain_text("Waiting")
     await page.get_by_role("button", name="Back to now").click()
     await expect(status).to_have_text("Done")
-    await expect(training).not_to_contain_text("Waits")
+    await expect(training).not_to_contain_text("Waiting")
 
 
 async def test_the_history_plays_from_its_start_to_now(
@@ -246,7 +246,7 @@ async def test_the_list_of_jobs_follows_them_and_is_filtered(
     await expect(row.locator(".pill")).to_have_text("Running")
     await story.complete("prepare_dataset")
     await expect(row.locator("progress")).to_have_attribute("value", "0.25")
-    await page.get_by_text("Not done", exact=True).click()
+    await page.get_by_text("Failed or cancelled", exact=True).click()
     await expect(page.locator(".jobs li", has_text="Mary")).to_have_count(0)
     await page.get_by_text("Under way", exact=True).click()
     await expect(row).to_be_visible()

@@ -46,7 +46,7 @@ export function problemBox(problem, ...actions) {
   return h(
     "div",
     { className: "problem", role: "alert" },
-    h("strong", {}, problem.detail ?? problem.cause),
+    h("strong", { className: "said" }, problem.detail ?? problem.cause),
     problem.remedy && h("p", {}, problem.remedy),
     actions.length > 0 && h("div", { className: "row" }, ...actions),
   );

@@ -58,5 +58,5 @@ export function seconds(from, until) {
 export function measured(value) {
   if (typeof value !== "number") return String(value);
   if (Number.isInteger(value)) return number(value);
-  return Math.abs(value) >= 0.001 ? number(value, Math.abs(value) < 0.1 ? 4 : 3) : value.toExponential(1);
+  return Math.abs(value) >= 0.001 ? number(value, Math.abs(value) < 0.1 ? 4 : 3) : value.toLocaleString(tongue(), { maximumSignificantDigits: 2 });
 }

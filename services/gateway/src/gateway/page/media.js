@@ -26,7 +26,7 @@ export function picture(url, alt, caption) {
 
 export function sound(url, name) {
   return h("figure", { className: "sound" }, h("figcaption", { className: "hint" }, name),
-    h("audio", { controls: true, src: url, preload: "none", "aria-label": name }));
+    h("audio", { controls: true, src: url, preload: "metadata", "aria-label": name }));
 }
 
 // A picture's place: shows the picture, or a sign where there is none.

@@ -48,7 +48,7 @@ function paramField(name, schema, standard, given, onChange) {
   control.addEventListener("change", () => { check(); onChange(); });
   const [low, high] = [shape.minimum ?? shape.exclusiveMinimum, shape.maximum ?? shape.exclusiveMaximum];
   const range = low != null && high != null ? strings.between(low, high) : low != null ? strings.atLeast(low) : high != null ? strings.atMost(high) : "";
-  const element = field(schema.title ?? name, control, [schema.description, range].filter(Boolean).join(" "));
+  const element = field(schema.title ?? name, control, [schema.description?.replace(/[^.]$/, "$&."), range].filter(Boolean).join(" "));
   element.append(wrong);
 
   function check() {

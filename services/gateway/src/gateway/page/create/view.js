@@ -18,20 +18,23 @@ import * as shelf from "./shelf.js";
 import { voiceField } from "./voice.js";
 
 const CHARS_PER_SECOND = 14;
+const USUAL_CHARS = 100;
 const DEFAULT_LIMITS = { photos: 40, photoBytes: 25e6, photoPixels: 64e6, clipBytes: 50e6, scriptChars: 20_000 };
 
 export function createView(query) {
   const draft = { quality: "standard", params: {}, engines: {}, key: api.newKey(), ...shelf.words() };
   let profile = query.get("profile") ?? draft.profile ?? null;
+  let voiced = false;
   let limits = DEFAULT_LIMITS;
   let sending = null;
   let restored = false;
 
-  const people = peopleField((picked) => { profile = picked.profileId; changed(); });
+  const people = peopleField((picked) => { profile = picked.profileId; voiced = picked.hasVoice; changed(); });
   const photos = photosField(() => limits, changed);
   const voice = voiceField(() => limits, changed);
   const pair = h("div", { className: "pair" }, photos.element, voice.element);
   const script = h("textarea", { id: "script", rows: 5, placeholder: strings.scriptPlaceholder, value: draft.script ?? "", oninput: changed, "aria-describedby": "script-hint script-length" });
+  const hint = h("p", { className: "hint", id: "script-hint" });
   const length = h("p", { className: "hint", id: "script-length" });
   const name = h("input", { id: "name", maxLength: 80, autocomplete: "off", value: draft.name ?? "", oninput: changed });
   const nameField = field(strings.name, name, strings.nameHint);
@@ -48,7 +51,7 @@ export function createView(query) {
   const form = h("form", { noValidate: true, onsubmit: start, className: "create" },
     h("div", { className: "stack" }, people.element, pair,
       h("section", { className: "card" },
-        h("h2", {}, h("label", { htmlFor: "script" }, strings.script)), h("p", { className: "hint", id: "script-hint" }, strings.scriptHint),
+        h("h2", {}, h("label", { htmlFor: "script" }, strings.script)), hint,
         script, length, nameField,
         h("details", {}, h("summary", {}, strings.more),
           h("div", { className: "fields" }, field(strings.prompt, prompt, strings.promptHint), field(strings.seed, seed, strings.seedHint)), advanced.element))),
@@ -84,11 +87,14 @@ export function createView(query) {
   function describe() {
     const text = script.value.trim();
     pair.hidden = nameField.hidden = profile !== null;
+    setText(hint, profile ? strings.scriptHintKnown : strings.scriptHint);
     setText(length, text ? strings.scriptLength(text.length, limits.scriptChars, text.length / CHARS_PER_SECOND) : "");
     length.classList.toggle("error", text.length > limits.scriptChars);
     setText(submit, text || profile || photos.items().length === 0 ? strings.makeVideo : strings.trainOnly);
-    const inputs = profile ? ["script"] : [photos.items().length > 0 && "photos", voice.item() && "clip", text && "script"].filter(Boolean);
-    quality.estimate(text || profile ? "generate" : "train", inputs.length > 0 ? inputs : ["photos"], text.length);
+    // Nobody has begun yet: what a usual video takes.
+    const untouched = !text && photos.items().length === 0 && !voice.item();
+    const inputs = profile ? ["lora", "faces", voiced && "voice", "script"] : ["photos", (untouched || voice.item()) && "clip", (untouched || text) && "script"];
+    quality.estimate(inputs.includes("script") ? "generate" : "train", inputs.filter(Boolean), text.length || USUAL_CHARS);
   }
 
   // Called whenever anything of the form is different: keeps it. What is different is another

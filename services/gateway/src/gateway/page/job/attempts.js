@@ -25,7 +25,7 @@ export function attemptsTable(stage) {
         h("thead", {}, h("tr", {}, h("td", {}), ...attempts.map((one) => h("th", { scope: "col" }, strings.attempt(one.attempt))))),
         h("tbody", {}, ...rows.map(([name, of]) => {
           const values = attempts.map(of);
-          const differs = new Set(values).size > 1;
+          const differs = name !== strings.facts.started && new Set(values).size > 1;
           return h("tr", { className: differs ? "differs" : "" }, h("th", { scope: "row" }, name), ...values.map((value) => h("td", {}, value)));
         })))),
   ];

@@ -36,7 +36,10 @@ export function graphView(onPick) {
     columns.forEach((column, at) => {
       const unit = flat ? NODE.height : width;
       const own = column.length * (unit + NODE.beside) - NODE.beside;
-      const start = (flat ? (breadth - own) : (element.clientWidth - own)) / 2;
+      // One that stands alone stands beside what it follows, so that no line runs behind others.
+      const before = column.length === 1 ? column[0].after.map((id) => spots.get(id)).filter(Boolean) : [];
+      const beside = before.reduce((sum, spot) => sum + (flat ? spot.y : spot.x), 0) / before.length;
+      const start = before.length > 0 ? beside : ((flat ? breadth : element.clientWidth) - own) / 2;
       column.forEach((stage, row) => {
         const off = start + row * (unit + NODE.beside);
         spots.set(stage.id, flat ? { x: at * step, y: off } : { x: off, y: at * depth });
@@ -71,7 +74,7 @@ export function graphView(onPick) {
     stages = job.stages;
     element.hidden = stages.length === 0;
     for (const stage of stages) if (!nodes.has(stage.id)) nodes.set(stage.id, node(stage, onPick));
-    layout();
+    if (stages.length > 0) layout();
     const over = !["queued", "running"].includes(job.status);
     for (const stage of stages) {
       nodes.get(stage.id).show(stage, over, selected === stage.id);
@@ -108,7 +111,7 @@ function stateText(stage, stopped) {
   if (stopped) return strings.stopped;
   if (stage.reusedFrom) return strings.reusedShort;
   if (stage.status === "running") {
-    return [percent(stage.progress), stage.etaS != null && strings.leftShort(stage.etaS)].filter(Boolean).join(" · ");
+    return [percent(stage.progress), stage.etaS >= 1 && strings.leftShort(stage.etaS)].filter(Boolean).join(" · ");
   }
   if (stage.status === "completed" && stage.startedAt && stage.endedAt) return duration(seconds(stage.startedAt, stage.endedAt));
   if (stage.status === "scheduled" && stage.queuePosition) return strings.queued(stage.queuePosition);

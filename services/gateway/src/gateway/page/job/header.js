@@ -34,21 +34,20 @@ export function headerView(id, reload) {
     document.title = `${active && !past ? `${percent(job.progress)} · ` : ""}${jobName(job)} · ${strings.title}`;
     fill(status, job.status, () => pill(job.status));
     when.title = moment(job.createdAt);
-    setText(when, [kind, strings.qualities[job.quality], ago(job.createdAt)].filter(Boolean).join(" · "));
-    overall.hidden = job.status === "completed";
+    const took = job.endedAt && strings.took(seconds(job.createdAt, job.endedAt));
+    setText(when, [kind, strings.qualities[job.quality], ago(job.createdAt), took].filter(Boolean).join(" · "));
+    overall.hidden = !active;
     bar.value = job.progress;
     setText(share, percent(job.progress));
-    setText(eta, remaining(job, active));
+    setText(eta, past ? "" : remaining(job));
     actions.hidden = past;
     fill(actions, `${active}${job.status}${job.cancelRequested}${job.traceUrl}`, () => offered(job, active));
     fill(trouble, job.failure?.cause ?? "", () => (job.failure ? problemBox(job.failure) : []));
     if (!past) tell(job);
   }
 
-  function remaining(job, active) {
-    if (!active) return job.endedAt ? strings.took(seconds(job.createdAt, job.endedAt)) : "";
-    if (job.queuePosition) return strings.queued(job.queuePosition) + (job.etaS != null ? ` · ${strings.left(job.etaS)}` : "");
-    return job.etaS != null ? strings.left(job.etaS) : "";
+  function remaining(job) {
+    return [job.queuePosition && strings.queued(job.queuePosition), job.etaS >= 1 && strings.left(job.etaS)].filter(Boolean).join(" · ");
   }
 
   // Those who listen hear how it stands when that changes, and now and then how far it is.

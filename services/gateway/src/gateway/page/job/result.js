@@ -23,7 +23,7 @@ export function resultView(job) {
   return [h("section", { className: "card result" },
     video && player(job, video, all("poster").at(-1), all("subtitles").find((artifact) => artifact.mediaType === "text/vtt"), all("speech").at(-1)),
     h("div", { className: "stack" }, comparison,
-      sounds.length > 0 && h("div", { className: "stack" }, h("h3", {}, strings.listen), ...sounds.map((one) => sound(one.url, label(one))))),
+      ...sounds.map((one) => sound(one.url, label(one)))),
     toldMeasures(job),
     downloads.length > 0 && h("div", {}, h("h3", {}, strings.downloads), h("ul", { className: "downloads" }, ...downloads.map(download))),
     trained && h("p", { className: "row" }, h("span", {}, strings.trainedHint), h("a", { className: "button", href: `#/?profile=${job.profileId}` }, strings.useProfile)))];
@@ -31,7 +31,7 @@ export function resultView(job) {
 
 function player(job, video, poster, subtitles, speech) {
   const screen = h("video", { controls: true, src: video.url, poster: poster?.url ?? "", playsInline: true, preload: "metadata" },
-    subtitles && h("track", { kind: "captions", src: subtitles.url, label: strings.outputs.subtitles }),
+    subtitles && h("track", { kind: "captions", default: true, src: subtitles.url, label: strings.outputs.subtitles }),
     strings.noVideo);
   return h("div", { className: "player" }, screen, speech && waveform(speech.url, screen),
     h("div", { className: "row" },
@@ -59,15 +59,15 @@ function linkButton(video) {
 
 function beforeAfter(job, all) {
   const photos = (job.inputs ?? []).filter((input) => input.mediaType.startsWith("image/")).slice(0, 6);
-  const learned = job.stages.flatMap((stage) => (stage.samples ?? []).filter(isPicture)).slice(-6);
+  const learned = job.stages.flatMap((stage) => (stage.samples ?? []).filter(isPicture)).slice(-1);
   const portrait = all("portrait").filter(isPicture);
-  if (learned.length + portrait.length === 0) return null;
+  const after = portrait.length > 0 ? portrait : learned;
+  if (after.length === 0) return null;
   return h("div", { className: "before-after" },
     photos.length > 0 && h("div", {}, h("h3", {}, strings.before),
       h("div", { className: "pictures" }, ...photos.map((one, index) => picture(one.url, strings.photoNumber(index + 1))))),
-    portrait.length > 0 && h("div", {}, h("h3", {}, strings.after), h("div", { className: "pictures" }, ...portrait.map((one) => picture(one.url, label(one), label(one))))),
-    learned.length > 0 && h("div", {}, h("h3", {}, strings.samplesTitle),
-      h("div", { className: "pictures learned" }, ...learned.map((one) => picture(one.url, one.caption, strings.sampleAt(one.step))))));
+    h("div", {}, h("h3", {}, strings.after),
+      h("div", { className: `pictures${portrait.length > 0 ? "" : " learned"}` }, ...after.map((one) => picture(one.url, one.caption ?? label(one))))));
 }
 
 function download(artifact) {

@@ -17,7 +17,7 @@ export function sliderView(onMove) {
   const play = iconButton("play", strings.playHistory, toggle);
   const now = button(strings.backToNow, () => to(events.length - 1), { className: "small", hidden: true });
   const element = h("section", { className: "card slider", hidden: true, "aria-label": strings.timeTravel },
-    play, h("div", { className: "slider-track" }, ticks, range), now, words);
+    play, h("strong", { "aria-hidden": "true" }, strings.timeTravel), h("div", { className: "slider-track" }, ticks, range), now, words);
   let events = [];
   let marked = 0;
   let at = null;

@@ -1,7 +1,7 @@
 // One stage from near: what it does, what came of it, its samples, its curve and its attempts.
 
 import { fill, h, problemBox, setText } from "../dom.js";
-import { duration, measured, percent, seconds } from "../format.js";
+import { duration, measured, number, percent, seconds } from "../format.js";
 import { strings } from "../language.js";
 import { isPicture, isSound, label, picture, sound } from "../media.js";
 import { attemptsTable } from "./attempts.js";
@@ -9,8 +9,7 @@ import { curveView } from "./curve.js";
 import { stageName } from "./graph.js";
 import { measuresTable } from "./measures.js";
 
-// Parts that the result shows already, or that are of no use to look at.
-const HIDDEN_OUTPUTS = ["poster"];
+const ENDED = ["completed", "failed", "skipped"];
 
 export function stageView() {
   const title = h("h2", {});
@@ -32,10 +31,12 @@ export function stageView() {
     if (!stage) return;
     setText(title, stageName(stage));
     setText(does, strings.stages[stage.kind]?.[1] ?? "");
-    progress.hidden = stage.status !== "running";
+    // A job that was stopped leaves its stages as they stood.
+    const stopped = !["queued", "running"].includes(job.status) && !ENDED.includes(stage.status);
+    progress.hidden = stage.status !== "running" || stopped;
     progress.value = stage.progress;
     progress.setAttribute("aria-label", stageName(stage));
-    setText(state, now(stage));
+    setText(state, stopped ? strings.stopped : now(stage));
     const cause = stage.status === "completed" || job.failure?.stage === stage.id ? "" : stage.failure?.cause ?? "";
     fill(failure, cause, () => (cause ? problemBox(stage.failure) : []));
     const told = factsOf(stage);
@@ -45,7 +46,7 @@ export function stageView() {
     fill(samples, `${stage.id}:${seen.map((one) => one.url).join()}`, () => seen.length > 0 && [
       h("h3", {}, strings.samplesTitle),
       h("div", { className: "pictures learned" }, ...seen.filter(isPicture).map((one) => picture(one.url, one.caption, strings.sampleAt(one.step)))),
-      ...seen.filter(isSound).map((one) => sound(one.url, one.caption))]);
+      ...seen.filter(isSound).map((one) => sound(one.url, strings.outputs.preview))]);
     fill(outputs, stage.artifacts.map((one) => one.url).join(), () => outputsOf(stage));
     fill(attempts, JSON.stringify(stage.attempts ?? []), () => attemptsTable(stage));
     fill(measures, `${stage.id}${JSON.stringify(stage.metrics)}`, () => measuresTable(stage));
@@ -56,8 +57,8 @@ export function stageView() {
 function now(stage) {
   if (stage.status !== "running") return stage.reusedFrom ? strings.reused : strings.stageStatus[stage.status];
   const counted = stage.total && stage.unit ? strings.doneOf(measured(Math.floor(stage.done)), measured(stage.total), strings.units[stage.unit] ?? stage.unit) : null;
-  const rate = stage.rate ? strings.rate(measured(stage.rate), strings.units[stage.unit] ?? stage.unit) : null;
-  return [percent(stage.progress), stage.message, counted, rate, stage.etaS != null && strings.left(stage.etaS)].filter(Boolean).join(" · ");
+  const rate = stage.rate ? strings.rate(number(stage.rate, 1), strings.units[stage.unit] ?? stage.unit) : null;
+  return [percent(stage.progress), stage.message, counted, rate, stage.etaS >= 1 && strings.left(stage.etaS)].filter(Boolean).join(" · ");
 }
 
 function factsOf(stage) {
@@ -70,12 +71,15 @@ function factsOf(stage) {
 }
 
 function outputsOf(stage) {
-  const shown = stage.artifacts.filter((one) => !HIDDEN_OUTPUTS.includes(one.output));
+  // A poster is in the player, and the last of the samples on the way is the one that is kept.
+  const hidden = ["poster", ...(stage.samples?.length > 0 ? ["samples", "preview"] : [])];
+  const shown = stage.artifacts.filter((one) => !hidden.includes(one.output));
   const pictures = shown.filter(isPicture);
   const sounds = shown.filter(isSound);
+  const alike = new Set(pictures.map(label)).size < 2;
   return [
     pictures.length > 0 && h("h3", {}, strings.pictures),
-    pictures.length > 0 && h("div", { className: "pictures" }, ...pictures.map((one) => picture(one.url, label(one), label(one)))),
+    pictures.length > 0 && h("div", { className: "pictures" }, ...pictures.map((one) => picture(one.url, label(one), !alike && label(one)))),
     ...sounds.map((one) => sound(one.url, label(one))),
   ].filter(Boolean);
 }

@@ -42,7 +42,7 @@ export function timelineView(onPick) {
 
   function row(event, kinds) {
     const stage = event.stage && (strings.stages[kinds.get(event.stage)]?.[0] ?? event.stage);
-    const words = [stage, event.attempt > 1 && strings.attempt(event.attempt), event.data?.step != null && strings.step(event.data.step), event.data?.cause].filter(Boolean).join(" · ");
+    const words = event.type.startsWith("Stage") && [stage, event.attempt > 1 && strings.attempt(event.attempt), event.data?.step != null && strings.step(event.data.step), event.data?.cause].filter(Boolean).join(" · ");
     const sign = event.type.replace("Stage", "").replace("Job", "").toLowerCase();
     return h("li", { "data-sequence": event.sequence, className: sign },
       h("button", { type: "button", title: strings.seeThen, onclick: () => onPick(event.sequence) },

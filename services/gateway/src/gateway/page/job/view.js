@@ -18,6 +18,7 @@ import { timelineView } from "./timeline.js";
 const ACTIVE = ["queued", "running"];
 const AGAIN_MS = 2000;
 const SETTLE_MS = 150;
+const LONG = 900;
 
 export function jobView(id) {
   let job = null;
@@ -139,7 +140,7 @@ function interesting(job) {
 
 function texts(job) {
   const told = [[strings.script, job.script], [strings.prompt, job.prompt]].filter(([, text]) => text);
-  return told.length > 0 && h("section", { className: "card" }, ...told.map(([name, text]) => h("div", {}, h("h3", {}, name), h("p", { className: "words" }, text))));
+  return told.length > 0 && h("section", { className: "card" }, ...told.map(([name, text]) => h("div", {}, h("h3", {}, name), h("p", { className: "words", tabIndex: text.length > LONG ? 0 : -1 }, text))));
 }
 
 function tabs(pages) {

@@ -51,7 +51,8 @@ export function jobList(limit, { filter = "all", more = true } = {}) {
       rows.set(job.jobId, row);
       return row.element;
     }));
-    const nothing = list.children.length === 0 && empty("jobs", strings.noJobsTitle, filter === "all" ? strings.noJobs : strings.noneLikeThat);
+    const nothing = list.children.length === 0 && empty("jobs", strings.noJobsTitle, filter === "all" ? strings.noJobs : strings.noneLikeThat,
+      filter === "all" && h("a", { className: "button primary", href: "#/" }, strings.makeFirst));
     box.replaceChildren(...[nothing || list, page.next && more && button(strings.moreJobs, (event) => { event.target.disabled = true; load(page.next); }, { className: "quiet" })].filter(Boolean));
   }
 

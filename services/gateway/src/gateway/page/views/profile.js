@@ -23,7 +23,7 @@ export function profileView(id) {
         h("span", { className: "portrait" }, cover(profile.portraitUrl, strings.portraitOf(name), "people")),
         h("div", { className: "stack" }, h("h1", {}, name),
           h("p", { className: "hint" }, [profile.hasVoice ? strings.withVoice : strings.faceOnly, ago(profile.createdAt)].join(" · ")),
-          profile.voiceUrl && h("audio", { controls: true, src: profile.voiceUrl, preload: "none", "aria-label": strings.voiceOf(name) }),
+          profile.voiceUrl && h("audio", { controls: true, src: profile.voiceUrl, preload: "metadata", "aria-label": strings.voiceOf(name) }),
           h("div", { className: "row" },
             profile.ready && h("a", { className: "button primary", href: `#/?profile=${id}` }, strings.makeThemSpeak),
             withIcon("trash", strings.remove, () => sure(name), { className: "quiet" })))),

@@ -8,13 +8,13 @@ import { cover } from "../media.js";
 import { empty, loaded, skeleton } from "../ui.js";
 
 export function profilesView() {
-  const box = h("div", {}, skeleton(3));
+  const box = h("div", { className: "stack" }, skeleton(3));
   loaded(box, async () => {
     const { profiles } = await api.get("/api/profiles");
-    return profiles.length > 0 ? h("ul", { className: "people-grid" }, ...profiles.map(person))
+    return profiles.length > 0 ? [h("p", { className: "lead" }, strings.peopleLead), h("ul", { className: "people-grid" }, ...profiles.map(person))]
       : empty("people", strings.noPeopleTitle, strings.noPeople, h("a", { className: "button primary", href: "#/" }, strings.trainFirst));
   });
-  return { title: strings.nav.people, element: h("div", { className: "view" }, h("h1", {}, strings.nav.people), h("p", { className: "lead" }, strings.peopleLead), box) };
+  return { title: strings.nav.people, element: h("div", { className: "view" }, h("h1", {}, strings.nav.people), box) };
 }
 
 function person(profile) {
@@ -24,6 +24,6 @@ function person(profile) {
     h("a", { className: "portrait", href: `#/profile/${profile.profileId}`, "aria-label": name }, cover(profile.portraitUrl, "", "people")),
     h("h2", {}, h("a", { href: `#/profile/${profile.profileId}` }, name)),
     h("p", { className: "hint" }, facts.filter(Boolean).join(" · ")),
-    profile.voiceUrl && h("audio", { controls: true, src: profile.voiceUrl, preload: "none", "aria-label": strings.voiceOf(name) }),
+    profile.voiceUrl && h("audio", { controls: true, src: profile.voiceUrl, preload: "metadata", "aria-label": strings.voiceOf(name) }),
     profile.ready ? h("a", { className: "button primary", href: `#/?profile=${profile.profileId}` }, strings.makeThemSpeak) : h("p", { className: "hint" }, strings.notReady));
 }

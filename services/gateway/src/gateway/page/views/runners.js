@@ -6,6 +6,9 @@ import { ago, duration, measured, number, size } from "../format.js";
 import { strings } from "../language.js";
 import { empty, loaded, skeleton } from "../ui.js";
 
+const AWAY_MS = 120_000;
+const ORDER = Object.keys(strings.stages);
+
 export function runnersView() {
   const box = h("div", { className: "stack" }, skeleton(3));
   loaded(box, async () => {
@@ -36,7 +39,7 @@ function machine(runner) {
   return h("section", { className: "card" },
     h("div", { className: "row" }, h("h2", {}, runner.runnerId),
       runner.busy != null && h("span", { className: `pill ${runner.busy ? "running" : "completed"}` }, runner.busy ? strings.busy : strings.idle),
-      runner.announcedAt && h("span", { className: "hint" }, ago(runner.announcedAt))),
+      Date.now() - new Date(runner.announcedAt) > AWAY_MS && h("span", { className: "hint" }, strings.lastSeen(ago(runner.announcedAt)))),
     h("p", { className: "hint" }, runner.devices.map((device) => `${device.title} (${size(device.memoryBytes)})`).join(" · ")),
     h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": strings.engines }, h("table", {},
       h("thead", {}, h("tr", {}, ...[strings.stageTitle, strings.facts.engine, strings.canDo].map((name) => h("th", { scope: "col" }, name)))),
@@ -50,6 +53,6 @@ function machine(runner) {
 function times(stages) {
   return h("section", { className: "card" }, h("h2", {}, strings.timesTitle), h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": strings.timesTitle }, h("table", {},
     h("thead", {}, h("tr", {}, ...[strings.stageTitle, strings.facts.engine, strings.quality, strings.stats.count, strings.stats.median, strings.stats.longest].map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, ...stages.map((one) => h("tr", {}, h("th", { scope: "row" }, strings.stages[one.kind]?.[0] ?? one.kind), h("td", {}, one.engine),
+    h("tbody", {}, ...stages.sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind)).map((one) => h("tr", {}, h("th", { scope: "row" }, strings.stages[one.kind]?.[0] ?? one.kind), h("td", {}, one.engine),
       h("td", {}, strings.qualities[one.quality] ?? one.quality), h("td", {}, measured(one.count)), h("td", {}, duration(one.medianS)), h("td", {}, duration(one.longestS))))))));
 }
