@@ -7,6 +7,7 @@ the memory that it holds.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 _ABORT = "myspinbot.abort"
+_HEAD_S = 20.0
+_HEAD_BYTES = 64 << 10
 
 
 def abort(scope: Scope) -> None:
@@ -25,11 +28,51 @@ def abort(scope: Scope) -> None:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1; `abort` knows its connections."""
+    """HTTP/1.1; `abort` knows its connections, and the head of a request comes soon and short.
+
+    Else whoever opens connections and says nothing, or never comes to an end, fills the process.
+    """
+
+    _head: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has come."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A client has gone."""
+        self._had_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """A client says something."""
+        super().data_received(data)
+        if self._head is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES:
+                self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is there."""
+        self._had_head()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        self._had_head()
+        self._head = self.loop.call_later(_HEAD_S, self.transport.abort)
+
+    def _had_head(self) -> None:
+        self._head_bytes = 0
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._expect_head()
         extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
         extensions[_ABORT] = self.transport.abort
 

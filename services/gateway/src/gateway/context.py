@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -31,6 +30,7 @@ from gateway.thumbnails import Thumbnails
 from gateway.webhooks.desk import WebhookDesk
 
 _PARTS = 8
+_PART_PATIENCE_S = 60.0
 # The store's other connections are left to everything else.
 _DOWNLOADS = CONNECTIONS - 48
 _DOWNLOADS_EACH = 16
@@ -58,7 +58,7 @@ class Gateway:
     webhooks: WebhookDesk
     public_store: ObjectStore | None = None
     """The store as browsers reach it, if they do."""
-    part_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARTS))
+    parts: Slots = field(default_factory=lambda: Slots(_PARTS, _PARTS // 2, _PART_PATIENCE_S))
     """How many parts of uploads may lie in memory at once."""
     downloads: Slots = field(default_factory=lambda: Slots(_DOWNLOADS, _DOWNLOADS_EACH))
     """How many objects may be on their way to clients at once."""

@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from servicekit.objects import ObjectStoreError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class ProblemKind(Enum):
     NOT_A_PICTURE = ("not-a-picture", 422, "A photo is not a picture")
     PICTURE_TOO_LARGE = ("picture-too-large", 422, "A photo has too many pixels")
     NOT_A_RECORDING = ("not-a-recording", 422, "The voice clip is not a sound recording")
+    TOO_SLOW = ("too-slow", 408, "The body did not come in time")
     UPLOAD_TOO_LARGE = ("upload-too-large", 413, "The upload is too large")
     TOO_MANY_PHOTOS = ("too-many-photos", 422, "There are too many photos")
     NO_SUCH_UPLOAD = ("no-such-upload", 404, "There is no such upload")
@@ -175,6 +177,10 @@ def of_exception(error: Exception) -> Problem:
             return Problem(
                 ProblemKind.MALFORMED_BODY, str(error.detail), "Send a well-formed request body."
             )
+        case ClientDisconnect():
+            return Problem(
+                ProblemKind.MALFORMED_BODY, "The body was broken off.", "Send all of it."
+            )
         case UnavailableError():
             log.warning("request.unavailable", detail=str(error))
             return unavailable("The message broker or the service behind it does not answer.")
@@ -230,6 +236,7 @@ def install(app: FastAPI, methods: Callable[[str], Iterable[str]]) -> None:
         UnavailableError,
         QueryFailedError,
         ObjectStoreError,
+        ClientDisconnect,
         Exception,
     ):
         app.add_exception_handler(raised, handle)

@@ -48,7 +48,7 @@ _RULES: tuple[tuple[str, tuple[P, ...]], ...] = (
     (r"GET .*/thumbnail", (P.ARTIFACT_ERASED, P.NO_THUMBNAIL)),
     (r"POST /api/uploads", (P.UPLOAD_TOO_LARGE, P.TOO_MANY_UPLOADS, P.QUOTA_EXCEEDED)),
     (r"\w+ /api/uploads/\{upload\}.*", (P.NO_SUCH_UPLOAD,)),
-    (r"PUT /api/uploads/.*", (P.NO_SUCH_PART, P.WRONG_PART, P.UPLOAD_COMPLETE)),
+    (r"PUT /api/uploads/.*", (P.NO_SUCH_PART, P.WRONG_PART, P.UPLOAD_COMPLETE, P.BUSY)),
     (r"POST /api/uploads/.*/complete", (P.UPLOAD_INCOMPLETE, P.WRONG_CONTENT, *_FILES)),
     (r"\w+ /api/profiles/\{profile\}", (P.NO_SUCH_PROFILE,)),
     (r"DELETE /api/profiles/\{profile\}", (P.JOB_IS_RUNNING,)),
@@ -74,6 +74,8 @@ def failures(method: str, path: str, operation: Mapping[str, Any]) -> list[P]:
     parameters = operation.get("parameters", ())
     if parameters or "requestBody" in operation:
         found.add(P.INVALID_REQUEST)
+    if "requestBody" in operation:
+        found.add(P.TOO_SLOW)
     if "application/json" in operation.get("requestBody", {}).get("content", {}):
         found.add(P.MALFORMED_BODY)
     if any(parameter["name"] == "Idempotency-Key" for parameter in parameters):

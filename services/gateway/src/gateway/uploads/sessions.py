@@ -108,7 +108,7 @@ class Sessions:
     async def put(self, session: Session, number: int, body: AsyncIterator[bytes]) -> None:
         """Take in one part; Problem unless it has just the size that it should have."""
         part = _part(session.record, number)
-        async with self._gateway.part_slots:
+        async with self._gateway.parts.one(self._owner):
             data = io.BytesIO()
             async for chunk in body:
                 data.write(chunk)
