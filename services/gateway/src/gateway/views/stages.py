@@ -97,6 +97,10 @@ class StageUpdate(Contract):
     queue_position: int | None
     eta_s: float | None
     message: str | None
+    done: float | None
+    total: float | None
+    unit: str | None
+    rate: float | None
 
 
 def stage_of(live: LiveJob, stage_id: str, now: datetime, position: int | None) -> StageView:
@@ -146,6 +150,10 @@ def stage_update_of(live: LiveJob, stage_id: str, now: datetime) -> StageUpdate:
         queue_position=live.positions.get(stage_id),
         eta_s=stage_eta_s(live, stage_id, now),
         message=note.message or None if note else None,
+        done=note.done if note else None,
+        total=note.total if note else None,
+        unit=note.unit if note else None,
+        rate=note.rate if note else None,
     )
 
 
