@@ -115,3 +115,9 @@ def test_colours_are_for_terminals_only() -> None:
         )
         assert ESCAPE not in told.stdout + told.stderr
         assert re.match(r"No MySpinBot answers", told.stderr)
+
+
+def test_the_version_is_told(command: Command) -> None:
+    told = command("--version")
+    assert (told.status, told.err) == (0, "")
+    assert re.fullmatch(r"myspinbot \d+\.\d+\S*\n", told.out)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib import metadata
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -31,7 +32,7 @@ from myspinbot.commands import (
 from myspinbot.commands.options import add
 from myspinbot.commands.remedies import at_command_line
 from myspinbot.errors import FAILED, CommandError
-from myspinbot.screen import show_error
+from myspinbot.screen import plain, show_error
 
 app = typer.Typer(
     name="myspinbot",
@@ -55,8 +56,25 @@ _KEEP = "What there is"
 _REACH = "Let others in"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        plain(f"myspinbot {metadata.version('myspinbot')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _myspinbot() -> None:
+def _myspinbot(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version, and end.",
+            show_default=False,
+            is_eager=True,
+            callback=_print_version,
+        ),
+    ] = False,
+) -> None:
     """Photos and a short voice clip become a talking video, on your own machine.
 
     Commands use the system that runs on this machine, or any other one with --api.

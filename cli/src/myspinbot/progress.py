@@ -38,6 +38,7 @@ TITLES = {
 
 _STEP = 0.25
 _MARGIN = 3
+_LEFT_WIDTH = len("12 min 05 s left")
 # A stage that has counted to its end may still be measuring what it made.
 _ALMOST = 0.99
 
@@ -143,6 +144,13 @@ class _Left(ProgressColumn):
         return Text(duration(elapsed) if elapsed and elapsed >= 0.5 else "", style="dim")
 
 
+class _Note(ProgressColumn):
+    """What a stage says, cut where there is no room: the first column to give way."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["note"], style="dim", no_wrap=True, overflow="ellipsis")
+
+
 @dataclass(frozen=True, slots=True)
 class _Narrow:
     """A thing beside a margin: a terminal's `^C` must not begin a line of its own there."""
@@ -196,13 +204,8 @@ class Bars:
             TextColumn("[{task.fields[style]}]{task.description}"),
             _Bar(bar_width=32),
             TextColumn("{task.percentage:>3.0f} %"),
-            _Left(Column(no_wrap=True)),
-            TextColumn(
-                "{task.fields[note]}",
-                style="dim",
-                markup=False,
-                table_column=Column(no_wrap=True, overflow="ellipsis"),
-            ),
+            _Left(Column(no_wrap=True, min_width=_LEFT_WIDTH)),
+            _Note(),
             console=console,
             refresh_per_second=8,
         )

@@ -72,6 +72,7 @@ def _is_loopback(host: str) -> bool:
 
 async def _up(home: Home, port: int | None, facing: Facing) -> None:
     # Imported where it is used: other commands need no broker, and should start fast.
+    from myspinbot.doctor.machine import space
     from myspinbot.embedded.stack import run_stack
 
     begun = time.monotonic()
@@ -81,6 +82,9 @@ async def _up(home: Home, port: int | None, facing: Facing) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, _stopping, stack)
         err.print(f"Starting on {home.root} …", style="dim")
+        room = space(home.root)
+        if room.remedy:
+            err.print(f"{room.detail} {room.remedy}", style="yellow", markup=False)
 
     def on_ready(stack: Stack) -> None:
         err.print(f"Ready after {time.monotonic() - begun:.1f} s. Ctrl-C stops it.", style="dim")

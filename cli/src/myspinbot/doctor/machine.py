@@ -23,10 +23,16 @@ _SKEW = timedelta(seconds=5)
 
 def check(folder: Path) -> Iterator[Finding]:
     """Everything about the machine; `folder` is where the data is or will be."""
-    yield disk(_nearest(folder), shutil.disk_usage(_nearest(folder)).free)
+    yield space(folder)
     if (memory_bytes := available_memory()) is not None:
         yield memory(memory_bytes, os.cpu_count() or 1)
     yield graphics(nvidia_driver(), torch_cuda())
+
+
+def space(folder: Path) -> Finding:
+    """Whether there is room where a folder is or will be."""
+    place = _nearest(folder)
+    return disk(place, shutil.disk_usage(place).free)
 
 
 def disk(folder: Path, free: int) -> Finding:
