@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
+from contracts.base import make_id
 from eventlog.broker import Broker
+from eventlog.log import EventLog, utc_now
+from fastapi import Response
+from gateway import submissions
+from gateway.live.feed import CLIENT_BYTES
+from gateway.live.job import LiveJob
+from gateway.live.outbox import Outbox
+from gateway.problems import Problem
+from gateway.thumbnails import shrunk
 from gateway_media import PHOTO
 from gateway_stack import Stack
 from gateway_story import Story
+from PIL import Image
+
+from contracts import events as e
 
 _DEEP = "[" * 240 + "]" * 240
 _NO_TEXT = '"\\ud800"'
@@ -118,3 +134,60 @@ async def test_problems_are_not_kept_by_anybody(api: httpx.AsyncClient) -> None:
 async def test_a_file_of_the_page_tells_what_it_takes(api: httpx.AsyncClient) -> None:
     answer = await api.post("/page/main.js")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_a_damaged_avif_is_told_as_damaged() -> None:
+    made = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(made, "AVIF")
+    with pytest.raises(Problem, match="no-thumbnail"):
+        shrunk(made.getvalue()[:-16] + bytes(16), 64, 1_000_000)
+
+
+async def test_one_client_that_wants_the_histories_of_many_jobs_takes_little_memory(
+    api: httpx.AsyncClient, broker: Broker
+) -> None:
+    log, parts = EventLog(broker, "test"), Outbox(lambda live: live.job)
+    told: set[tuple[str, int]] = set()
+    wanted: set[tuple[str, int]] = set()
+    for number in range(8):
+        job = f"history-{make_id(utc_now(), bytes(10))}-{number}"
+        bulk = {"k": {"x": ["y" * 1000] * 60}}
+        asked = e.JobRequested(type=e.JobType.TRAIN, owner="nobody", params=bulk)
+        wanted |= {(job, await log.tell(job, asked)), (job, await log.tell(job, asked))}
+        parts.follow(log, LiveJob(await log.fold(job)), 0)
+    async with asyncio.timeout(20):
+        while told != wanted:
+            await parts.stirred.wait()
+            messages = await parts.take()
+            assert sum(map(len, messages)) < 2 * CLIENT_BYTES
+            for message in map(json.loads, messages):
+                told.add((message["jobId"], message["sequence"]))
+
+
+async def test_a_request_whose_gateway_stops_while_it_enters_the_log_keeps_its_files() -> None:
+    class Stopping:
+        def record(self, job: str, event: Any) -> Any:
+            return job, event
+
+        async def append(self, _: Any, **__: Any) -> int:
+            raise asyncio.CancelledError
+
+    kept: list[bool] = []
+    uploads: Any = SimpleNamespace(keep=lambda: kept.append(True))
+    gateway: Any = SimpleNamespace(log=Stopping())
+    event = e.JobRequested(type=e.JobType.TRAIN, owner="me")
+    with pytest.raises(asyncio.CancelledError):
+        await submissions.enter(gateway, uploads, Response(), "j", event)
+    assert kept == [True]
+
+
+async def test_signing_out_takes_what_the_browser_kept(api: httpx.AsyncClient) -> None:
+    answer = await api.delete("/api/session")
+    assert answer.headers["clear-site-data"] == '"cache"'
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/pipelines/train/mermaid", "/health"])
+async def test_what_says_nothing_of_caches_is_kept_in_none(
+    api: httpx.AsyncClient, path: str
+) -> None:
+    assert (await api.get(path)).headers["cache-control"] == "no-store"

@@ -21,6 +21,7 @@ HEADER_ERRORS = (
     IndexError,
     KeyError,
     OverflowError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )

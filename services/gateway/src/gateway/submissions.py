@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import structlog
@@ -147,7 +148,7 @@ async def enter(
     """Append the job's first event, once for each id, and tell how the job stands."""
     try:
         sequence = await gateway.log.append([gateway.log.record(job, event)], expected=0)
-    except UnavailableError:
+    except (UnavailableError, asyncio.CancelledError):
         # It may have entered the log all the same, and then it needs its files.
         uploads.keep()
         raise

@@ -26,6 +26,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # Whoever means something to be kept says so.
+    "Cache-Control": "no-store",
     "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), payment=()",
 }
 

@@ -117,7 +117,8 @@ async def begin_session(
 async def end_session(request: Request) -> Response:
     """Sign the page out."""
     gone = sessions.set_cookie("", timedelta(0), secure=request.url.scheme == "https")
-    return Response(status_code=204, headers={"Set-Cookie": gone})
+    # Results are kept by the browser for long, and whoever signs in next may be somebody else.
+    return Response(status_code=204, headers={"Set-Cookie": gone, "Clear-Site-Data": '"cache"'})
 
 
 @router.post("/tokens", status_code=201)

@@ -87,13 +87,22 @@ class Outbox:
     async def take(self) -> list[str]:
         """What waits: answers first, then events and lines, and how jobs stand last.
 
-        A history is given page by page, so there may be more to take at once.
+        Histories are given page by page, so there may be more to take at once; of many jobs no
+        more of them is taken than may wait for one client.
         """
         self.stirred.clear()
-        messages = list(self._responses)
+        messages, size = list(self._responses), 0
         self._responses.clear()
-        for feed in tuple(self._feeds.values()):
-            messages += await self._events(feed)
+        for job in tuple(self._feeds):
+            if size >= CLIENT_BYTES:
+                self.stirred.set()
+                break
+            if (feed := self._feeds.pop(job, None)) is not None:
+                # Behind those whose turn has not come.
+                self._feeds[job] = feed
+                events = await self._events(feed)
+                messages += events
+                size += sum(map(len, events))
         lines, left_out = self._lines.take()
         for told in lines:
             messages.append(f'{{"type":"line","jobId":"{told.job}","line":{told.text}}}')
