@@ -72,7 +72,8 @@ class UnreachableError(ClientError):
     def __init__(self, api: str) -> None:
         super().__init__(
             f"No MySpinBot answers at {api}.",
-            "Start one with `myspinbot up`, or name the address of another one with --api.",
+            "Start one with `myspinbot up`, or name the address of another one with --api; if one "
+            "should be running here, `myspinbot doctor` finds out what is wrong with it.",
             UNREACHABLE,
         )
 
