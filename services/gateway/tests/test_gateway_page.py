@@ -73,13 +73,40 @@ async def test_a_failure_shows_its_cause_and_remedy_and_can_be_tried_again(
     await expect(page.get_by_role("heading", name="Grace")).to_be_visible()
     await story.plan()
     await story.start("prepare_dataset")
-    await story.fail("prepare_dataset")
+    await story.fail("prepare_dataset", retryable=True)
     failure = page.get_by_role("alert")
     await expect(failure).to_contain_text("photo 1 shows no face")
     await expect(failure).to_contain_text("Use a photo that shows one")
     await page.get_by_role("button", name="Try again").click()
     await expect(page.locator(".job-title .pill.queued")).to_be_visible()
     await expect(failure).to_have_count(0)
+
+
+async def test_what_would_only_fail_again_is_changed_from_the_form_as_it_was(
+    page: Page, broker: Broker, api: httpx.AsyncClient
+) -> None:
+    story = await Story.begin(broker, api, name="Rear Admiral Grace", quality="best")
+    await story.plan()
+    await story.start("prepare_dataset")
+    await story.fail("prepare_dataset")
+    await page.goto(f"/#/job/{story.job}")
+    await page.get_by_role("link", name="Edit and try again").click()
+    await expect(page.get_by_label("Name")).to_have_value("Rear Admiral Grace")
+    await expect(page.locator(".photos li img")).to_have_count(1)
+    await expect(page.locator(".quality", has_text="Best").locator("input")).to_be_checked()
+
+
+async def test_a_view_that_could_not_be_loaded_is_shown_when_the_connection_is_back(
+    page: Page,
+) -> None:
+    await page.goto("/#/jobs")
+    await expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    await page.context.set_offline(True)
+    await page.get_by_role("link", name="People").click()
+    await expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    await page.context.set_offline(False)
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await expect(page.get_by_role("heading", name="People", exact=True)).to_be_visible()
 
 
 async def test_the_page_comes_back_by_itself_when_the_gateway_does(

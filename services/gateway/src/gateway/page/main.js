@@ -54,13 +54,14 @@ async function show() {
   } catch (problem) {
     // The gateway went away between the page and one of its parts.
     const refused = problem instanceof api.ApiProblem ? problem : api.unreachable();
-    view = { title: strings.title, element: h("div", { className: "view" }, problemBox(refused, button(strings.tryNow, () => location.reload()))) };
+    view = { title: strings.title, element: h("div", { className: "view" }, problemBox(refused, button(strings.tryNow, () => location.reload(), { className: "retry" }))) };
   }
   if (mine !== shown) {
     view.leave?.();
     return;
   }
   showing = name;
+  document.querySelector("#nav").hidden = name === "signin";
   leave();
   leave = view.leave ?? (() => {});
   main.replaceChildren(view.element);
@@ -88,7 +89,11 @@ function frame() {
 
 function connection(connected) {
   const banner = document.querySelector("#connection");
-  if (connected) banner.replaceChildren();
+  if (connected) {
+    banner.replaceChildren();
+    // What could not be shown without the gateway is shown now.
+    for (const retry of main.querySelectorAll(".retry")) retry.click();
+  }
   else if (!banner.firstChild) banner.append(h("span", {}, strings.offline), button(strings.tryNow, live.reconnect, { className: "small" }));
 }
 

@@ -36,7 +36,7 @@ export async function loaded(box, load) {
   try {
     box.replaceChildren(...[await load()].flat().filter(Boolean));
   } catch (problem) {
-    box.replaceChildren(problemBox(problem, ...(problem.passing ? [button(strings.tryNow, () => loaded(box, load))] : [])));
+    box.replaceChildren(problemBox(problem, ...(problem.passing ? [button(strings.tryNow, () => loaded(box, load), { className: "retry" })] : [])));
   }
 }
 

@@ -32,8 +32,8 @@ function wish(draft, profile, type) {
   const put = (name, value) => value !== "" && value != null && (body[name] = value);
   if (type === "generate") put("script", draft.script.trim());
   put("prompt", draft.prompt?.trim());
-  if (profile) body.profileId = profile;
-  else put("name", draft.name?.trim());
+  put("profileId", profile);
+  put("name", draft.name?.trim());
   if (draft.seed) body.seed = Number(draft.seed);
   for (const name of ["params", "engines"]) if (Object.keys(draft[name] ?? {}).length > 0) body[name] = draft[name];
   return body;

@@ -9,6 +9,7 @@ import { announce, field } from "../ui.js";
 import { jobList } from "../views/jobs.js";
 import { advancedField } from "./advanced.js";
 import { isSoundFile } from "./checks.js";
+import { copied } from "./copied.js";
 import { onPaste } from "./drop.js";
 import { peopleField } from "./people.js";
 import { photosField } from "./photos.js";
@@ -24,12 +25,12 @@ const DEFAULT_LIMITS = { photos: 40, photoBytes: 25e6, photoPixels: 64e6, clipBy
 export function createView(query) {
   const draft = { quality: "standard", params: {}, engines: {}, key: api.newKey(), ...shelf.words() };
   let profile = query.get("profile") ?? draft.profile ?? null;
-  let voiced = false;
+  let known = {};
   let limits = DEFAULT_LIMITS;
   let sending = null;
   let restored = false;
 
-  const people = peopleField((picked) => { profile = picked.profileId; voiced = picked.hasVoice; changed(); });
+  const people = peopleField((picked) => { profile = picked.profileId; known = picked; changed(); });
   const photos = photosField(() => limits, changed);
   const voice = voiceField(() => limits, changed);
   const pair = h("div", { className: "pair" }, photos.element, voice.element);
@@ -71,7 +72,9 @@ export function createView(query) {
   });
 
   async function open() {
-    const [found, kept] = await Promise.all([api.get("/api/capabilities").catch(() => null), shelf.files()]);
+    const source = query.get("job");
+    const [found, kept] = await Promise.all([api.get("/api/capabilities").catch(() => null), source ? copied(source).catch(refuse) : shelf.files()]);
+    if (source) begin(kept);
     if (found) {
       limits = { ...limits, ...found.limits };
       advanced.offer(found.kinds, draft.quality);
@@ -81,6 +84,19 @@ export function createView(query) {
     describe();
     // From a profile there is only one thing to do.
     if (profile !== null && query.has("profile")) script.focus();
+  }
+
+  function refuse(refused) {
+    problem.replaceChildren(problemBox(refused));
+    return { photos: [], clip: null };
+  }
+
+  // The form as it was for an earlier job, to be sent with something changed.
+  function begin(job) {
+    profile = null;
+    Object.assign(draft, { params: job.params ?? {}, engines: job.engines ?? {} });
+    for (const [box, value] of [[script, job.script], [name, job.name], [prompt, job.prompt], [seed, job.seed]]) box.value = value ?? "";
+    quality.element.querySelector(`[value="${job.quality}"]`)?.click();
   }
 
   // Tells what follows from what the form holds.
@@ -93,7 +109,7 @@ export function createView(query) {
     setText(submit, text || profile || photos.items().length === 0 ? strings.makeVideo : strings.trainOnly);
     // Nobody has begun yet: what a usual video takes.
     const untouched = !text && photos.items().length === 0 && !voice.item();
-    const inputs = profile ? ["lora", "faces", voiced && "voice", "script"] : ["photos", (untouched || voice.item()) && "clip", (untouched || text) && "script"];
+    const inputs = profile ? ["lora", "faces", known.hasVoice && "voice", "script"] : ["photos", (untouched || voice.item()) && "clip", (untouched || text) && "script"];
     quality.estimate(inputs.includes("script") ? "generate" : "train", inputs.filter(Boolean), text.length || USUAL_CHARS);
   }
 
@@ -139,7 +155,7 @@ export function createView(query) {
     try {
       const chosen = profile ? { photos: [], clip: null } : { photos: photos.items(), clip: voice.item() };
       announce(strings.starting);
-      const job = await request({ draft, profile, ...chosen }, { onProgress: told, keep, signal: sending.signal });
+      const job = await request({ draft: profile ? { ...draft, name: known.name } : draft, profile, ...chosen }, { onProgress: told, keep, signal: sending.signal });
       // What was sent is no draft any more, whatever the form still shows.
       restored = false;
       await shelf.clear();

@@ -66,7 +66,11 @@ export function headerView(id, reload) {
         ? button(strings.cancelling, null, { disabled: true })
         : withIcon("close", strings.cancel, sureToCancel)];
     }
-    return [trace, RETRIABLE.includes(job.status) && withIcon("again", strings.retry, () => act(() => api.post(`/api/jobs/${id}/retry`)), { className: "primary" }),
+    // The same again would fail the same way, if what was given is at fault.
+    const wrong = job.failure?.retryable === false && job.inputs?.length > 0;
+    const again = wrong ? h("a", { className: "button primary", href: `#/?job=${id}` }, icon("again"), h("span", {}, strings.startOver))
+      : RETRIABLE.includes(job.status) && withIcon("again", strings.retry, () => act(() => api.post(`/api/jobs/${id}/retry`)), { className: "primary" });
+    return [trace, again,
       job.stages.length > 0 && fork, withIcon("trash", strings.remove, () => sureToDelete(job), { className: "quiet" })];
   }
 

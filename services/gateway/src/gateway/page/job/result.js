@@ -66,7 +66,7 @@ function beforeAfter(job, all) {
   return h("div", { className: "before-after" },
     photos.length > 0 && h("div", {}, h("h3", {}, strings.before),
       h("div", { className: "pictures" }, ...photos.map((one, index) => picture(one.url, strings.photoNumber(index + 1))))),
-    h("div", {}, h("h3", {}, strings.after),
+    h("div", {}, h("h3", {}, photos.length > 0 ? strings.after : label(after[0])),
       h("div", { className: `pictures${portrait.length > 0 ? "" : " learned"}` }, ...after.map((one) => picture(one.url, one.caption ?? label(one))))));
 }
 

@@ -55,7 +55,7 @@ export function jobView(id) {
       if (left) return;
       waiting.hidden = true;
       header.element.hidden = job === null;
-      trouble.replaceChildren(problemBox(problem, job === null && h("a", { href: "#/jobs" }, strings.back)));
+      trouble.replaceChildren(problemBox(problem.httpStatus === 404 ? { detail: problem.detail } : problem, job === null && h("a", { href: "#/jobs" }, strings.back)));
       // A gateway that is away comes back; a job that is not there does not.
       if (problem.passing) setTimeout(() => !left && load(), AGAIN_MS);
       return;

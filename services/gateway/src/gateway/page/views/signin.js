@@ -19,7 +19,7 @@ export function signInView(done) {
       await api.post("/api/session", { token: token.value.trim() });
       done();
     } catch (problem) {
-      trouble.replaceChildren(problemBox(problem));
+      trouble.replaceChildren(problemBox(problem.httpStatus === 401 ? { detail: strings.signInWrong, remedy: strings.signInWrongRemedy } : problem));
       go.disabled = false;
       token.focus();
     }

@@ -23,7 +23,7 @@ export function tokensCard(session) {
     try {
       const { tokens } = await api.get("/api/tokens");
       list.replaceChildren(...tokens.map((token) => h("li", {},
-        h("span", {}, h("strong", {}, token.name), h("span", { className: "hint" }, ` ${token.scopes.join(", ")} · ${token.expiresAt ? strings.until(moment(token.expiresAt)) : strings.tokenForever}`)),
+        h("span", {}, h("strong", {}, token.name), h("span", { className: "hint" }, ` ${token.scopes.map((scope) => strings.scopes[scope] ?? scope).join(", ")} · ${token.expiresAt ? strings.until(moment(token.expiresAt)) : strings.tokenForever}`)),
         button(strings.tokenRevoke, () => revoke(token), { className: "small", "aria-label": `${strings.tokenRevoke}: ${token.name}` }))));
     } catch (problem) {
       list.replaceChildren(problemBox(problem));

@@ -1,0 +1,18 @@
+// What an earlier job was asked with, for a form that begins with it.
+
+import * as api from "../api.js";
+
+// The job, with its `photos` and `clip` as the form's fields restore them.
+export async function copied(id) {
+  const job = await api.get(`/api/jobs/${id}`);
+  const files = await Promise.all((job.inputs ?? []).map(fileOf));
+  const sound = files.find(({ file }) => !file.type.startsWith("image/")) ?? null;
+  return { ...job, photos: files.filter((item) => item !== sound), clip: sound };
+}
+
+async function fileOf({ input, index, url, mediaType }) {
+  const answer = await fetch(url).catch(() => null);
+  if (!answer?.ok) throw api.unreachable();
+  const name = `${input}-${index + 1}.${mediaType.split("/")[1]}`;
+  return { file: new File([await answer.blob()], name, { type: mediaType }) };
+}
