@@ -35,6 +35,9 @@ async def trained(
         lora=await kept("lora", b"l", "application/octet-stream"),
         **sounds,
     )
+    # Whoever makes a video right after it asks a gateway that may not have heard of it.
+    while not (await shown(api, story.job))["ready"]:
+        pass
     return story
 
 
