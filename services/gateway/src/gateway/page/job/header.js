@@ -11,6 +11,10 @@ import { forkDialog } from "./fork.js";
 const ACTIVE = ["queued", "running"];
 const RETRIABLE = ["failed", "cancelled"];
 
+// Whether what was given is at fault, so that the same again would fail the same way.
+const hopeless = ({ failure, stages, inputs }) =>
+  inputs?.length > 0 && stages.find((stage) => stage.id === failure?.stage)?.failure?.retryable === false;
+
 export function headerView(id, reload) {
   const title = h("h1", {}, "…");
   const status = h("span", {});
@@ -41,7 +45,7 @@ export function headerView(id, reload) {
     setText(share, percent(job.progress));
     setText(eta, past ? "" : remaining(job));
     actions.hidden = past;
-    fill(actions, `${active}${job.status}${job.cancelRequested}${job.traceUrl}`, () => offered(job, active));
+    fill(actions, `${active}${job.status}${job.cancelRequested}${job.traceUrl}${hopeless(job)}`, () => offered(job, active));
     fill(trouble, job.failure?.cause ?? "", () => (job.failure ? problemBox(job.failure) : []));
     if (!past) tell(job);
   }
@@ -66,9 +70,7 @@ export function headerView(id, reload) {
         ? button(strings.cancelling, null, { disabled: true })
         : withIcon("close", strings.cancel, sureToCancel)];
     }
-    // The same again would fail the same way, if what was given is at fault.
-    const wrong = job.failure?.retryable === false && job.inputs?.length > 0;
-    const again = wrong ? h("a", { className: "button primary", href: `#/?job=${id}` }, icon("again"), h("span", {}, strings.startOver))
+    const again = hopeless(job) ? h("a", { className: "button primary", href: `#/?job=${id}` }, icon("again"), h("span", {}, strings.startOver))
       : RETRIABLE.includes(job.status) && withIcon("again", strings.retry, () => act(() => api.post(`/api/jobs/${id}/retry`)), { className: "primary" });
     return [trace, again,
       job.stages.length > 0 && fork, withIcon("trash", strings.remove, () => sureToDelete(job), { className: "quiet" })];
