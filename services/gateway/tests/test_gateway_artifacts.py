@@ -13,8 +13,8 @@ import httpx
 import pytest
 from contracts.artifacts import Artifact
 from eventlog.broker import Broker
+from gateway.artifacts.thumbnails import shrunk
 from gateway.problems import Problem
-from gateway.thumbnails import shrunk
 from gateway_media import PHOTO, RECORDING, photo
 from gateway_people import client, make_token, token_gateway
 from gateway_stack import Stack

@@ -14,12 +14,12 @@ from contracts.base import make_id
 from eventlog.broker import Broker
 from eventlog.log import EventLog, utc_now
 from fastapi import Response
-from gateway import submissions
+from gateway.artifacts.thumbnails import shrunk
+from gateway.jobs import submissions
 from gateway.live.feed import CLIENT_BYTES
 from gateway.live.job import LiveJob
 from gateway.live.outbox import Outbox
 from gateway.problems import Problem
-from gateway.thumbnails import shrunk
 from gateway_media import PHOTO
 from gateway_stack import Stack
 from gateway_story import Story

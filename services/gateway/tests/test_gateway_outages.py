@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from eventlog.broker import Broker
+from gateway.artifacts.slots import Slots
 from gateway.problems import Problem, ProblemKind
-from gateway.slots import Slots
 from gateway_media import PHOTO
 from gateway_stack import Stack
 from gateway_story import Story

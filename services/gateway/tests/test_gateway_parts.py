@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from contracts.graph import Binding, Graph, Stage
-from gateway.content import picture_size, picture_type, sound_type
-from gateway.downloads import Span, parse_range
-from gateway.eta import StageTime, remaining_s
-from gateway.multipart import (
+from gateway.artifacts.downloads import Span, parse_range
+from gateway.installation.eta import StageTime, remaining_s
+from gateway.jobs.multipart import (
     MalformedFormError,
     MultipartReader,
     PartBegin,
@@ -17,6 +16,7 @@ from gateway.multipart import (
 )
 from gateway.problems import Problem
 from gateway.settings import Limits, Settings
+from gateway.uploads.content import picture_size, picture_type, sound_type
 from gateway_media import RECORDING, photo
 from hypothesis import assume, given
 from hypothesis import strategies as st

@@ -22,8 +22,8 @@ from contracts.graph import Binding, Edge, EdgeKind, Graph, Stage
 from eventlog.broker import Broker
 from eventlog.log import EventLog
 from eventlog.registry import announce
-from gateway.mermaid import mermaid
-from gateway.pipelines import built_in, check
+from gateway.pipelines.mermaid import mermaid
+from gateway.pipelines.routes import built_in, check
 from gateway.problems import Problem
 from gateway_media import PHOTO, RECORDING
 

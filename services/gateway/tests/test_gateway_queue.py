@@ -15,10 +15,10 @@ from contracts.graph import Binding, Graph, Stage
 from contracts.queries import StageTimes
 from eventlog.broker import Broker
 from eventlog.registry import announce
-from gateway.estimates import estimate, given_inputs, offered, without
-from gateway.eta import Machine, StageTime, remaining_s
-from gateway.outlook import Basis, Outlook, machine
-from gateway.queue import Attempts, Waiting, follow, waits
+from gateway.installation.estimates import estimate, given_inputs, offered, without
+from gateway.installation.eta import Machine, StageTime, remaining_s
+from gateway.installation.outlook import Basis, Outlook, machine
+from gateway.installation.queue import Attempts, Waiting, follow, waits
 from gateway_socket import watching
 from gateway_stack import Stack
 from gateway_story import Story

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import uvicorn
-from gateway import bodies, connections
-from gateway.bodies import BodyLimit
-from gateway.connections import HttpProtocol
+from gateway.edge import bodies, connections
+from gateway.edge.bodies import BodyLimit
+from gateway.edge.connections import HttpProtocol
 from gateway_stack import Stack
 from starlette.requests import Request
 from starlette.responses import Response

@@ -15,33 +15,24 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from gateway import (
-    artifacts,
-    capabilities,
-    changes,
-    estimates,
-    installation,
-    jobs,
-    logs,
-    openapi,
-    operations,
-    pipelines,
-    problems,
-    profiles,
-    sockets,
-    sse,
-    submissions,
-    timeline,
-)
+from gateway import openapi, operations, problems
 from gateway.access import routes as access
 from gateway.access.authenticator import Authenticator
 from gateway.access.door import Door
 from gateway.access.guard import Guard
-from gateway.bodies import BodyLimit
+from gateway.artifacts import routes as artifacts
 from gateway.context import Gateway
-from gateway.revalidation import Revalidation
+from gateway.edge.bodies import BodyLimit
+from gateway.edge.revalidation import Revalidation
+from gateway.edge.telemetry import Telemetry
+from gateway.installation import capabilities, estimates
+from gateway.installation import routes as installation
+from gateway.jobs import changes, submissions
+from gateway.jobs import routes as jobs
+from gateway.live import logs, sockets, sse, timeline
+from gateway.pipelines import routes as pipelines
+from gateway.profiles import routes as profiles
 from gateway.settings import Settings
-from gateway.telemetry import Telemetry
 from gateway.uploads import routes as uploads
 from gateway.webhooks import routes as webhooks
 

@@ -18,15 +18,15 @@ from servicekit.objects import CONNECTIONS, ObjectStore
 
 from gateway.access.authenticator import Authenticator, unauthenticated
 from gateway.access.principal import Principal
-from gateway.cards import Cards
+from gateway.artifacts.slots import Slots
+from gateway.artifacts.thumbnails import Thumbnails
+from gateway.installation.outlook import Outlook
+from gateway.installation.queue import LiveQueue
+from gateway.jobs.cards import Cards
+from gateway.jobs.names import Names, Texts
 from gateway.live import LiveJobs
-from gateway.names import Names, Texts
-from gateway.outlook import Outlook
 from gateway.problems import ProblemKind, unavailable
-from gateway.queue import LiveQueue
 from gateway.settings import Settings
-from gateway.slots import Slots
-from gateway.thumbnails import Thumbnails
 from gateway.webhooks.desk import WebhookDesk
 
 _PARTS = 8

@@ -21,17 +21,17 @@ from servicekit.service import Service
 
 from gateway import app as application
 from gateway.access.authenticator import Authenticator
-from gateway.cards import Cards
+from gateway.artifacts.thumbnails import Thumbnails
 from gateway.chores import Chores, do_chores
-from gateway.connections import HttpProtocol, WebSocketProtocol
 from gateway.context import Gateway
+from gateway.edge.connections import HttpProtocol, WebSocketProtocol
 from gateway.erasure import erasing
+from gateway.installation.outlook import Outlook
+from gateway.installation.queue import LiveQueue
+from gateway.jobs.cards import Cards
+from gateway.jobs.names import Names, Texts
 from gateway.live import LiveJobs
-from gateway.names import Names, Texts
-from gateway.outlook import Outlook
-from gateway.queue import LiveQueue
 from gateway.settings import Settings
-from gateway.thumbnails import Thumbnails
 from gateway.uploads.browsers import admit
 from gateway.uploads.sweeper import sweep_for_ever
 from gateway.webhooks.desk import WebhookDesk

@@ -24,7 +24,7 @@ from gateway.access.authenticator import (
 )
 from gateway.access.buckets import Buckets, limit
 from gateway.access.principal import Mode, Principal, Scope
-from gateway.connections import abort
+from gateway.edge.connections import abort
 from gateway.problems import Problem, ProblemKind, response
 
 _SESSION = "/api/session"

@@ -12,11 +12,11 @@ from eventlog.log import EventLog, utc_now
 from eventlog.rpc import NotFoundError
 
 from gateway import metrics
-from gateway.jobs import is_job_id
+from gateway.jobs.routes import is_job_id
+from gateway.jobs.views import update_of
 from gateway.live.job import LiveJob
 from gateway.live.outbox import Outbox
 from gateway.live.table import LiveJobs
-from gateway.views import update_of
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from contracts.fold import evolve
 from contracts.job import JobState, JobStatus, StageStatus
 from contracts.progress import StageProgress
 
+from gateway.installation.outlook import Outlook
 from gateway.live.told import Told, told_event
-from gateway.outlook import Outlook
 
 Listener = Callable[["LiveJob"], None]
 """Is called whenever the job has changed."""

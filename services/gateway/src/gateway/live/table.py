@@ -30,9 +30,9 @@ from pydantic import ValidationError
 
 from contracts import subjects
 from gateway import metrics
+from gateway.installation.outlook import Outlook
 from gateway.live.job import Listener, LiveJob, Wait
 from gateway.live.lines import LiveLines
-from gateway.outlook import Outlook
 
 log = structlog.get_logger(__name__)
 

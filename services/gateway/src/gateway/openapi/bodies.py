@@ -6,7 +6,7 @@ from typing import Any
 
 from contracts.events import JobType
 
-from gateway.drafts import JobDraft
+from gateway.jobs.drafts import JobDraft
 from gateway.problems import MEDIA_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"

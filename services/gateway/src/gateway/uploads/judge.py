@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway import content
 from gateway.problems import Problem, ProblemKind
 from gateway.settings import Limits
+from gateway.uploads import content
 
 _PROBE_FROM = 16 << 10
 # A picture's size stands in its first bytes, but for a few with large profiles or previews,

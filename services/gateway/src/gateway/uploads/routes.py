@@ -12,7 +12,7 @@ from pydantic import Field
 from gateway import idempotency
 from gateway.context import Gateway, Owner, TheGateway
 from gateway.idempotency import IdempotencyKey
-from gateway.jobs import is_job_id
+from gateway.jobs.routes import is_job_id
 from gateway.uploads.judge import FileKind
 from gateway.uploads.records import KEPT_S
 from gateway.uploads.sessions import Session, Sessions

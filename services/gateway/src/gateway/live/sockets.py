@@ -13,8 +13,8 @@ import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from gateway import metrics
-from gateway.connections import abort
 from gateway.context import Owner, TheGateway
+from gateway.edge.connections import abort
 from gateway.live.client import Client
 from gateway.live.outbox import Outbox
 from gateway.live.pulse import Pulse

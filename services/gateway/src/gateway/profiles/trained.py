@@ -8,7 +8,7 @@ from contracts.queries import GetProfile, Profile
 from eventlog.rpc import NotFoundError, ask
 
 from gateway.context import Gateway
-from gateway.jobs import is_job_id
+from gateway.jobs.routes import is_job_id
 from gateway.problems import Problem, ProblemKind
 
 

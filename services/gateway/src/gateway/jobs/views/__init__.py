@@ -1,6 +1,6 @@
 """What the API shows: jobs, their stages and results, each as a model and a function to it."""
 
-from gateway.views.jobs import (
+from gateway.jobs.views.jobs import (
     FILES,
     JobUpdate,
     JobView,
@@ -10,9 +10,9 @@ from gateway.views.jobs import (
     status_of,
     update_of,
 )
-from gateway.views.lists import Card, JobItem, JobList, card_of, item_of
-from gateway.views.stages import ArtifactView, StageView, numbered_samples
-from gateway.views.times import eta_s
+from gateway.jobs.views.lists import Card, JobItem, JobList, card_of, item_of
+from gateway.jobs.views.stages import ArtifactView, StageView, numbered_samples
+from gateway.jobs.views.times import eta_s
 
 __all__ = [
     "FILES",

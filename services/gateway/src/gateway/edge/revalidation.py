@@ -11,7 +11,7 @@ import hashlib
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.downloads import known
+from gateway.artifacts.downloads import known
 
 _PREFIX = "/api/"
 _JSON = "application/json"

@@ -13,8 +13,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from gateway.context import Owner, TheGateway
-from gateway.eta import StageTime, remaining_s
-from gateway.outlook import Basis, Outlook
+from gateway.installation.eta import StageTime, remaining_s
+from gateway.installation.outlook import Basis, Outlook
 from gateway.problems import Problem, ProblemKind
 
 router = APIRouter(prefix="/api", tags=["capabilities"])

@@ -16,11 +16,11 @@ from fastapi import APIRouter, Query
 
 from gateway import openapi
 from gateway.context import Gateway, Owner, TheGateway
-from gateway.history import as_it_was
+from gateway.jobs.views import JobItem, JobList, JobView, StatusView, item_of, job_of, status_of
 from gateway.live import LiveJob
+from gateway.live.history import as_it_was
 from gateway.problems import Problem, ProblemKind
 from gateway.times import Time
-from gateway.views import JobItem, JobList, JobView, StatusView, item_of, job_of, status_of
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 

@@ -12,17 +12,21 @@ from eventlog.errors import ConflictError, UnavailableError
 from fastapi import APIRouter, Request, Response
 from servicekit.objects import MissingObjectError
 
-from gateway import capabilities, drafts, forms, idempotency, metrics, openapi, pipelines, trained
+from gateway import idempotency, metrics, openapi
 from gateway.context import Gateway, Owner, TheGateway
-from gateway.forms import Received
 from gateway.idempotency import IdempotencyKey, keyed_id
-from gateway.jobs import no_such_job
+from gateway.installation import capabilities
+from gateway.jobs import drafts, forms
+from gateway.jobs.forms import Received
+from gateway.jobs.routes import no_such_job
+from gateway.jobs.views import StatusView, status_of
 from gateway.live import LiveJob
+from gateway.pipelines import routes as pipelines
+from gateway.profiles import trained
 from gateway.uploads import FileKind, Uploads, uploading
 from gateway.uploads.quota import check_quota
 from gateway.uploads.sessions import Sessions
 from gateway.uploads.stored import no_such_upload
-from gateway.views import StatusView, status_of
 
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/api", tags=["jobs"])

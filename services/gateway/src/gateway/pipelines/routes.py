@@ -17,12 +17,13 @@ from fastapi.responses import PlainTextResponse
 from pydantic import Field, StringConstraints, ValidationError
 
 from contracts import subjects
-from gateway import capabilities, idempotency
+from gateway import idempotency
 from gateway.context import Gateway, Owner, TheGateway
-from gateway.drafts import JobDraft
 from gateway.idempotency import IdempotencyKey, keyed_id
-from gateway.jobs import is_job_id
-from gateway.mermaid import mermaid
+from gateway.installation import capabilities
+from gateway.jobs.drafts import JobDraft
+from gateway.jobs.routes import is_job_id
+from gateway.pipelines.mermaid import mermaid
 from gateway.problems import Problem, ProblemKind
 
 log = structlog.get_logger(__name__)

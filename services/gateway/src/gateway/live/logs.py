@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from gateway.context import Owner, TheGateway
-from gateway.jobs import find
+from gateway.jobs.routes import find
 from gateway.live.told import LogLine, line_of
 
 router = APIRouter(prefix="/api", tags=["jobs"])

@@ -21,15 +21,17 @@ from contracts.job import JobState, JobStatus, StageStatus
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from gateway import capabilities, drafts, idempotency
+from gateway import idempotency
 from gateway.context import Gateway, Owner, TheGateway
-from gateway.drafts import JobDraft, Text
 from gateway.idempotency import IdempotencyKey, keyed_id
-from gateway.jobs import find
+from gateway.installation import capabilities
+from gateway.jobs import drafts
+from gateway.jobs.drafts import JobDraft, Text
+from gateway.jobs.routes import find
+from gateway.jobs.submissions import enter, job_id
+from gateway.jobs.views import StatusView, status_of
 from gateway.problems import Problem, ProblemKind
-from gateway.submissions import enter, job_id
 from gateway.uploads import uploading
-from gateway.views import StatusView, status_of
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 

@@ -10,9 +10,9 @@ from contracts.job import Failure, JobStatus
 from contracts.queries import JobSummary
 from pydantic import Field
 
+from gateway.jobs.views.jobs import artifact_views
+from gateway.jobs.views.stages import ArtifactView
 from gateway.live import LiveJob
-from gateway.views.jobs import artifact_views
-from gateway.views.stages import ArtifactView
 
 _PICTURES = ("poster", "portrait", "preview", "faces")
 

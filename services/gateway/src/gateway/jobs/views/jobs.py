@@ -11,8 +11,7 @@ from contracts.events import JobType, Quality
 from contracts.job import Failure, JobState, JobStatus
 from pydantic import Field
 
-from gateway.live import LiveJob
-from gateway.views.stages import (
+from gateway.jobs.views.stages import (
     ArtifactView,
     StageUpdate,
     StageView,
@@ -20,7 +19,8 @@ from gateway.views.stages import (
     stage_of,
     stage_update_of,
 )
-from gateway.views.times import eta_s
+from gateway.jobs.views.times import eta_s
+from gateway.live import LiveJob
 
 FILES = ("photos", "clip")
 """The inputs of a request that are files to look at or listen to."""

@@ -21,7 +21,7 @@ from eventlog.broker import Broker
 from eventlog.errors import EventLogError
 from eventlog.rpc import ask
 
-from gateway.eta import Machine
+from gateway.installation.eta import Machine
 
 log = structlog.get_logger(__name__)
 

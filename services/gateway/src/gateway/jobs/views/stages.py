@@ -11,8 +11,8 @@ from contracts.base import Contract, Id, Name, Timestamp
 from contracts.job import AttemptState, Failure, Outcome, Sample, StageState, StageStatus
 from pydantic import Field
 
+from gateway.jobs.views.times import stage_eta_s
 from gateway.live import LiveJob
-from gateway.views.times import stage_eta_s
 
 
 class ArtifactView(Contract):

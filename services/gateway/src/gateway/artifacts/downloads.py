@@ -18,7 +18,7 @@ from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway import metrics
-from gateway.connections import abort
+from gateway.edge.connections import abort
 from gateway.problems import Problem, ProblemKind
 
 log = structlog.get_logger(__name__)

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from contracts.job import StageState, StageStatus
 
-from gateway.eta import StageTime, remaining_s
+from gateway.installation.eta import StageTime, remaining_s
+from gateway.installation.outlook import Expectation
 from gateway.live import LiveJob
-from gateway.outlook import Expectation
 
 
 def eta_s(live: LiveJob, now: datetime) -> float | None:

@@ -16,9 +16,9 @@ from contracts.media import PICTURE_FORMATS
 from PIL import Image, ImageOps
 from servicekit.objects import MissingObjectError, ObjectStore
 
-from gateway.content import HEADER_ERRORS
-from gateway.downloads import erased
+from gateway.artifacts.downloads import erased
 from gateway.problems import Problem, ProblemKind
+from gateway.uploads.content import HEADER_ERRORS
 
 MEDIA_TYPE = "image/webp"
 LEAST, USUAL, MOST = 64, 320, 1024

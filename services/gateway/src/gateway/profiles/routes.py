@@ -11,12 +11,13 @@ from eventlog.rpc import NotFoundError, ask
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from gateway import changes, trained
 from gateway.context import Gateway, Owner, TheGateway
-from gateway.jobs import items
+from gateway.jobs import changes
+from gateway.jobs.routes import items
+from gateway.jobs.views import ArtifactView, JobItem, artifact_views, card_of
 from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
-from gateway.views import ArtifactView, JobItem, artifact_views, card_of
+from gateway.profiles import trained
 
 router = APIRouter(prefix="/api", tags=["profiles"])
 

@@ -10,9 +10,9 @@ import structlog
 from contracts.queries import JobSummary
 from eventlog.errors import EventLogError
 
+from gateway.jobs.names import Names
+from gateway.jobs.views import Card, card_of
 from gateway.live import LiveJobs
-from gateway.names import Names
-from gateway.views import Card, card_of
 
 log = structlog.get_logger(__name__)
 

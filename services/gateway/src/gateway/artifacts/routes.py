@@ -14,13 +14,14 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from gateway import idempotency, thumbnails
+from gateway import idempotency
+from gateway.artifacts import thumbnails
+from gateway.artifacts.downloads import BYTES, CACHING, TheWanted, known, send
 from gateway.context import Owner, TheGateway
-from gateway.downloads import BYTES, CACHING, TheWanted, known, send
 from gateway.idempotency import IdempotencyKey
-from gateway.jobs import find
+from gateway.jobs.routes import find
+from gateway.jobs.views import FILES, numbered_samples
 from gateway.problems import Problem, ProblemKind
-from gateway.views import FILES, numbered_samples
 
 router = APIRouter(prefix="/api", tags=["artifacts"])
 

@@ -13,9 +13,9 @@ from contracts.events import JobType
 from fastapi import Request
 from pydantic import ValidationError
 
-from gateway.bodies import JSON_BYTES
-from gateway.drafts import JobDraft
-from gateway.multipart import (
+from gateway.edge.bodies import JSON_BYTES
+from gateway.jobs.drafts import JobDraft
+from gateway.jobs.multipart import (
     MalformedFormError,
     MultipartReader,
     PartBegin,

@@ -11,7 +11,7 @@ from contracts.events import Quality
 from fastapi import APIRouter
 
 from gateway.context import TheGateway
-from gateway.drafts import JobDraft
+from gateway.jobs.drafts import JobDraft
 from gateway.problems import Problem, ProblemKind
 from gateway.settings import Limits
 

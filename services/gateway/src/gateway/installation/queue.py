@@ -24,8 +24,8 @@ from eventlog.log import utc_now
 from eventlog.rpc import ask
 
 from contracts import events as e
+from gateway.installation.outlook import Outlook
 from gateway.live import LiveJobs, Wait
-from gateway.outlook import Outlook
 
 log = structlog.get_logger(__name__)
 

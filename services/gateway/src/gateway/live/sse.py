@@ -22,9 +22,9 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway import metrics
-from gateway.connections import abort
 from gateway.context import Owner, TheGateway
-from gateway.jobs import find
+from gateway.edge.connections import abort
+from gateway.jobs.routes import find
 from gateway.live.client import render
 from gateway.live.feed import CLIENT_BYTES, Budget, Feed, Lines
 from gateway.live.job import LiveJob

@@ -1,0 +1,1 @@
+"""What jobs were given and have made, as bytes."""

@@ -1,0 +1,1 @@
+"""Graphs under a name."""
