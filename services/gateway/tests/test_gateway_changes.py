@@ -11,6 +11,7 @@ import pytest
 from contracts.artifacts import Artifact
 from contracts.base import make_id
 from contracts.envelope import Recorded
+from contracts.job import JobStatus
 from eventlog.broker import Broker, connect
 from eventlog.errors import UnavailableError
 from eventlog.log import EventLog, utc_now
@@ -331,3 +332,19 @@ async def test_a_chore_that_fails_is_done_again_and_holds_up_no_other(
             await asyncio.wait({working})
             await broker.close()
         assert done == ["first", "second", "first"]
+
+
+async def test_what_is_done_to_a_job_goes_by_the_log_and_not_by_what_was_read_of_it(
+    api: httpx.AsyncClient, broker: Broker, log: EventLog
+) -> None:
+    for _ in range(5):
+        story = await Story.begin(broker, api)
+        await story.plan()
+        await story.start("prepare_dataset")
+        await story.fail("prepare_dataset")
+        # Nobody waits until the gateway has read of the failure.
+        retried = await api.post(f"/api/jobs/{story.job}/retry")
+        assert (retried.status_code, retried.json()["status"]) == (202, "queued")
+        assert (await log.fold(story.job)).status is JobStatus.QUEUED
+        await story.tell(e.JobCancelled())
+        assert (await api.delete(f"/api/jobs/{story.job}")).status_code == 204

@@ -30,6 +30,7 @@ from gateway.jobs.drafts import JobDraft, Text
 from gateway.jobs.routes import find
 from gateway.jobs.submissions import enter, job_id
 from gateway.jobs.views import StatusView, status_of
+from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
 from gateway.uploads import uploading
 
@@ -61,7 +62,7 @@ async def cancel_job(
     job: str, gateway: TheGateway, owner: Owner, key: IdempotencyKey = None
 ) -> StatusView:
     """Stop a job. Repeating it changes nothing."""
-    live = await find(gateway, job, owner)
+    live = await _current(gateway, job, owner)
     await idempotency.claim(gateway.config, owner, key, "cancel", job)
     if not await _told(gateway, job, owner, key):
         if live.state.status.ended:
@@ -80,7 +81,7 @@ async def retry_job(
     job: str, gateway: TheGateway, owner: Owner, key: IdempotencyKey = None
 ) -> StatusView:
     """Try a failed or cancelled job again from where it ended. Repeating it changes nothing."""
-    live = await find(gateway, job, owner)
+    live = await _current(gateway, job, owner)
     await idempotency.claim(gateway.config, owner, key, "retry", job)
     if not await _told(gateway, job, owner, key):
         if live.state.status is JobStatus.COMPLETED:
@@ -97,7 +98,7 @@ async def retry_job(
 @router.delete("/jobs/{job}", status_code=204)
 async def delete_job(job: str, gateway: TheGateway, owner: Owner) -> None:
     """Delete an ended job: it is shown no more, and what only it needs is erased soon after."""
-    live = await find(gateway, job, owner)
+    live = await _current(gateway, job, owner)
     if live.state.status.ended:
         await gateway.live.reached(await gateway.log.tell(job, JobDeleted(by=owner)))
     # Somebody may have asked for a retry in the same moment.
@@ -120,7 +121,7 @@ async def fork_job(
     key: IdempotencyKey = None,
 ) -> StatusView:
     """Ask for a new job that differs from this one from a stage on, and takes over the rest."""
-    parent = (await find(gateway, job, owner)).state
+    parent = (await _current(gateway, job, owner)).state
     request = parent.request
     if request is None:
         raise ValueError(f"job {job} has no request")
@@ -215,6 +216,17 @@ def _check_forkable(parent: JobState, stage: str) -> None:
             "Wait for it, or fork from an earlier stage.",
             missing=lacking,
         )
+
+
+async def _current(gateway: Gateway, job: str, owner: str) -> LiveJob:
+    """The job as the log has it now: what this gateway has read may be a moment behind.
+
+    Otherwise a retry of a job that failed just now would pass for one of a job that runs.
+    """
+    live = await find(gateway, job, owner)
+    latest = await gateway.log.fold(job, live.state)
+    await gateway.live.reached(latest.sequence)
+    return live
 
 
 async def _told(gateway: Gateway, job: str, owner: str, key: str | None) -> bool:
