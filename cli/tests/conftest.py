@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from eventlog.broker import connect
+from command_support import Command, Done, Played
 from gateway_media import photo, recording
 from gateway_stack import Stack, running_stack
-from gateway_story import Story
 from myspinbot.main import main
-from servicekit.objects import open_store
-
-Result = TypeVar("Result")
 
 
 @pytest.fixture(scope="session")
@@ -51,50 +44,9 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-@dataclass(slots=True)
-class Played:
-    """What planner and runner would say, told from the outside."""
-
-    stack: Stack
-
-    def __call__(self, job: str, tell: Callable[[Story], Awaitable[Result]]) -> Result:
-        async def playing() -> Result:
-            broker = await connect(self.stack.server.address("admin"))
-            try:
-                return await tell(Story(broker, job))
-            finally:
-                await broker.close()
-
-        return asyncio.run(playing())
-
-    def finished(self, job: str, **results: tuple[bytes, str]) -> None:
-        """The job with these results: content and media type by output."""
-
-        async def finish(story: Story) -> None:
-            made = {}
-            async with open_store(self.stack.store) as store:
-                for name, (content, media_type) in results.items():
-                    made[name] = (await store.put(f"jobs/{job}/{name}", content, media_type),)
-            await story.finish(**made)
-
-        self(job, finish)
-
-
 @pytest.fixture
 def play(system: Stack) -> Played:
     return Played(system)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a command ended, and what it said."""
-
-    status: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
 
 
 @pytest.fixture

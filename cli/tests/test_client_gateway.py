@@ -10,13 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from command_support import Played
 from contracts.job import JobStatus
 from gateway_media import recording
 from gateway_stack import Stack
 from gateway_story import Story
 from myspinbot.client import ApiError, AsyncClient, Client, asynchronous, file_names, synchronous
-
-from conftest import Played
 
 VIDEO = b"moving pictures " * 40_000
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from command_support import Command, Played
 from gateway_story import Story
 from myspinbot.commands.jobs import moment
 from myspinbot.commands.open import has_browser
@@ -21,8 +22,6 @@ from myspinbot.errors import (
     CommandError,
 )
 from myspinbot.inputs import parameters
-
-from conftest import Command, Played
 
 VIDEO = b"moving pictures " * 10_000
 

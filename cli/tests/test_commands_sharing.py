@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from command_support import Command
 from gateway_stack import Stack, another_gateway
 from myspinbot.errors import MISUSED, NOT_ALLOWED, NOT_FOUND
 from test_help import completed
-
-from conftest import Command
 
 
 def test_a_webhook_is_added_tested_and_removed(api: str, command: Command) -> None:

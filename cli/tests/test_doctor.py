@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from command_support import Command
 from myspinbot.client.replies import Capabilities, Session
 from myspinbot.doctor import folder, installation, machine, system
 from myspinbot.doctor.findings import Finding, Verdict
 from myspinbot.embedded.home import Home, StackNote
-
-from conftest import Command
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_support import Command, Played
 from myspinbot.main import app
 from typer.main import get_command
-
-from conftest import Command, Played
 
 ESCAPE = "\x1b"
 

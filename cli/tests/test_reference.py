@@ -5,12 +5,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from command_support import Played
 from contracts.job import JobStatus
 from gateway_media import photo
 from myspinbot.client import Client
 from myspinbot.reference import render
-
-from conftest import Played
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 

@@ -52,6 +52,17 @@ def test_the_stack_is_reached_on_loopback_only(stack: RunningStack) -> None:
     assert addresses == {"127.0.0.1"}
 
 
+def test_up_tells_programs_where_it_is_on_one_line(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "myspinbot.main", "up", "--json", "--home", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        told = json.loads(up.stdout.readline())
+        ready = httpx.get(f"{told['api']}/ready", trust_env=False)
+        up.send_signal(signal.SIGINT)
+        rest, _ = up.communicate(timeout=60)
+    assert (ready.status_code, told["home"], rest) == (200, str(tmp_path), "")
+
+
 def test_a_second_up_says_who_holds_the_data(stack: RunningStack) -> None:
     second = command("up", home=stack.home)
     assert second.returncode == HELD

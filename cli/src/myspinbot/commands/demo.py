@@ -13,13 +13,20 @@ from myspinbot.client import AsyncClient
 from myspinbot.client.live import PATIENCE_S
 from myspinbot.client.replies import JobDetail
 from myspinbot.client.target import find_target
-from myspinbot.commands.options import ApiOption, HomeOption, examples, home_of, run
+from myspinbot.commands.options import (
+    ApiOption,
+    HomeOption,
+    JsonOption,
+    examples,
+    home_of,
+    run,
+)
 from myspinbot.commands.submit import PhotosOption, ScriptOption, VoiceOption
 from myspinbot.commands.watch import follow
 from myspinbot.embedded.home import Home
 from myspinbot.errors import CommandError
 from myspinbot.inputs import Inputs, find_photos, read_script, readable
-from myspinbot.screen import err, plain
+from myspinbot.screen import err, json_line, plain
 
 if TYPE_CHECKING:
     from myspinbot.embedded.stack import Stack
@@ -44,21 +51,23 @@ def demo(
     script: ScriptOption = None,
     api: ApiOption = None,
     home: HomeOption = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a talking video of the sample character, or of your own photos and voice.
 
     Uses the system that runs, or starts one and stops it at the end. The results are put
-    into ./out/<job>/.
+    into ./out/<job>/. --json tells each update on a line of its own, and the results last.
     """
     inputs = Inputs(
         photos=find_photos(photos or [samples.photos()]),
         voice=readable((voice or samples.voice()).expanduser(), "recording"),
         script=read_script(script) if script else samples.script(),
     )
-    run(_demo(inputs, api, home_of(home)))
+    run(_demo(inputs, api, home_of(home), as_json=as_json))
 
 
-async def _demo(inputs: Inputs, api: str | None, home: Home) -> None:
+async def _demo(inputs: Inputs, api: str | None, home: Home, *, as_json: bool) -> None:
     async with (
         _system(api, home) as address,
         AsyncClient(find_target(address, home=home), patience_s=PATIENCE_S) as client,
@@ -67,8 +76,11 @@ async def _demo(inputs: Inputs, api: str | None, home: Home) -> None:
             photos=inputs.photos, clip=inputs.voice, script=inputs.script
         )
         err.print(f"Job {status.job_id}; see it at {address}", style="dim", markup=False)
-        await follow(client, status.job_id)
+        await follow(client, status.job_id, as_json=as_json)
         paths = await fetch(client, await client.jobs.get(status.job_id), OUT)
+    if as_json:
+        json_line({"jobId": status.job_id, **{name: str(path) for name, path in paths.items()}})
+        return
     plain(f"job:   {status.job_id}")
     for output in RESULTS:
         plain(f"{output + ':':<6} {paths[output]}")

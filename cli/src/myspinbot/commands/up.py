@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myspinbot.commands.options import HomeOption, examples, home_of, run
+from myspinbot.commands.options import HomeOption, JsonOption, examples, home_of, run
 from myspinbot.embedded.home import ADMIN_TOKEN, LOOPBACK, Facing, Home
 from myspinbot.errors import MISUSED, CommandError
-from myspinbot.screen import err, plain
+from myspinbot.screen import err, json_line, plain
 
 if TYPE_CHECKING:
     from myspinbot.embedded.stack import Stack
@@ -46,12 +46,13 @@ def up(
         typer.Option(help="Who is let in: whoever is on this machine, or who has a token."),
     ] = AccessChoice.LOCAL,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Start the whole system and leave it running until Ctrl-C; prints its address.
 
     Everything of it lives in one folder. Ends with status 3 if another system holds that folder.
     With `--access token`, `myspinbot tokens create` lets others in; commands on this machine
-    find the owner's own token by themselves.
+    find the owner's own token by themselves. --json tells address and folder on one line.
     """
     facing = Facing(host, access.value)
     if access is AccessChoice.LOCAL and not _is_loopback(host):
@@ -60,7 +61,7 @@ def up(
             "Add --access token, or leave --host out.",
             MISUSED,
         )
-    run(_up(home_of(home), port, facing))
+    run(_up(home_of(home), port, facing, as_json=as_json))
 
 
 def _is_loopback(host: str) -> bool:
@@ -70,7 +71,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def _up(home: Home, port: int | None, facing: Facing) -> None:
+async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool) -> None:
     # Imported where it is used: other commands need no broker, and should start fast.
     from myspinbot.doctor.machine import space
     from myspinbot.embedded.stack import run_stack
@@ -94,7 +95,10 @@ async def _up(home: Home, port: int | None, facing: Facing) -> None:
         if stack.note.facing.access == "token":
             secret = home.keys / ADMIN_TOKEN
             err.print(f"The page asks for a token: yours is in {secret}", style="dim")
-        plain(stack.note.api)
+        if as_json:
+            json_line({"api": stack.note.api, "home": str(home.root)})
+        else:
+            plain(stack.note.api)
 
     def tell(event: str, **fields: Any) -> None:
         if event == "process.died":

@@ -88,12 +88,18 @@ async def get_session(gateway: TheGateway, principal: MaybePrincipal) -> Session
 
 @router.post("/session")
 async def begin_session(
-    draft: SignIn, request: Request, response: Response, gateway: TheGateway
+    draft: SignIn,
+    request: Request,
+    response: Response,
+    gateway: TheGateway,
+    key: IdempotencyKey = None,
 ) -> SessionView:
     """Exchange a token for a session of the page: a cookie that no script can read.
 
-    The session lasts a week, and no longer than its token.
+    The session lasts a week, and no longer than its token. Nothing is kept of it here, so
+    that signing in again changes nothing, with an idempotency key or without.
     """
+    del key
     access = gateway.access
     if access.mode is Mode.LOCAL:
         session = local_session(access)
