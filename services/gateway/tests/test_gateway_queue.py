@@ -16,7 +16,7 @@ from contracts.queries import StageTimes
 from eventlog.broker import Broker
 from eventlog.registry import announce
 from gateway.installation.estimates import estimate, given_inputs, offered, without
-from gateway.installation.eta import Machine, StageTime, remaining_s
+from gateway.installation.eta import Machine, StageTime, remaining_s, settled_s
 from gateway.installation.outlook import Basis, Outlook, machine
 from gateway.installation.queue import Attempts, Waiting, follow, waits
 from gateway_socket import watching
@@ -156,6 +156,13 @@ def test_what_stands_before_a_stage_in_the_queue_counts() -> None:
         "render_video": StageTime(expected_s=10, lane=Lane.CPU),
     }
     assert remaining_s(GRAPH, times, CPU_ONLY) == pytest.approx(300 + 80 + 10)
+
+
+def test_the_first_steps_of_a_stage_tell_little_of_its_time_and_the_first_fifth_enough() -> None:
+    assert settled_s(900, 0.0, 40) == 40
+    assert settled_s(900, 0.02, 40) == pytest.approx(0.1 * 900 + 0.9 * 0.98 * 40)
+    assert settled_s(900, 0.2, 40) == settled_s(900, 0.9, 40) == 900
+    assert settled_s(900, 0.02, None) == 900
 
 
 def test_a_stage_nobody_knows_is_judged_by_its_weight_among_those_that_are_known() -> None:

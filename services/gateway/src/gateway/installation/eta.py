@@ -14,6 +14,7 @@ from contracts.commands import Lane
 from contracts.graph import Graph
 
 _SOON_S = 1e-6
+_SETTLED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,18 @@ class StageTime:
     delay_s: float = 0.0
     """Until what stands before it in the queue is done."""
     lane: Lane | None = None
+
+
+def settled_s(said_s: float, fraction: float, expected_s: float | None) -> float:
+    """Seconds that a running stage has left, of which it says `said_s` at a fraction of its work.
+
+    A pace that is told by the first few steps is a guess, so until a fifth is done it counts
+    only in part, and the rest is what such stages take.
+    """
+    if expected_s is None:
+        return said_s
+    trust = min(fraction / _SETTLED, 1.0)
+    return trust * said_s + (1 - trust) * (1 - fraction) * expected_s
 
 
 def remaining_s(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from contracts.job import StageState, StageStatus
 
-from gateway.installation.eta import StageTime, remaining_s
+from gateway.installation.eta import StageTime, remaining_s, settled_s
 from gateway.installation.outlook import Expectation
 from gateway.live import LiveJob
 
@@ -23,11 +23,13 @@ def eta_s(live: LiveJob, now: datetime) -> float | None:
 
 
 def stage_eta_s(live: LiveJob, stage: str, now: datetime) -> float | None:
-    """Seconds until a running stage is done, as it told last."""
+    """Seconds until a running stage is done, by what it told last."""
     note = live.note(stage)
     if note is None or note.eta_s is None:
         return None
-    return round(max(note.eta_s - max((now - note.at).total_seconds(), 0.0), 0.0), 1)
+    expected = _expected(live, live.state.stages[stage])
+    told = settled_s(note.eta_s, note.fraction, expected.seconds if expected else None)
+    return round(max(told - max((now - note.at).total_seconds(), 0.0), 0.0), 1)
 
 
 def _time(live: LiveJob, stage: StageState, now: datetime) -> StageTime:
