@@ -48,6 +48,17 @@ def test_last_stands_for_the_newest_job(job: str, command: Command) -> None:
     assert json.loads(command("cancel", "last", "--json").out)["jobId"] == job
 
 
+def test_the_beginning_of_an_id_is_enough_as_long_as_it_is_one_job_only(
+    job: str, photos: Path, command: Command
+) -> None:
+    assert json.loads(command("show", job[:12], "--json").out)["jobId"] == job
+    assert command("submit", str(photos), "--name", "Another").status == 0
+    several = command("cancel", job[0])
+    assert several.status == MISUSED
+    assert "jobs begin with" in several.err
+    assert command("show", "zzz").status == NOT_FOUND
+
+
 def test_json_is_what_the_gateway_said(job: str, command: Command) -> None:
     page = json.loads(command("jobs", "--limit", "1", "--json").out)
     assert page["jobs"][0]["jobId"] == job

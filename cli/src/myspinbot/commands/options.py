@@ -26,6 +26,8 @@ from myspinbot.screen import document
 CONNECTION = "Connection"
 """The panel of the options that say which system is meant."""
 LATEST = "last"
+_WHOLE_ID = 26
+_AMONG = 200
 """Stands for the newest job where an id is expected."""
 
 HomeOption = Annotated[
@@ -77,7 +79,7 @@ JobArgument = Annotated[
     str,
     typer.Argument(
         metavar="JOB",
-        help=f"The job's id, or `{LATEST}` for the newest.",
+        help=f"The job's id or its beginning, or `{LATEST}` for the newest.",
         show_default=False,
         autocompletion=complete_jobs,
     ),
@@ -105,17 +107,27 @@ class Session:
     as_json: bool
 
     async def job(self, given: str) -> str:
-        """The id of the job that is meant; CommandError if there is none at all."""
-        if given != LATEST:
+        """The id of the job that is meant; CommandError if it is none, or could be several."""
+        if len(given) >= _WHOLE_ID:
             return given
-        page = await self.client.jobs.list(limit=1)
-        if not page.jobs:
+        newest = (await self.client.jobs.list(limit=1 if given == LATEST else _AMONG)).jobs
+        if given == LATEST:
+            if not newest:
+                raise CommandError(
+                    "There are no jobs yet.",
+                    "Make one with `myspinbot submit`, or see one with `myspinbot demo`.",
+                    NOT_FOUND,
+                )
+            return newest[0].job_id
+        meant = [job.job_id for job in newest if job.job_id.startswith(given)]
+        if len(meant) > 1:
             raise CommandError(
-                "There are no jobs yet.",
-                "Make one with `myspinbot submit`, or see one with `myspinbot demo`.",
-                NOT_FOUND,
+                f"{len(meant)} jobs begin with {given}: {', '.join(meant[:3])}"
+                + (" …" if len(meant) > 3 else ""),
+                "Give more of the id.",
+                MISUSED,
             )
-        return page.jobs[0].job_id
+        return meant[0] if meant else given
 
     def show(self, reply: Any, text: Callable[[], None]) -> None:
         """Answer with a document for programs, or in words."""
