@@ -253,5 +253,8 @@ def test_names_of_files_never_collide(api: str, photos: Path, play: Played) -> N
         play.finished(
             job, faces=(b"{}", "application/json"), lora=(b"w", "application/x-safetensors")
         )
-        names = file_names(client.jobs.get(job).artifacts)
+        # The gateway reads of it a moment later.
+        while (told := client.jobs.get(job)).status is not JobStatus.COMPLETED:
+            pass
+        names = file_names(told.artifacts)
     assert sorted(names) == ["faces.json", "lora.safetensors"]

@@ -22,7 +22,7 @@ import schemathesis
 from eventlog.broker import connect
 from gateway.app import build
 from gateway_media import PHOTO, RECORDING
-from gateway_stack import Program, Stack
+from gateway_stack import Program, Stack, running_stack
 from gateway_story import Story
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 from schemathesis.core.parameters import ParameterLocation
@@ -76,25 +76,27 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(stack: Stack) -> Iterator[World]:
-    (admin,) = free_ports(1)
-    planner = Program(
-        "planner.main",
-        {
-            "MYSPINBOT_NATS_URL": stack.server.address("planner").url,
-            "MYSPINBOT_NATS_SEED": str(stack.server.seeds["planner"]),
-            "MYSPINBOT_ADMIN_PORT": str(admin),
-        },
-        f"http://127.0.0.1:{admin}/ready",
-        stack.folder / "planner.log",
-    )
-    ended, ids = asyncio.run(populated(stack))
-    planner.start()
-    with requests.Session() as session:
-        try:
-            yield World(stack.url, session, ids, ended)
-        finally:
-            planner.kill()
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A stack of its own: what thousands of requests leave behind is in nobody's way."""
+    with running_stack(tmp_path_factory.mktemp("conformance")) as stack:
+        (admin,) = free_ports(1)
+        planner = Program(
+            "planner.main",
+            {
+                "MYSPINBOT_NATS_URL": stack.server.address("planner").url,
+                "MYSPINBOT_NATS_SEED": str(stack.server.seeds["planner"]),
+                "MYSPINBOT_ADMIN_PORT": str(admin),
+            },
+            f"http://127.0.0.1:{admin}/ready",
+            stack.folder / "planner.log",
+        )
+        ended, ids = asyncio.run(populated(stack))
+        planner.start()
+        with requests.Session() as session:
+            try:
+                yield World(stack.url, session, ids, ended)
+            finally:
+                planner.kill()
 
 
 async def populated(stack: Stack) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
