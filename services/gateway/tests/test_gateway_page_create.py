@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -12,7 +13,7 @@ from gateway_media import photo, recording
 from gateway_page import CLIP, ME, choose, file, fill, tab_to, trained
 from gateway_stack import Stack, another_gateway
 from gateway_story import Story
-from playwright.async_api import Page, Request, Route, expect
+from playwright.async_api import FileChooser, Page, Request, Route, expect
 from servicekit.objects import ObjectStore
 
 from tests.support.browser import FAKE_DEVICES, needs_chromium, opened, submit
@@ -153,9 +154,14 @@ async def test_a_video_is_asked_for_with_the_keyboard_alone(page: Page) -> None:
     await page.keyboard.press("Enter")
     await expect(page.locator("main")).to_be_focused()
     await tab_to(page, page.locator("input[type=file] >> nth=0"))
-    async with page.expect_file_chooser() as choosing:
-        await page.keyboard.press("Enter")
-    await (await choosing.value).set_files([file("me.png", ME)])
+    chooser: asyncio.Future[FileChooser] = asyncio.get_running_loop().create_future()
+    page.on("filechooser", lambda opened: chooser.done() or chooser.set_result(opened))
+    async with asyncio.timeout(60):
+        # A key that comes while the page is still settling may open nothing.
+        while not chooser.done():
+            await page.keyboard.press("Enter")
+            await asyncio.wait({chooser}, timeout=3)
+    await chooser.result().set_files([file("me.png", ME)])
     await expect(page.locator(".photos img")).to_have_count(1)
     await tab_to(page, page.get_by_role("textbox", name="Script"))
     await page.keyboard.type("By keyboard alone.")
