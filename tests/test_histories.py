@@ -78,7 +78,7 @@ PLANNER = "/myspinbot/planner"
 
 def is_dead_letter(event: e.Event) -> bool:
     """Whether the planner only told of a runner's death, and decided nothing."""
-    return isinstance(event, e.StageFailed) and event.code == "runner-lost"
+    return isinstance(event, e.StageFailed) and event.code == e.RUNNER_LOST
 
 
 def fold(history: list[Recorded]) -> JobState:

@@ -7,13 +7,13 @@ from contracts.base import make_id
 from contracts.commands import Lane
 from contracts.envelope import (
     Recorded,
-    UnknownEventError,
     from_headers,
     from_structured,
     to_headers,
     to_structured,
 )
 from contracts.events import EVENTS, JobRequested, JobType, Teller
+from contracts.upcasting import UnknownEventError
 
 from contracts import subjects
 

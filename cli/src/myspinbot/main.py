@@ -52,6 +52,7 @@ _SYSTEM = "The system"
 _MAKE = "Make something"
 _FOLLOW = "See how it goes"
 _STEER = "Change your mind"
+_LOG = "The log"
 _KEEP = "What there is"
 _REACH = "Let others in"
 
@@ -86,7 +87,7 @@ add(app, "doctor", doctor.doctor, _SYSTEM)
 add(app, "open", open.open_page, _SYSTEM)
 add(app, "runners", models.runners, _SYSTEM)
 add(app, "stats", models.stats, _SYSTEM)
-app.add_typer(events.app, name="events", rich_help_panel=_SYSTEM)
+app.add_typer(events.app, name="events", rich_help_panel=_LOG)
 add(app, "demo", demo.demo, _MAKE)
 add(app, "submit", submit.submit, _MAKE)
 add(app, "download", download.download, _MAKE)

@@ -78,6 +78,9 @@ class Fork(Contract):
     )
 
 
+RUNNER_LOST = "runner-lost"
+"""The code of the failure of an attempt that became a dead letter: every runner died of it."""
+
 PROFILE_INPUTS = ("lora", "voice", "faces")
 """The inputs that a request takes from a profile. Nobody uploads under these names."""
 
@@ -121,6 +124,15 @@ class JobDeleted(_FromUser):
     """
 
     version: Literal[1] = 1
+    by: Id
+
+
+class DeadLetterDropped(_FromUser):
+    """Somebody has looked at an attempt that killed its runners, and lets it rest."""
+
+    version: Literal[1] = 1
+    stage: Name
+    attempt: Attempt
     by: Id
 
 
@@ -266,6 +278,7 @@ EVENTS: dict[str, type[Event]] = {
         JobCancelRequested,
         JobRetryRequested,
         JobDeleted,
+        DeadLetterDropped,
         JobPlanned,
         StageScheduled,
         StageReused,

@@ -26,6 +26,8 @@ DELIVERIES = "DELIVERIES"
 """The work queue of webhook deliveries; derived from the log."""
 DELIVERED = "DELIVERED"
 """How the deliveries of each webhook went; the latest word on each, kept for a while."""
+CHECKPOINTS = "CHECKPOINTS"
+"""Signed statements of what the log was when it had a certain length."""
 
 ALL_EVENTS = "jobs.>"
 ALL_COMMANDS = "cmd.stage.>"
@@ -37,6 +39,9 @@ ALL_STAGE_LOGS = "logs.>"
 ALL_CONFIG = "config.>"
 ALL_DELIVERIES = "deliveries.>"
 ALL_DELIVERED = "delivered.>"
+ALL_CHECKPOINTS = "checkpoints.>"
+LOG_CHECKPOINTS = "checkpoints.log"
+"""The subject of the checkpoints of the whole log."""
 ADVISORIES = (
     f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{COMMANDS}.>",
     f"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{COMMANDS}.>",

@@ -125,8 +125,17 @@ ROLES: dict[str, Permissions] = {
         allow_responses=True,
         never_publish=(*_MOVE_CHORES, _TAKE_CHORES),
     ),
+    "notary": Permissions(
+        publish=(
+            *_READ_LOG,
+            f"{API}DIRECT.GET.{subjects.CHECKPOINTS}",
+            subjects.ALL_CHECKPOINTS,
+        ),
+        subscribe=(_inbox("notary"),),
+        never_publish=(*_MOVE_CHORES, _TAKE_CHORES),
+    ),
     "observer": Permissions(
-        publish=_READ_LOG,
+        publish=(*_READ_LOG, f"{API}DIRECT.GET.{subjects.CHECKPOINTS}"),
         subscribe=(
             _inbox("observer"),
             subjects.ALL_EVENTS,
@@ -137,4 +146,5 @@ ROLES: dict[str, Permissions] = {
         never_publish=(*_MOVE_CHORES, _TAKE_CHORES),
     ),
 }
-"""Every role. `admin` makes the streams; `observer` is for people with a NATS client."""
+"""Every role. `admin` makes the streams; `observer` is for people with a NATS client, and `notary`
+signs checkpoints: it alone may write them, and it may write nothing else."""

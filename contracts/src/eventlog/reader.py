@@ -11,12 +11,13 @@ import asyncio
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
-from contracts.envelope import Recorded, from_headers
+from contracts.envelope import Recorded, Stored, from_headers
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError
@@ -24,6 +25,7 @@ from nats.errors import ConnectionClosedError
 from contracts import subjects
 from eventlog.broker import API, Broker
 from eventlog.errors import BrokerError, GapError, UnavailableError
+from eventlog.log import stored_event
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +33,8 @@ WINDOW = 2000
 _HEARTBEAT_S = 2.0
 _EXPIRES_S = 30.0
 _SECOND = 1_000_000_000
+
+E = TypeVar("E", Recorded, Stored)
 
 
 @dataclass(slots=True)
@@ -54,15 +58,30 @@ async def read_log(
     Survives the loss of the connection and of the broker. Raises GapError when events are
     missing from the log, and UnknownEventError when one cannot be understood.
     """
+    async for events in _read(broker, after, window, from_delivery):
+        yield events
+
+
+async def read_stored_log(
+    broker: Broker, after: int, window: int = WINDOW
+) -> AsyncIterator[list[Stored]]:
+    """The same as they were written, whatever they say. Raises GapError."""
+    async for events in _read(broker, after, window, stored_from_delivery):
+        yield events
+
+
+async def _read(
+    broker: Broker, after: int, window: int, understand: Callable[[Msg], E]
+) -> AsyncIterator[list[E]]:
     while True:
         try:
             async for messages in _read_once(broker, after, window):
-                recorded = [from_delivery(msg) for msg in messages]
-                for item in recorded:
+                events = [understand(msg) for msg in messages]
+                for item in events:
                     if item.sequence != after + 1:
                         raise GapError(after + 1, item.sequence)
                     after = item.sequence
-                yield recorded
+                yield events
         except UnavailableError as error:
             log.warning("reader.waiting", after=after, detail=str(error))
         except BrokerError as error:
@@ -163,7 +182,15 @@ async def _leave(broker: Broker, name: str, subscription: Subscription) -> None:
 
 def from_delivery(msg: Msg) -> Recorded:
     """The event in a message that a consumer of the log delivered."""
+    return from_headers(msg.headers or {}, msg.data, _sequence(msg))
+
+
+def stored_from_delivery(msg: Msg) -> Stored:
+    """The same as it was written."""
+    return stored_event(msg.headers or {}, msg.data, _sequence(msg))
+
+
+def _sequence(msg: Msg) -> int:
     # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>,
     # with <domain>.<account hash> before the stream on newer servers.
-    tokens = msg.reply.split(".")
-    return from_headers(msg.headers or {}, msg.data, int(tokens[-4]))
+    return int(msg.reply.split(".")[-4])

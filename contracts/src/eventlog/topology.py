@@ -89,7 +89,18 @@ def lasting_streams(replicas: int = 1) -> list[dict[str, Any]]:
         "max_age": 7 * _DAY,
         "num_replicas": replicas,
     }
-    return [log, dead_letters, stage_logs, config, deliveries, delivered]
+    checkpoints = {
+        "name": subjects.CHECKPOINTS,
+        "description": "Signed statements of what the log was",
+        "subjects": [subjects.ALL_CHECKPOINTS],
+        "retention": "limits",
+        "storage": "file",
+        "deny_delete": True,
+        "deny_purge": True,
+        "allow_direct": True,
+        "num_replicas": replicas,
+    }
+    return [log, dead_letters, stage_logs, config, deliveries, delivered, checkpoints]
 
 
 def derived_streams(replicas: int = 1) -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ class Reconciler:
         event = e.StageFailed(
             stage=letter.stage,
             attempt=letter.attempt,
-            code="runner-lost",
+            code=e.RUNNER_LOST,
             cause="every runner that worked on it vanished before it was done",
             remedy="Look at the runners' logs; most often memory was short: try a lower quality",
             retryable=False,

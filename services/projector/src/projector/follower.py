@@ -12,7 +12,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import structlog
-from contracts.envelope import Recorded, UnknownEventError
+from contracts.envelope import Recorded
+from contracts.upcasting import UnknownEventError
 from eventlog.broker import Broker
 from eventlog.errors import GapError, UnavailableError
 from eventlog.log import EventLog, LogPosition
