@@ -89,7 +89,7 @@ class Stored:
         }
         try:
             data = json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnknownEventError(f"event {self.sequence} is no JSON: {error}") from error
         return {
             **attributes,
@@ -100,7 +100,10 @@ class Stored:
 
     def linked(self, previous: str) -> str:
         """The chain value that it must have after `previous`; UnknownEventError as above."""
-        return chain.link(previous, self.structured())
+        try:
+            return chain.link(previous, self.structured())
+        except (ValueError, RecursionError) as error:
+            raise UnknownEventError(f"event {self.sequence} is no plain JSON: {error}") from error
 
 
 def _attribute(stored: Stored, header: str) -> str:
