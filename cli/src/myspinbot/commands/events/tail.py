@@ -14,20 +14,11 @@ from myspinbot.commands.options import (
     LATEST,
     HomeOption,
     Session,
-    add,
     examples,
-    group,
     home_of,
     run,
 )
 from myspinbot.embedded.home import Home
-
-app = group("Read the append-only log of job events.")
-
-
-@app.callback()
-def _events() -> None:
-    """Read the append-only log of job events."""
 
 
 @examples(
@@ -84,6 +75,3 @@ async def _tail(
         async with AsyncClient(find_target(home=home)) as client:
             job = await Session(client, as_json).job(job)
     await tail_log(address, job, since, follow=follow, as_json=as_json)
-
-
-add(app, "tail", tail)
