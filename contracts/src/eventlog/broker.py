@@ -95,10 +95,12 @@ class Broker:
             if not waiting:
                 self._waiting.pop(subject, None)
 
-    async def api(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def api(
+        self, subject: str, body: Mapping[str, Any] | None = None, timeout: float = 5.0
+    ) -> dict[str, Any]:
         """A JetStream API call such as `STREAM.INFO.JOBS`; BrokerError if it is refused."""
         payload = json.dumps(body).encode() if body is not None else b""
-        reply = json.loads((await self.request(API + subject, payload)).data)
+        reply = json.loads((await self.request(API + subject, payload, timeout=timeout)).data)
         if error := reply.get("error"):
             if int(error.get("err_code", 0)) == _NO_SUCH_STREAM:
                 raise UnavailableError(f"{subject} (the streams are not made yet)")
