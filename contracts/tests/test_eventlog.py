@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import nats
@@ -15,9 +16,10 @@ from contracts.upcasting import UnknownEventError
 from eventlog.board import Board
 from eventlog.broker import Broker, connect
 from eventlog.errors import ConflictError, DeniedError, UnavailableError
+from eventlog.index import job_ids, sequence_before
 from eventlog.log import EventLog
 from eventlog.queue import CommandQueue
-from eventlog.reader import read_log
+from eventlog.reader import read_log, read_stored_log
 from eventlog.topology import ensure
 from nats.aio.msg import Msg
 
@@ -337,3 +339,36 @@ async def test_an_event_that_could_not_be_read_again_never_enters_the_log(admin:
     with pytest.raises(UnknownEventError):
         await log.tell(job, event)
     assert (await log.position()).last_sequence == before
+
+
+async def test_a_reader_of_some_subjects_is_sent_nothing_else(admin: Broker) -> None:
+    log, job, other = EventLog(admin, "test"), a_job(), a_job()
+    begin = await log.tell(job, REQUEST)
+    await log.tell(other, REQUEST)
+    cancelled = await log.tell(job, JobCancelRequested(by="me"))
+    only = (subjects.event(job, "JobRequested"), subjects.event("*", "JobCancelRequested"))
+    read = []
+    async for batch in read_stored_log(admin, begin - 1, only=only):
+        read += [stored.sequence for stored in batch]
+        if read[-1] >= cancelled:
+            break
+    assert read == [begin, cancelled]
+    newest = await log.last(subjects.event(job, "*"))
+    assert newest is not None
+    assert newest.sequence == cancelled
+    assert await log.last(subjects.event(a_job(), "*")) is None
+
+
+async def test_a_time_and_a_job_are_found_without_reading_the_log(admin: Broker) -> None:
+    log, job = EventLog(admin, "test"), a_job()
+    before = await log.tell(a_job(), REQUEST)
+    moment = datetime.now(UTC)
+    first = await log.tell(job, REQUEST)
+    await log.tell(job, JobCancelRequested(by="me"))
+    assert await sequence_before(admin, moment) == before == first - 1
+    assert await sequence_before(admin, moment - timedelta(days=1)) == 0
+    future = moment + timedelta(days=1)
+    assert await sequence_before(admin, future) == (await log.position()).last_sequence
+    ids = await job_ids(admin)
+    assert job in ids
+    assert ids == sorted(set(ids))

@@ -154,12 +154,8 @@ class EventLog:
         raise ConflictError(job, expected)
 
     async def _read_end(self, job: str) -> _End:
-        body = json.dumps({"last_by_subj": subjects.job_events(job)}).encode()
-        msg = await self._broker.request(f"{API}DIRECT.GET.{subjects.JOBS}", body)
-        if (msg.headers or {}).get("Status") == "404":
-            return _End()
-        stored = stored_from_direct(msg)
-        return _End(stored.sequence, stored.chain or BEGIN)
+        stored = await self.last(subjects.job_events(job))
+        return _End(stored.sequence, stored.chain or BEGIN) if stored else _End()
 
     async def _publish(self, recorded: Sequence[Recorded], end: _End) -> int:
         chain, chained = end.chain, []
@@ -259,6 +255,14 @@ class EventLog:
         async for recorded in self.read_job(job, state.sequence):
             state = evolve(state, recorded)
         return state
+
+    async def last(self, subject: str) -> Stored | None:
+        """The newest event of a subject, which may have wildcards; None if there is none."""
+        body = json.dumps({"last_by_subj": subject}).encode()
+        msg = await self._broker.request(f"{API}DIRECT.GET.{subjects.JOBS}", body)
+        if (msg.headers or {}).get("Status") == "404":
+            return None
+        return stored_from_direct(msg)
 
     async def position(self) -> LogPosition:
         """How far the log reaches now."""
