@@ -19,10 +19,10 @@ from contracts.capabilities import (
 from contracts.commands import Lane
 from contracts.events import JobType, Quality
 from contracts.graph import Binding, Edge, EdgeKind, Graph, Stage
+from contracts.mermaid import mermaid
 from eventlog.broker import Broker
 from eventlog.log import EventLog
 from eventlog.registry import announce
-from gateway.pipelines.mermaid import mermaid
 from gateway.pipelines.routes import built_in, check
 from gateway.problems import Problem
 from gateway_media import PHOTO, RECORDING

@@ -10,6 +10,7 @@ from contracts.base import Contract, Id, Name, Timestamp
 from contracts.capabilities import Capabilities, JobOffer
 from contracts.events import JobType
 from contracts.graph import Graph
+from contracts.mermaid import mermaid
 from eventlog.keyvalue import Entry, RevisionError
 from eventlog.log import utc_now
 from fastapi import APIRouter
@@ -23,7 +24,6 @@ from gateway.idempotency import IdempotencyKey, keyed_id
 from gateway.installation import capabilities
 from gateway.jobs.drafts import JobDraft
 from gateway.jobs.routes import is_job_id
-from gateway.pipelines.mermaid import mermaid
 from gateway.problems import Problem, ProblemKind
 
 log = structlog.get_logger(__name__)
