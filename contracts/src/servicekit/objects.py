@@ -59,6 +59,15 @@ class StoreAddress:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the store's list says of an object. `etag` changes with the content."""
+
+    key: str
+    size: int
+    etag: str
+
+
 @dataclass(slots=True)
 class ObjectWriter:
     """An object while it is written. It comes to be when `finish` returns, or not at all."""
@@ -197,17 +206,19 @@ class ObjectStore:
 
     async def read(self, key: str, byte_range: str | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes of an object, or of a range such as `bytes=0-99`, in chunks."""
+        _, chunks = await self.open(key, byte_range)
+        async for chunk in chunks:
+            yield chunk
+
+    async def open(
+        self, key: str, byte_range: str | None = None
+    ) -> tuple[str, AsyncGenerator[bytes, None]]:
+        """The media type of an object and its bytes, which must be read to their end."""
         arguments = {"Bucket": self.bucket, "Key": key}
         if byte_range:
             arguments["Range"] = byte_range
         reply = await self.call("get_object", **arguments)
-        body = reply["Body"]
-        try:
-            async with body:
-                while chunk := await body.read(_CHUNK_BYTES):
-                    yield chunk
-        except (BotoCoreError, aiohttp.ClientError, OSError) as error:
-            raise ObjectStoreError(f"get_object: {error}") from error
+        return str(reply["ContentType"]), _chunks(reply["Body"])
 
     async def get(self, artifact: Artifact) -> bytes:
         """A small object, checked."""
@@ -244,11 +255,16 @@ class ObjectStore:
 
     async def keys(self, prefix: str) -> AsyncIterator[str]:
         """The keys that begin so, such as `jobs/<job>/`."""
+        async for listed in self.entries(prefix):
+            yield listed.key
+
+    async def entries(self, prefix: str) -> AsyncIterator[Listed]:
+        """The objects whose keys begin so, in order of their keys."""
         page: dict[str, Any] = {}
         while True:
             found = await self.call("list_objects_v2", Bucket=self.bucket, Prefix=prefix, **page)
             for entry in found.get("Contents", ()):
-                yield entry["Key"]
+                yield Listed(entry["Key"], int(entry["Size"]), entry["ETag"].strip('"'))
             if not found.get("IsTruncated"):
                 return
             page = {"ContinuationToken": found["NextContinuationToken"]}
@@ -256,6 +272,15 @@ class ObjectStore:
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
         await self.call("delete_object", Bucket=self.bucket, Key=key)
+
+
+async def _chunks(body: Any) -> AsyncGenerator[bytes, None]:
+    try:
+        async with body:
+            while chunk := await body.read(_CHUNK_BYTES):
+                yield chunk
+    except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+        raise ObjectStoreError(f"get_object: {error}") from error
 
 
 @asynccontextmanager
