@@ -7,17 +7,15 @@ halts it: nothing more is written, and readiness says what an operator has to do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
-from contracts.envelope import Recorded
-from contracts.upcasting import UnknownEventError
 from eventlog.broker import Broker
-from eventlog.errors import GapError, UnavailableError
+from eventlog.errors import UnavailableError
 from eventlog.log import EventLog, LogPosition
-from eventlog.reader import read_log
 from servicekit.admin import Readiness
 
 from projector import metrics, positions
@@ -27,13 +25,12 @@ from projector.database import Database
 from projector.errors import (
     DatabaseUnavailableError,
     HaltedError,
-    IncompleteLogError,
     PositionMovedError,
-    UnreadableEventError,
 )
 from projector.projection import Projection
 from projector.projections import jobs
-from projector.track import BATCH, Track
+from projector.reading import read
+from projector.track import Track
 
 log = structlog.get_logger(__name__)
 
@@ -91,13 +88,13 @@ class Follower:
             self._database, (*self._projections, jobs.SCRATCH), end
         )
         self._readiness.reached("database")
-        track = await level(self._database, self._projections, known, self._read)
+        track = await level(self._database, self._projections, known, partial(read, self._broker))
         log.info("projector.following", position=track.position, log_ends_at=end.last_sequence)
         await self._moved(track, end)
         await _until_one_fails(self._apply(track, end), self._watch(end.created))
 
     async def _apply(self, track: Track, end: LogPosition) -> None:
-        async with aclosing(self._read(track.position)) as batches:
+        async with aclosing(read(self._broker, track.position)) as batches:
             async for events in batches:
                 await track.apply(events)
                 metrics.EVENTS.inc(len(events))
@@ -112,28 +109,6 @@ class Follower:
             await self._caught_up()
             self._readiness.reached("catching-up")
             log.info("projector.caught_up", position=track.position)
-
-    async def _read(self, after: int) -> AsyncGenerator[list[Recorded], None]:
-        """The events after a sequence, without end, at most one transaction's worth at once.
-
-        Raises UnreadableEventError after the last event before the one that cannot be used,
-        and IncompleteLogError where events are missing.
-        """
-        window = BATCH
-        while True:
-            try:
-                async for events in read_log(self._broker, after, window):
-                    for first in range(0, len(events), BATCH):
-                        part = events[first : first + BATCH]
-                        yield part
-                        after = part[-1].sequence
-            except GapError as error:
-                raise IncompleteLogError(after, error) from error
-            except UnknownEventError as error:
-                if window == 1:
-                    raise UnreadableEventError(after, error) from error
-                # One at a time, so that all that come before it are used.
-                window = 1
 
     async def _watch(self, created: datetime) -> None:
         """Measure the lag, and notice a log that was replaced while we follow it."""

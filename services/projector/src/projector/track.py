@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contracts.envelope import Recorded
 from contracts.job import JobState
 from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from projector import positions
 from projector.database import Database, Row
@@ -49,23 +50,41 @@ class Track:
         Takes the events that follow the position, at most `BATCH` of them. Raises
         PositionMovedError if another projector has written them, DatabaseUnavailableError.
         """
-        batch = changes(await self._known(events), events)
-        end = events[-1].sequence
+        known, missing = self._remembered(events)
+        if missing:
+            async with self._database.reading() as connection:
+                known |= await jobs.states(connection, self._table, missing)
+        batch = changes(known, events)
         written = rows_of(self._projections, batch)
         async with self._database.writing() as connection:
-            await positions.advance(connection, self._projections, self.position, end)
-            for table, rows in written:
-                await self._database.upsert(connection, table, rows)
+            await self._write(connection, written, events[-1].sequence)
+        self._moved(batch, events[-1].sequence)
+
+    async def apply_in(self, connection: AsyncConnection, events: Sequence[Recorded]) -> None:
+        """The same within a transaction of the caller's, on which it depends whether it counts."""
+        known, missing = self._remembered(events)
+        known |= await jobs.states(connection, self._table, missing)
+        batch = changes(known, events)
+        written = rows_of(self._projections, batch)
+        await self._write(connection, written, events[-1].sequence)
+        self._moved(batch, events[-1].sequence)
+
+    async def _write(
+        self, connection: AsyncConnection, written: Sequence[tuple[Table, list[Row]]], end: int
+    ) -> None:
+        await positions.advance(connection, self._projections, self.position, end)
+        for table, rows in written:
+            await self._database.upsert(connection, table, rows)
+
+    def _moved(self, batch: Sequence[Change], end: int) -> None:
         self.position = end
         self._keep(batch)
 
-    async def _known(self, events: Sequence[Recorded]) -> dict[str, JobState]:
+    def _remembered(self, events: Sequence[Recorded]) -> tuple[dict[str, JobState], list[str]]:
+        """The states that are in memory, and the jobs whose states are not."""
         wanted = dict.fromkeys(recorded.job for recorded in events)
         known = {job: self._states[job] for job in wanted if job in self._states}
-        if missing := [job for job in wanted if job not in known]:
-            async with self._database.reading() as connection:
-                known |= await jobs.states(connection, self._table, missing)
-        return known
+        return known, [job for job in wanted if job not in known]
 
     def _keep(self, batch: Sequence[Change]) -> None:
         for _, state in latest(batch):
