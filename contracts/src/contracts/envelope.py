@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,8 @@ class Stored:
     headers: Mapping[str, str]
     body: bytes
     sequence: int = 0
+    subject: str | None = field(default=None, compare=False)
+    """Where it stands in the stream, if it was read from there."""
 
     @property
     def job(self) -> str:

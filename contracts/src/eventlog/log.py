@@ -276,14 +276,18 @@ def stored_from_direct(msg: Msg) -> Stored:
     headers = msg.headers or {}
     if "Nats-Sequence" not in headers:
         raise EventLogError("a direct get came without its sequence")
-    return stored_event(headers, msg.data, int(headers["Nats-Sequence"]))
+    return stored_event(
+        headers, msg.data, int(headers["Nats-Sequence"]), headers.get("Nats-Subject")
+    )
 
 
-def stored_event(headers: Mapping[str, str], body: bytes, sequence: int) -> Stored:
+def stored_event(
+    headers: Mapping[str, str], body: bytes, sequence: int, subject: str | None = None
+) -> Stored:
     """An event of the log without what the broker has added to its headers."""
     own = {
         name: value
         for name, value in headers.items()
         if name.startswith("ce-") or name == "traceparent"
     }
-    return Stored(own, body, sequence)
+    return Stored(own, body, sequence, subject)

@@ -200,7 +200,7 @@ def from_delivery(msg: Msg) -> Recorded:
 
 def stored_from_delivery(msg: Msg) -> Stored:
     """The same as it was written."""
-    return stored_event(msg.headers or {}, msg.data, _sequence(msg))
+    return stored_event(msg.headers or {}, msg.data, _sequence(msg), msg.subject)
 
 
 def _sequence(msg: Msg) -> int:
