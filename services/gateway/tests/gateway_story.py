@@ -136,6 +136,14 @@ class Story:
             )
         )
 
+    async def lose(self, stage: str, attempt: int = 1) -> int:
+        """Every runner that took the attempt is gone: it becomes a dead letter."""
+        why = {"cause": "every runner that worked on it vanished", "remedy": "See their logs"}
+        await self.tell(
+            e.StageFailed(stage=stage, attempt=attempt, code=e.RUNNER_LOST, retryable=False, **why)
+        )
+        return await self.tell(e.JobFailed(stage=stage, code=e.RUNNER_LOST, **why))
+
     async def finish(self, **outputs: tuple[Artifact, ...]) -> int:
         """Everything that is left, at once."""
         await self.plan()

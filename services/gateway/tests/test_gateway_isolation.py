@@ -39,10 +39,12 @@ class Belongings:
 
     ids: dict[str, str]
     sample: dict[str, str]
+    letter: dict[str, str]
 
     def path(self, pattern: str, *, job: str | None = None) -> str:
         """The pattern with these ids; KeyError for one that this test does not know yet."""
         ids = self.ids | (self.sample if "/samples/" in pattern else {})
+        ids |= self.letter if "/dead-letters/" in pattern else {}
         if job is not None:
             ids |= dict.fromkeys(OWNED, job)
         return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], pattern)
@@ -50,7 +52,7 @@ class Belongings:
     @property
     def names(self) -> list[str]:
         """The ids that nobody else should know."""
-        return [self.ids[name] for name in OWNED]
+        return [self.ids[name] for name in OWNED] + [self.letter["job"]]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,19 @@ async def belongings(ada: httpx.AsyncClient, broker: Broker, store: ObjectStore)
             "delivery": delivery["deliveryId"],
         },
         {"stage": stage, "sample": number},
+        await dead_letter(ada, broker),
     )
+
+
+async def dead_letter(ada: httpx.AsyncClient, broker: Broker) -> dict[str, str]:
+    """An attempt that took its runner with it."""
+    story = await Story.begin(broker, ada)
+    await story.plan()
+    await story.start("prepare_dataset")
+    last = await story.lose("prepare_dataset")
+    while (await ada.get(f"/api/jobs/{story.job}")).json()["sequence"] < last:
+        pass
+    return {"job": story.job, "stage": "prepare_dataset", "attempt": "1"}
 
 
 def body_of(pattern: str) -> dict[str, Any]:
@@ -240,6 +254,9 @@ async def test_lists_and_figures_are_ones_own(
             ("/api/jobs", "jobs"),
             ("/api/profiles", "profiles"),
             ("/api/webhooks", "webhooks"),
+            ("/api/dead-letters", "letters"),
+            ("/api/usage/daily", "days"),
+            ("/api/audit", "entries"),
         ):
             assert (await ada.get(path)).json()[member], path
             assert (await carol.get(path)).json()[member] == [], path

@@ -22,6 +22,7 @@ from gateway.access.door import Door
 from gateway.access.guard import Guard
 from gateway.artifacts import routes as artifacts
 from gateway.context import Gateway
+from gateway.deadletters import routes as deadletters
 from gateway.edge.bodies import BodyLimit
 from gateway.edge.revalidation import Revalidation
 from gateway.edge.telemetry import Telemetry
@@ -30,6 +31,7 @@ from gateway.installation import routes as installation
 from gateway.jobs import changes, submissions
 from gateway.jobs import routes as jobs
 from gateway.live import logs, sockets, sse, timeline
+from gateway.oversight import audit, usage
 from gateway.pipelines import routes as pipelines
 from gateway.profiles import routes as profiles
 from gateway.settings import Settings
@@ -102,6 +104,9 @@ def build(readiness: Readiness) -> FastAPI:
         sse,
         sockets,
         webhooks,
+        deadletters,
+        usage,
+        audit,
     )
     for module in modules:
         app.include_router(module.router)

@@ -65,6 +65,8 @@ class ProblemKind(Enum):
     NO_SUCH_STAGE = ("no-such-stage", 422, "The job has no such stage")
     NOT_FORKABLE = ("not-forkable", 409, "The job lacks what the fork would take over")
     NOTHING_TO_RETRY = ("nothing-to-retry", 409, "The job has nothing to try again")
+    NO_SUCH_DEAD_LETTER = ("no-such-dead-letter", 404, "There is no such dead letter")
+    DEAD_LETTER_RETRIED = ("dead-letter-retried", 409, "The dead letter was tried again already")
     UNAUTHENTICATED = ("unauthenticated", 401, "It is not known who asks")
     FORBIDDEN = ("forbidden", 403, "The credentials do not reach that far")
     LINK_EXPIRED = ("link-expired", 403, "The link is not good any more")

@@ -30,7 +30,9 @@ from gateway.problems import Problem, ProblemKind, response
 _SESSION = "/api/session"
 _OPEN = frozenset({"/", "/docs", "/openapi.json", "/health", "/ready", "/problems", _SESSION})
 _OPEN_UNDER = ("/page/", "/problems/")
-_MAKES_A_JOB = re.compile(r"/api/(jobs|train|generate|jobs/[^/]+/(fork|retry))")
+_MAKES_A_JOB = re.compile(
+    r"/api/(jobs|train|generate|jobs/[^/]+/(fork|retry)|dead-letters/.+/retry)"
+)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY_VIOLATION = 1008
 _GRACE_S = 5.0

@@ -62,9 +62,9 @@ async def cancel_job(
     job: str, gateway: TheGateway, owner: Owner, key: IdempotencyKey = None
 ) -> StatusView:
     """Stop a job. Repeating it changes nothing."""
-    live = await _current(gateway, job, owner)
+    live = await current(gateway, job, owner)
     await idempotency.claim(gateway.config, owner, key, "cancel", job)
-    if not await _told(gateway, job, owner, key):
+    if not await told(gateway, job, owner, key):
         if live.state.status.ended:
             raise Problem(
                 ProblemKind.JOB_HAS_ENDED,
@@ -72,7 +72,7 @@ async def cancel_job(
                 "There is nothing to cancel.",
             )
         if not live.state.cancel_requested:
-            await _tell(gateway, job, owner, key, JobCancelRequested(by=owner))
+            await tell(gateway, job, owner, key, JobCancelRequested(by=owner))
     return status_of(live)
 
 
@@ -81,9 +81,9 @@ async def retry_job(
     job: str, gateway: TheGateway, owner: Owner, key: IdempotencyKey = None
 ) -> StatusView:
     """Try a failed or cancelled job again from where it ended. Repeating it changes nothing."""
-    live = await _current(gateway, job, owner)
+    live = await current(gateway, job, owner)
     await idempotency.claim(gateway.config, owner, key, "retry", job)
-    if not await _told(gateway, job, owner, key):
+    if not await told(gateway, job, owner, key):
         if live.state.status is JobStatus.COMPLETED:
             raise Problem(
                 ProblemKind.NOTHING_TO_RETRY,
@@ -91,14 +91,14 @@ async def retry_job(
                 "Start a new job instead, or fork this one.",
             )
         if live.state.status.ended:
-            await _tell(gateway, job, owner, key, JobRetryRequested(by=owner))
+            await tell(gateway, job, owner, key, JobRetryRequested(by=owner))
     return status_of(live)
 
 
 @router.delete("/jobs/{job}", status_code=204)
 async def delete_job(job: str, gateway: TheGateway, owner: Owner) -> None:
     """Delete an ended job: it is shown no more, and what only it needs is erased soon after."""
-    live = await _current(gateway, job, owner)
+    live = await current(gateway, job, owner)
     if live.state.status.ended:
         await gateway.live.reached(await gateway.log.tell(job, JobDeleted(by=owner)))
     # Somebody may have asked for a retry in the same moment.
@@ -121,7 +121,7 @@ async def fork_job(
     key: IdempotencyKey = None,
 ) -> StatusView:
     """Ask for a new job that differs from this one from a stage on, and takes over the rest."""
-    parent = (await _current(gateway, job, owner)).state
+    parent = (await current(gateway, job, owner)).state
     request = parent.request
     if request is None:
         raise ValueError(f"job {job} has no request")
@@ -218,7 +218,7 @@ def _check_forkable(parent: JobState, stage: str) -> None:
         )
 
 
-async def _current(gateway: Gateway, job: str, owner: str) -> LiveJob:
+async def current(gateway: Gateway, job: str, owner: str) -> LiveJob:
     """The job as the log has it now: what this gateway has read may be a moment behind.
 
     Otherwise a retry of a job that failed just now would pass for one of a job that runs.
@@ -229,7 +229,7 @@ async def _current(gateway: Gateway, job: str, owner: str) -> LiveJob:
     return live
 
 
-async def _told(gateway: Gateway, job: str, owner: str, key: str | None) -> bool:
+async def told(gateway: Gateway, job: str, owner: str, key: str | None) -> bool:
     """Whether the log has what an earlier request with this key told it."""
     if key is None:
         return False
@@ -237,7 +237,7 @@ async def _told(gateway: Gateway, job: str, owner: str, key: str | None) -> bool
     return any([recorded.id == wanted async for recorded in gateway.log.read_job(job)])
 
 
-async def _tell(gateway: Gateway, job: str, owner: str, key: str | None, event: Event) -> None:
+async def tell(gateway: Gateway, job: str, owner: str, key: str | None, event: Event) -> None:
     """Append what the owner wants, under an id that the key decides if there is one."""
     recorded = gateway.log.record(job, event)
     if key is not None:

@@ -32,6 +32,7 @@ _TAGS = {
     "capabilities": "What can be done now, by whom, and how long it takes.",
     "webhooks": "Be told of what happens, by signed requests.",
     "access": "Who asks, and what they may do.",
+    "oversight": "Who did what, what it took, and what nobody could do.",
     "operations": "For operators and their probes.",
 }
 _PROBLEM: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""Attempts that killed every runner that took them: looked at, tried again, let rest."""
