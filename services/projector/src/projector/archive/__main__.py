@@ -1,0 +1,59 @@
+"""`python -m projector.archive`: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from projector.archive import ArchiveError, Dump, Sameness, postgresql, sqlite
+from projector.errors import ProjectorError
+
+
+async def _work(options: argparse.Namespace) -> Dump:
+    url = os.environ.get("MYSPINBOT_DATABASE_URL", "")
+    if not url:
+        raise ArchiveError("No database is named.", "Set MYSPINBOT_DATABASE_URL.")
+    kind = sqlite if make_url(url).get_backend_name() == sqlite.KIND else postgresql
+    if options.verb == "dump":
+        options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return await kind.dump(url, options.folder)
+    same = Sameness(options.from_log, options.to_log)
+    return await kind.load(url, options.folder, same)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m projector.archive")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    dump = verbs.add_parser("dump")
+    dump.add_argument("folder", type=Path)
+    load = verbs.add_parser("load")
+    load.add_argument("folder", type=Path)
+    load.add_argument("--from-log", type=datetime.fromisoformat, required=True)
+    load.add_argument("--to-log", type=datetime.fromisoformat, required=True)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Do it, and answer on standard output."""
+    options = _arguments()
+    try:
+        answer = asyncio.run(_work(options)).document()
+    except ArchiveError as error:
+        answer = {"error": error.cause, "remedy": error.remedy}
+    except (ProjectorError, SQLAlchemyError, OSError) as error:
+        remedy = "Check MYSPINBOT_DATABASE_URL, that the database runs, and that there is room."
+        answer = {"error": f"The database cannot be copied: {error}", "remedy": remedy}
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 1 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
