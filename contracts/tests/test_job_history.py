@@ -8,9 +8,10 @@ import pytest
 from contracts.artifacts import Artifact
 from contracts.commands import Lane
 from contracts.envelope import Recorded
-from contracts.fold import MOST_SAMPLES, evolve, initial
+from contracts.fold import evolve, initial
 from contracts.graph import Graph, RetryPolicy, Stage
-from contracts.job import AttemptState, JobState, JobStatus, Outcome, StageStatus
+from contracts.job import AttemptState, JobState, JobStatus, Outcome, StageState, StageStatus
+from contracts.stagefold import MOST_SAMPLES, changed
 
 from contracts import events as e
 
@@ -189,3 +190,13 @@ def test_a_state_that_was_stored_before_attempts_were_kept_goes_on_without(event
     del stored["stages"]["a"]["inputHash"]
     state = JobState.model_validate(stored)
     assert after(event, state=state).stages["a"].attempts == ()
+
+
+def test_a_changed_model_is_what_the_library_would_have_copied() -> None:
+    stage = StageState(id="one", kind="train_lora", attempt=2)
+    changes = {"fraction": 0.5, "runner": "runner-1"}
+    copied, expected = changed(stage, changes), stage.model_copy(update=changes)
+    assert copied == expected
+    assert copied.model_dump(exclude_unset=True) == expected.model_dump(exclude_unset=True)
+    assert copied.model_copy(update={"attempt": 3}) == expected.model_copy(update={"attempt": 3})
+    assert stage.fraction == 0.0
