@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from myspinbot import samples
 from myspinbot.client import AsyncClient
@@ -27,9 +26,6 @@ from myspinbot.embedded.home import Home
 from myspinbot.errors import CommandError
 from myspinbot.inputs import Inputs, find_photos, read_script, readable
 from myspinbot.screen import err, json_line, plain
-
-if TYPE_CHECKING:
-    from myspinbot.embedded.stack import Stack
 
 OUT = Path("out")
 RESULTS = {"lora": ".safetensors", "voice": ".safetensors", "video": ".mp4"}
@@ -123,23 +119,11 @@ async def _running(home: Home) -> str | None:
 
 @contextlib.asynccontextmanager
 async def _own_stack(home: Home) -> AsyncIterator[str]:
-    from myspinbot.embedded.stack import run_stack
+    from myspinbot.embedded.stack import kept_running
 
-    stack: asyncio.Future[Stack] = asyncio.get_running_loop().create_future()
-    ready = asyncio.Event()
     err.print(f"Starting the system on {home.root} …", style="dim", markup=False)
-    running = asyncio.create_task(
-        run_stack(home, None, on_start=stack.set_result, on_ready=lambda _stack: ready.set())
-    )
-    try:
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if running.done():
-            await running
-        yield stack.result().note.api
-    finally:
-        if stack.done() and not running.done():
+    async with kept_running(home) as note:
+        try:
+            yield note.api
+        finally:
             err.print("Stopping the system …", style="dim")
-            stack.result().stop()
-            await running

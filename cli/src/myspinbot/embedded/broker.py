@@ -20,9 +20,18 @@ NATS = "nats"
 
 
 def program(
-    home: Home, port: int, monitor_port: int, environment: dict[str, str], tell: Tell
+    home: Home,
+    port: int,
+    monitor_port: int,
+    environment: dict[str, str],
+    tell: Tell,
+    *,
+    to_be_filled: bool = False,
 ) -> Program:
-    """The broker; it counts as ready when its streams are there."""
+    """The broker; it counts as ready when its streams are there.
+
+    One that is `to_be_filled` from a backup gets no streams, and syncs what it writes at its end.
+    """
     seeds = seed_files(home)
     config = home.run / "nats.conf"
     write_private(
@@ -33,6 +42,7 @@ def program(
             monitor_port=monitor_port,
             store=home.data / "jetstream",
             users={role: public_key(path.read_bytes()) for role, path in seeds.items()},
+            sync_interval="10m" if to_be_filled else "always",
         ),
     )
     admin = BrokerAddress(f"nats://127.0.0.1:{port}", "admin", seeds["admin"])
@@ -40,6 +50,8 @@ def program(
     async def ready() -> bool:
         if not await answers_ok(monitor_port, "/healthz"):
             return False
+        if to_be_filled:
+            return True
         broker = await connect(admin)
         try:
             await ensure(broker)

@@ -5,9 +5,11 @@ This is where its programs are put together; `run_stack` is all that a command n
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -30,6 +32,10 @@ class Stack:
         self.supervisor.stop()
 
 
+Parts = Callable[[Home, StackNote, Mapping[str, str], Tell], list[Program]]
+"""Which programs of a stack are run."""
+
+
 async def run_stack(
     home: Home,
     http_port: int | None,
@@ -39,8 +45,9 @@ async def run_stack(
     facing: Facing | None = None,
     environment: Mapping[str, str] = os.environ,
     tell: Tell | None = None,
+    parts: Parts | None = None,
 ) -> None:
-    """Run the stack of a home folder until `Stack.stop` is called.
+    """Run the stack of a home folder, or some `parts` of it, until `Stack.stop` is called.
 
     `on_start` gets the stack before anything runs, `on_ready` when all of it first does its
     work. Raises HomeHeldError, PortTakenError or StackFailedError.
@@ -63,7 +70,7 @@ async def run_stack(
             facing=facing or Facing(),
         )
         home.write_note(note)
-        supervisor = Supervisor(_programs(home, note, environment, told), home.logs, told)
+        supervisor = Supervisor((parts or whole)(home, note, environment, told), home.logs, told)
         stack = Stack(note, supervisor)
 
         def ready() -> None:
@@ -81,16 +88,72 @@ async def run_stack(
             told("stack.stopped")
 
 
-def _programs(
-    home: Home, note: StackNote, environment: Mapping[str, str], tell: Tell
-) -> list[Program]:
-    base = services.inherited(environment) | {STACK_VARIABLE: note.stack}
-    keys = objects.ensure_keys(home)
-    seeds = broker.seed_files(home)
+@contextlib.asynccontextmanager
+async def kept_running(home: Home, parts: Parts | None = None) -> AsyncIterator[StackNote]:
+    """The stack of a home folder, ready, while the context lasts; raises as `run_stack`."""
+    stack: asyncio.Future[Stack] = asyncio.get_running_loop().create_future()
+    ready = asyncio.Event()
+    running = asyncio.create_task(
+        run_stack(home, None, stack.set_result, lambda _stack: ready.set(), parts=parts)
+    )
+    try:
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if running.done():
+            await running
+        yield stack.result().note
+    finally:
+        if stack.done() and not running.done():
+            stack.result().stop()
+            await running
+
+
+def whole(home: Home, note: StackNote, environment: Mapping[str, str], tell: Tell) -> list[Program]:
+    """All programs of a stack."""
+    base = _base(note, environment)
     return [
-        broker.program(home, note.ports["nats"], note.ports["nats_monitor"], base, tell),
-        objects.program(home, note.ports, base),
+        *storage(home, note, environment, tell),
         *services.programs(
-            home, note.ports, seeds=seeds, keys=keys, facing=note.facing, environment=base
+            home,
+            note.ports,
+            seeds=broker.seed_files(home),
+            keys=objects.ensure_keys(home),
+            facing=note.facing,
+            environment=base,
         ),
     ]
+
+
+def storage(
+    home: Home, note: StackNote, environment: Mapping[str, str], tell: Tell
+) -> list[Program]:
+    """Broker and object store, for who copies what is in them."""
+    return _storage(home, note, environment, tell, to_be_filled=False)
+
+
+def empty_storage(
+    home: Home, note: StackNote, environment: Mapping[str, str], tell: Tell
+) -> list[Program]:
+    """Broker and object store of a new home that is filled from a backup."""
+    return _storage(home, note, environment, tell, to_be_filled=True)
+
+
+def _storage(
+    home: Home,
+    note: StackNote,
+    environment: Mapping[str, str],
+    tell: Tell,
+    *,
+    to_be_filled: bool,
+) -> list[Program]:
+    base = _base(note, environment)
+    nats, monitor = note.ports["nats"], note.ports["nats_monitor"]
+    return [
+        broker.program(home, nats, monitor, base, tell, to_be_filled=to_be_filled),
+        objects.program(home, note.ports, base),
+    ]
+
+
+def _base(note: StackNote, environment: Mapping[str, str]) -> dict[str, str]:
+    return services.inherited(environment) | {STACK_VARIABLE: note.stack}

@@ -21,12 +21,12 @@ async def _work(options: argparse.Namespace) -> Dump:
     url = os.environ.get("MYSPINBOT_DATABASE_URL", "")
     if not url:
         raise ArchiveError("No database is named.", "Set MYSPINBOT_DATABASE_URL.")
-    kind = sqlite if make_url(url).get_backend_name() == sqlite.KIND else postgresql
+    in_file = make_url(url).get_backend_name() == sqlite.KIND
     if options.verb == "dump":
         options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return await kind.dump(url, options.folder)
+        return await (sqlite.dump if in_file else postgresql.dump)(url, options.folder)
     same = Sameness(options.from_log, options.to_log)
-    return await kind.load(url, options.folder, same)
+    return await (sqlite.load if in_file else postgresql.load)(url, options.folder, same)
 
 
 def _arguments() -> argparse.Namespace:
