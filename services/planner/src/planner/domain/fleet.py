@@ -9,6 +9,10 @@ from datetime import datetime
 from contracts.capabilities import EngineManifest, RunnerManifest
 from contracts.events import Quality
 
+NO_RUNNER = "no-runner"
+WEIGHTS_ABSENT = "weights-absent"
+"""Codes of the failure of a job whose stage no live runner can do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -40,13 +44,13 @@ class Fleet:
                     for w in candidate.missing
                 )
                 cause = f"the engine {candidate.engine} for {kind} has no weights"
-                return "weights-absent", cause, f"Provide {lacking}, or choose another engine"
+                return WEIGHTS_ABSENT, cause, f"Provide {lacking}, or choose another engine"
         offered = sorted({candidate.engine for candidate in self.engines(kind)})
         if engine is not None and offered:
             cause = f"no live runner has the engine {engine} for {kind}"
-            return "no-runner", cause, f"Choose one of {', '.join(offered)}, or start such a runner"
+            return NO_RUNNER, cause, f"Choose one of {', '.join(offered)}, or start such a runner"
         cause = f"no live runner can do {kind}"
-        return "no-runner", cause, "Start a gpu-runner that can, then retry the job"
+        return NO_RUNNER, cause, "Start a gpu-runner that can, then retry the job"
 
 
 def _misfit(candidate: EngineManifest, quality: Quality) -> tuple[int, str]:
