@@ -11,11 +11,15 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from servicekit.objects import StoreAddress
 
 from tests.support.broker import binary
 from tests.support.ports import free_ports
+
+STRANGER = {"access_key": "STRANGER", "secret_key": "strangersecret"}
+"""How somebody else than our services signs in."""
 
 
 @dataclass(slots=True)
@@ -58,13 +62,10 @@ def object_server(folder: Path) -> Iterator[ObjectServer]:
     folder.mkdir(parents=True, exist_ok=True)
     ports = free_ports(5)
     address = StoreAddress(f"http://127.0.0.1:{ports[0]}", "myspinbot", "TESTKEY", "testsecret")
-    identity = {
-        "name": "test",
-        "credentials": [{"accessKey": address.access_key, "secretKey": address.secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
+    keys = {"access_key": address.access_key, "secret_key": address.secret_key}
+    identities = [_identity("test", **keys), _identity("stranger", **STRANGER)]
     config = folder / "s3.json"
-    config.write_text(json.dumps({"identities": [identity]}))
+    config.write_text(json.dumps({"identities": identities}))
     names = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
     command = [
         binary("weed"),
@@ -91,6 +92,14 @@ def object_server(folder: Path) -> Iterator[ObjectServer]:
         yield server
     finally:
         server.kill()
+
+
+def _identity(name: str, access_key: str, secret_key: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
 
 
 def _await_ready(address: StoreAddress, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -31,6 +32,10 @@ class ObjectStoreError(Exception):
 
 class MissingObjectError(ObjectStoreError):
     """The object is not there: it was erased, or never arrived."""
+
+
+class OwnBucketError(ObjectStoreError):
+    """The bucket that was to be made is there, and it is ours."""
 
 
 class CorruptObjectError(ObjectStoreError):
@@ -158,6 +163,8 @@ class ObjectStore:
             code = error.response.get("Error", {}).get("Code", "")
             if code in ("NoSuchKey", "NoSuchUpload", "404", "NotFound"):
                 raise MissingObjectError(f"no object {arguments.get('Key')}") from error
+            if code == "BucketAlreadyOwnedByYou":
+                raise OwnBucketError(f"{operation}: {error}") from error
             raise ObjectStoreError(f"{operation}: {error}") from error
         except TimeoutError as error:
             raise ObjectStoreError(f"{operation}: no answer in {self._patience_s} s") from error
@@ -168,7 +175,9 @@ class ObjectStore:
         """Make the bucket if it is not there."""
         names = await self.call("list_buckets")
         if self.bucket not in {bucket["Name"] for bucket in names.get("Buckets", ())}:
-            await self.call("create_bucket", Bucket=self.bucket)
+            # Another service may have made it since, or our own request that came twice.
+            with contextlib.suppress(OwnBucketError):
+                await self.call("create_bucket", Bucket=self.bucket)
 
     def writer(self, key: str, media_type: str) -> ObjectWriter:
         """Begin an object."""
