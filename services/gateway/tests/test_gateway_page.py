@@ -91,7 +91,7 @@ async def test_what_would_only_fail_again_is_changed_from_the_form_as_it_was(
     await story.fail("prepare_dataset")
     await page.goto(f"/#/job/{story.job}")
     await page.get_by_role("link", name="Edit and try again").click()
-    await expect(page.get_by_label("Name")).to_have_value("Rear Admiral Grace")
+    await expect(page.get_by_role("textbox", name="Name")).to_have_value("Rear Admiral Grace")
     await expect(page.locator(".photos li img")).to_have_count(1)
     await expect(page.locator(".quality", has_text="Best").locator("input")).to_be_checked()
 

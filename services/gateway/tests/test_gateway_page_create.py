@@ -11,9 +11,9 @@ import pytest
 from eventlog.broker import Broker
 from gateway_media import photo, recording
 from gateway_page import CLIP, ME, choose, file, fill, tab_to, trained
-from gateway_stack import Stack, another_gateway
+from gateway_stack import Stack
 from gateway_story import Story
-from playwright.async_api import FileChooser, Page, Request, Route, expect
+from playwright.async_api import FileChooser, Page, expect
 from servicekit.objects import ObjectStore
 
 from tests.support.browser import FAKE_DEVICES, needs_chromium, opened, submit
@@ -97,54 +97,6 @@ async def test_closing_the_page_loses_nothing_of_the_form(page: Page, stack: Sta
     await expect(again.get_by_role("heading", name="Emmy")).to_be_visible()
     await again.goto(f"{stack.url}/#/")
     await expect(again.get_by_role("textbox", name="Script")).to_have_value("")
-
-
-async def test_an_upload_that_is_cut_goes_on_after_a_reload_where_it_was(
-    page: Page, api: httpx.AsyncClient
-) -> None:
-    sessions: list[Request] = []
-
-    async def hold(route: Route) -> None:
-        await route.abort()
-
-    def count(sent: Request) -> None:
-        if sent.method == "POST" and sent.url.endswith("/api/uploads"):
-            sessions.append(sent)
-
-    page.on("request", count)
-    await page.route("**/parts/*", hold)
-    mine = photo(500, 500, seed=77)
-    await choose(page, [file("me.png", mine)])
-    await page.get_by_role("textbox", name="Script").fill("We go on.")
-    await page.get_by_label("permission").check()
-    async with page.expect_request("**/parts/*"):
-        await page.get_by_role("button", name="Make the video").click()
-    await expect(page.get_by_role("button", name="Make the video")).to_be_disabled()
-    await page.reload()
-    await page.unroute("**/parts/*")
-    await expect(page.locator(".photos img")).to_have_count(1)
-    job = await submit(page)
-    assert len(sessions) == 1, "the upload that had begun was taken up again"
-    inputs = (await api.get(f"/api/jobs/{job}")).json()["inputs"]
-    assert (await api.get(inputs[0]["url"])).content == mine
-
-
-async def test_a_connection_that_drops_in_an_upload_is_waited_for(page: Page) -> None:
-    dropped = 0
-
-    async def drop_twice(route: Route) -> None:
-        nonlocal dropped
-        if dropped < 2:
-            dropped += 1
-            await route.abort()
-        else:
-            await route.continue_()
-
-    await page.route("**/parts/*", drop_twice)
-    await choose(page, [file("me.png", photo(400, 400, seed=78))])
-    await page.get_by_role("textbox", name="Script").fill("We go on.")
-    await submit(page)
-    assert dropped == 2
 
 
 async def test_a_video_is_asked_for_with_the_keyboard_alone(page: Page) -> None:
@@ -244,46 +196,3 @@ async def test_a_clip_is_pasted(page: Page) -> None:
         list(CLIP),
     )
     await expect(page.locator(".clip .file-name")).to_contain_text("pasted.wav")
-
-
-async def test_a_job_whose_answer_was_lost_is_not_made_twice(page: Page) -> None:
-    made: list[str] = []
-
-    async def lose(route: Route) -> None:
-        answer = await route.fetch()
-        made.append((await answer.json())["jobId"])
-        await route.abort()
-
-    await page.route("**/api/jobs", lose)
-    await choose(page, [file("me.png", photo(400, 400, seed=79))])
-    await page.get_by_role("textbox", name="Script").fill("Only once.")
-    await page.get_by_label("permission").check()
-    start = page.get_by_role("button", name="Make the video")
-    await start.click()
-    await expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()
-    async with page.expect_event("requestfailed", lambda sent: sent.url.endswith("/api/jobs")):
-        await start.click()
-    await expect(start).to_be_enabled()
-    await page.unroute("**/api/jobs", lose)
-    await page.reload()
-    await expect(page.locator(".photos img")).to_have_count(1)
-    assert [await submit(page)] * len(made) == made
-
-
-async def test_files_go_straight_to_the_store_where_browsers_may_reach_it(stack: Stack) -> None:
-    store = stack.store.endpoint
-    sent: list[str] = []
-
-    def note(request: Request) -> None:
-        if request.method == "PUT":
-            sent.append(request.url)
-
-    with another_gateway(stack, "page-direct", S3_PUBLIC_ENDPOINT=store) as url:
-        async with opened(url, also=store) as page:
-            page.on("request", note)
-            await page.goto("/")
-            await choose(page, [file("me.png", photo(400, 400, seed=80))])
-            await page.get_by_role("textbox", name="Script").fill("The short way.")
-            await submit(page)
-    assert sent
-    assert all(one.startswith(store) for one in sent)

@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { strings } from "../language.js";
 import { cover } from "../media.js";
 
+// `load` gives the one that is chosen then; `onPick` gets those that the user picks.
 export function peopleField(onPick) {
   const people = h("div", { className: "chips", role: "radiogroup", "aria-label": strings.who });
   const element = h("section", { className: "card", hidden: true }, h("h2", {}, strings.who), people);
@@ -21,7 +22,7 @@ export function peopleField(onPick) {
           h("span", {}, profile.name ?? strings.unnamed, h("small", {}, profile.hint ?? (profile.hasVoice ? strings.withVoice : strings.faceOnly)))))));
       element.hidden = false;
     }
-    onPick(ready.find((profile) => profile.profileId === chosen) ?? { profileId: null });
+    return ready.find((profile) => profile.profileId === chosen) ?? { profileId: null };
   }
   return { element, load };
 }

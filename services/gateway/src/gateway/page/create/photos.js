@@ -8,9 +8,12 @@ import { withIcon } from "../ui.js";
 import { camera } from "./camera.js";
 import { hash, lookAtPhoto } from "./checks.js";
 import { dropZone } from "./drop.js";
+import { pending } from "./pending.js";
 
+// `limits` is a promise: what the gateway takes is asked for while the form is shown.
 export function photosField(limits, onChange) {
   const items = [];
+  const looking = pending();
   const list = h("ul", { className: "photos" });
   const wrong = h("p", { className: "error", role: "alert" });
   const box = h("div", {});
@@ -19,11 +22,16 @@ export function photosField(limits, onChange) {
     dropZone({ prompt: strings.photosDrop, sign: "photo", accept: "image/*", multiple: true, onFiles: add }),
     navigator.mediaDevices && shoot, box, wrong, list);
 
-  async function add(files) {
+  function add(files) {
+    return looking.add(choose(files));
+  }
+
+  async function choose(files) {
     setText(wrong, "");
+    const most = (await limits).photos;
     for (const file of files) {
-      if (items.length >= limits().photos) {
-        setText(wrong, strings.checks.tooMany(limits().photos));
+      if (items.length >= most) {
+        setText(wrong, strings.checks.tooMany(most));
         break;
       }
       await put({ file });
@@ -41,17 +49,21 @@ export function photosField(limits, onChange) {
     });
     entry.show = row.progress;
     list.append(row.element);
-    const [sha256, seen] = await Promise.all([entry.sha256 ?? hash(entry.file), lookAtPhoto(entry.file, limits())]);
+    const [sha256, seen] = await Promise.all([entry.sha256 ?? hash(entry.file), lookAtPhoto(entry.file, await limits)]);
     const twin = sha256 !== null && items.some((other) => other !== entry && other.sha256 === sha256);
     Object.assign(entry, seen, { sha256 }, twin && { wrong: strings.checks.duplicate });
     row.judged(entry);
   }
 
+  async function putAll(kept) {
+    for (const item of kept) await put(item);
+  }
+
   return {
     element, add,
-    restore: async (kept) => { for (const item of kept) await put(item); },
+    restore: (kept) => looking.add(putAll(kept)),
     items: () => items.filter((item) => item.wrong === null),
-    all: () => items,
+    settled: looking.settled,
   };
 }
 

@@ -6,13 +6,13 @@ import * as api from "../api.js";
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8000;
 
-// Sends `item` ({ file, sha256, uploadId }) and gives it its uploadId; `keep` is called as soon as
-// it has one. `onProgress` gets 0..1.
+// Sends `item` ({ file, sha256, uploadId }) and gives it its uploadId; `keep` is called and
+// awaited as soon as it has one. `onProgress` gets 0..1.
 export async function upload(item, kind, { onProgress, keep, signal }) {
   const found = item.uploadId && await patiently(() => api.getOr(`/api/uploads/${item.uploadId}`, null), signal);
   const session = found ?? await patiently(() => api.post("/api/uploads", { kind, size: item.file.size, sha256: item.sha256 }), signal);
   item.uploadId = session.uploadId;
-  keep();
+  await keep();
   if (session.state !== "complete") {
     let arrived = session.parts.filter((part) => part.done).reduce((sum, part) => sum + part.size, 0);
     for (const part of session.parts.filter((one) => !one.done)) {

@@ -26,13 +26,17 @@ export function createView(query) {
   const draft = { quality: "standard", params: {}, engines: {}, key: api.newKey(), ...shelf.words() };
   let profile = query.get("profile") ?? draft.profile ?? null;
   let known = {};
-  let limits = DEFAULT_LIMITS;
   let sending = null;
-  let restored = false;
+  // "opening" until what was kept is here, "open", and "sent" when the form has become a job.
+  let phase = "opening";
+  let touched = false;
+  const capabilities = api.get("/api/capabilities").catch(() => null);
+  let { scriptChars } = DEFAULT_LIMITS;
+  const limits = capabilities.then((found) => ({ ...DEFAULT_LIMITS, ...found?.limits }));
 
-  const people = peopleField((picked) => { profile = picked.profileId; known = picked; changed(); });
-  const photos = photosField(() => limits, changed);
-  const voice = voiceField(() => limits, changed);
+  const people = peopleField((picked) => { speak(picked); changed(); });
+  const photos = photosField(limits, changed);
+  const voice = voiceField(limits, changed);
   const pair = h("div", { className: "pair" }, photos.element, voice.element);
   const script = h("textarea", { id: "script", rows: 5, placeholder: strings.scriptPlaceholder, value: draft.script ?? "", oninput: changed, "aria-describedby": "script-hint script-length" });
   const hint = h("p", { className: "hint", id: "script-hint" });
@@ -73,17 +77,21 @@ export function createView(query) {
 
   async function open() {
     const source = query.get("job");
-    const [found, kept] = await Promise.all([api.get("/api/capabilities").catch(() => null), source ? copied(source).catch(refuse) : shelf.files()]);
+    const [found, kept] = await Promise.all([capabilities, source ? copied(source).catch(refuse) : shelf.files()]);
     if (source) begin(kept);
-    if (found) {
-      limits = { ...limits, ...found.limits };
-      advanced.offer(found.kinds, draft.quality);
-    }
-    await Promise.all([people.load(profile), photos.restore(kept.photos), voice.restore(kept.clip)]);
-    restored = true;
+    if (found) advanced.offer(found.kinds, draft.quality);
+    ({ scriptChars } = await limits);
+    await Promise.all([people.load(profile).then(speak), photos.restore(kept.photos), voice.restore(kept.clip)]);
+    phase = "open";
+    if (touched) keep();
     describe();
     // From a profile there is only one thing to do.
     if (profile !== null && query.has("profile")) script.focus();
+  }
+
+  function speak(person) {
+    profile = person.profileId;
+    known = person;
   }
 
   function refuse(refused) {
@@ -96,7 +104,12 @@ export function createView(query) {
     profile = null;
     Object.assign(draft, { params: job.params ?? {}, engines: job.engines ?? {} });
     for (const [box, value] of [[script, job.script], [name, job.name], [prompt, job.prompt], [seed, job.seed]]) box.value = value ?? "";
-    quality.element.querySelector(`[value="${job.quality}"]`)?.click();
+    const choice = quality.element.querySelector(`[value="${job.quality}"]`);
+    if (choice) {
+      choice.checked = true;
+      draft.quality = job.quality;
+    }
+    take();
   }
 
   // Tells what follows from what the form holds.
@@ -104,8 +117,8 @@ export function createView(query) {
     const text = script.value.trim();
     pair.hidden = nameField.hidden = profile !== null;
     setText(hint, profile ? strings.scriptHintKnown : strings.scriptHint);
-    setText(length, text ? strings.scriptLength(text.length, limits.scriptChars, text.length / CHARS_PER_SECOND) : "");
-    length.classList.toggle("error", text.length > limits.scriptChars);
+    setText(length, text ? strings.scriptLength(text.length, scriptChars, text.length / CHARS_PER_SECOND) : "");
+    length.classList.toggle("error", text.length > scriptChars);
     setText(submit, text || profile || photos.items().length === 0 ? strings.makeVideo : strings.trainOnly);
     // Nobody has begun yet: what a usual video takes.
     const untouched = !text && photos.items().length === 0 && !voice.item();
@@ -116,23 +129,29 @@ export function createView(query) {
   // Called whenever anything of the form is different: keeps it. What is different is another
   // intention; the same one keeps its key through failures and reloads, so that it makes one job.
   function changed() {
+    touched = true;
     describe();
-    if (!restored) return;
-    Object.assign(draft, { script: script.value, name: name.value, prompt: prompt.value, seed: seed.value, profile, ...advanced.value() });
-    draft.key = api.newKey();
+    take();
     keep();
   }
 
-  function keep() {
+  function take() {
+    Object.assign(draft, { script: script.value, name: name.value, prompt: prompt.value, seed: seed.value, profile, ...advanced.value() });
+    draft.key = api.newKey();
+  }
+
+  async function keep() {
+    if (phase === "sent") return;
     shelf.keepWords(draft);
-    shelf.keepFiles({ photos: photos.items(), clip: voice.item() });
+    // While files that were kept are still read, new ones wait for them.
+    if (phase === "open") await shelf.keepFiles({ photos: photos.items(), clip: voice.item() });
   }
 
   function mistake() {
     const text = script.value.trim();
     if (!profile && photos.items().length === 0) return [strings.checks.needPhotos, photos.element.querySelector("input")];
     if (profile && !text) return [strings.checks.needScript, script];
-    if (text.length > limits.scriptChars) return [strings.checks.scriptTooLong(limits.scriptChars), script];
+    if (text.length > scriptChars) return [strings.checks.scriptTooLong(scriptChars), script];
     if (!advanced.valid()) return [strings.checks.params, advanced.element.querySelector("[aria-invalid=true]")];
     if (!consent.checked) return [strings.checks.needConsent, consent];
     return null;
@@ -140,12 +159,7 @@ export function createView(query) {
 
   async function start(event) {
     event.preventDefault();
-    const wrong = mistake();
-    problem.replaceChildren(...(wrong ? [problemBox({ detail: wrong[0] })] : []));
-    if (wrong) {
-      wrong[1]?.focus();
-      return;
-    }
+    problem.replaceChildren();
     sending = new AbortController();
     busy(true);
     const told = (fraction) => {
@@ -153,11 +167,21 @@ export function createView(query) {
       setText(submit, fraction < 1 ? strings.uploading(Math.floor(fraction * 100)) : strings.starting);
     };
     try {
+      // A file that was only just chosen is still looked at, and what was kept is still read.
+      await opened;
+      await Promise.all([photos.settled(), voice.settled()]);
+      sending.signal.throwIfAborted();
+      const wrong = mistake();
+      if (wrong) {
+        problem.replaceChildren(problemBox({ detail: wrong[0] }));
+        wrong[1]?.focus();
+        return;
+      }
       const chosen = profile ? { photos: [], clip: null } : { photos: photos.items(), clip: voice.item() };
       announce(strings.starting);
-      const job = await request({ draft: profile ? { ...draft, name: known.name } : draft, profile, ...chosen }, { onProgress: told, keep, signal: sending.signal });
+      const job = await request({ draft: { ...draft, ...(profile && { name: known.name }) }, profile, ...chosen }, { onProgress: told, keep, signal: sending.signal });
       // What was sent is no draft any more, whatever the form still shows.
-      restored = false;
+      phase = "sent";
       await shelf.clear();
       location.hash = `#/job/${job.jobId}`;
     } catch (refused) {
@@ -174,7 +198,7 @@ export function createView(query) {
     if (!on) describe();
   }
 
-  open();
+  const opened = open();
   describe();
   return { title: strings.nav.create, element, leave: () => { sending?.abort(); unpaste(); quality.leave(); recent.leave(); } };
 }

@@ -6,10 +6,14 @@ import { strings } from "../language.js";
 import { iconButton, withIcon } from "../ui.js";
 import { hash, listenToClip } from "./checks.js";
 import { dropZone } from "./drop.js";
+import { pending } from "./pending.js";
 import { recorder } from "./recorder.js";
 
+// `limits` is a promise: what the gateway takes is asked for while the form is shown.
 export function voiceField(limits, onChange) {
   let item = null;
+  let turn = 0;
+  const listening = pending();
   const box = h("div", {});
   const chosen = h("div", { className: "clip" });
   const wrong = h("p", { className: "error", role: "alert" });
@@ -24,18 +28,24 @@ export function voiceField(limits, onChange) {
     recorder(box, (file) => set({ file, recorded: true }));
   }
 
-  async function set(given) {
+  const set = (given) => listening.add(take(given).then((taken) => taken && onChange()));
+
+  // Whether it serves, and nothing was chosen after it.
+  async function take(given) {
+    turn += 1;
+    const mine = turn;
     setText(wrong, "");
     setText(warn, "");
-    const [sha256, heard] = await Promise.all([given.sha256 ?? hash(given.file), listenToClip(given.file, limits())]);
+    const [sha256, heard] = await Promise.all([given.sha256 ?? hash(given.file), listenToClip(given.file, await limits)]);
+    if (mine !== turn) return false;
     if (heard.wrong) {
       setText(wrong, `${given.file.name}: ${heard.wrong}`);
-      return;
+      return false;
     }
     item = { ...given, ...heard, sha256 };
     setText(warn, heard.hints.join(" "));
     show();
-    onChange();
+    return true;
   }
 
   function show() {
@@ -55,11 +65,19 @@ export function voiceField(limits, onChange) {
   }
 
   function clear() {
+    turn += 1;
     item = null;
     setText(warn, "");
     show();
     onChange();
   }
 
-  return { element, add: ([file]) => set({ file }), restore: (kept) => kept && set(kept), item: () => item };
+  return {
+    element,
+    add: ([file]) => set({ file }),
+    // What was chosen meanwhile stands.
+    restore: (kept) => kept && turn === 0 && listening.add(take(kept)),
+    item: () => item,
+    settled: listening.settled,
+  };
 }
