@@ -45,5 +45,7 @@ class Watcher:
 
 @contextlib.asynccontextmanager
 async def watching(url: str, **options: Any) -> AsyncIterator[Watcher]:
+    # Whoever leaves amid what it is sent does not stay to read the rest.
+    options.setdefault("close_timeout", 0.5)
     async with connect(url.replace("http", "ws", 1) + "/ws", **options) as connection:
         yield Watcher(connection)

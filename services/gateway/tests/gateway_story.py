@@ -152,3 +152,11 @@ class Story:
         await self.start("train_lora")
         await self.complete("train_lora", dict(outputs))
         return await self.tell(e.JobCompleted())
+
+
+def sampled(step: int, caption: str = "ä sample") -> e.StageSampled:
+    """A sample of the first stage, stored nowhere."""
+    artifact = Artifact(key="samples/1", size=1, sha256="0" * 64, media_type="image/webp")
+    return e.StageSampled(
+        stage="prepare_dataset", attempt=1, step=step, caption=caption, artifact=artifact
+    )

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from datetime import UTC, datetime
 
 import httpx
 import pytest
-from contracts.artifacts import Artifact
-from contracts.stagelog import StageLine
 from eventlog.broker import Broker
 from eventlog.log import EventLog
-from eventlog.stagelogs import StageLogs
 from gateway.live.pulse import Pulse
 from gateway_people import client, make_token, token_gateway
 from gateway_socket import watching
 from gateway_stack import Stack
-from gateway_story import Story
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from gateway_story import Story, sampled
+from websockets.exceptions import InvalidStatus
 
 from contracts import events as e
 
@@ -127,27 +122,6 @@ async def test_what_cannot_be_done_is_answered_and_the_connection_lives(
         assert (await watcher.subscribe(story.job))["status"] == "queued"
 
 
-async def test_a_slow_watcher_is_sent_the_latest_and_not_all_that_was(
-    stack: Stack, api: httpx.AsyncClient, broker: Broker
-) -> None:
-    story = await Story.begin(broker, api)
-    await story.plan()
-    await story.start("prepare_dataset")
-    async with (
-        watching(stack.url, sock=_narrow(stack), max_queue=1) as slow,
-        watching(stack.url) as quick,
-    ):
-        await slow.say({"action": "subscribe", "jobId": story.job})
-        await quick.subscribe(story.job)
-        for step in range(1, 401):
-            await story.progress("prepare_dataset", step / 400, message="m" * 20_000)
-        await quick.until(progress=0.25)
-        heard = 0
-        while (await slow.hear()).get("progress") != 0.25:
-            heard += 1
-    assert heard < 400
-
-
 async def test_many_jobs_are_watched_over_one_connection(
     stack: Stack, api: httpx.AsyncClient, broker: Broker
 ) -> None:
@@ -165,14 +139,6 @@ async def test_a_page_of_another_site_may_not_listen(stack: Stack) -> None:
         async with watching(stack.url, origin="https://evil.example"):
             pass
     assert refused.value.response.status_code == 403
-
-
-async def test_whoever_asks_without_end_and_reads_nothing_is_let_go(stack: Stack) -> None:
-    async with watching(
-        stack.url, sock=_narrow(stack), max_queue=1, ping_interval=None, close_timeout=1
-    ) as flood:
-        with pytest.raises(ConnectionClosed):
-            await flood.say_for_ever({"action": "explode", "jobId": "n" * 64})
 
 
 async def test_a_restarted_gateway_knows_how_jobs_stand(
@@ -201,7 +167,7 @@ async def test_with_a_place_in_the_log_every_event_comes_once_and_in_order(
 
     async def write() -> None:
         for step in range(120):
-            await story.tell(_sampled(step))
+            await story.tell(sampled(step))
 
     writing = asyncio.create_task(write())
     heard: list[int] = []
@@ -216,39 +182,6 @@ async def test_with_a_place_in_the_log_every_event_comes_once_and_in_order(
                 heard.append(told["sequence"])
     await writing
     assert heard == [recorded.sequence async for recorded in log.read_job(story.job)]
-
-
-async def test_what_a_slow_watcher_cannot_be_sent_is_told_as_a_gap(
-    stack: Stack, api: httpx.AsyncClient, broker: Broker, log: EventLog
-) -> None:
-    story = await Story.begin(broker, api)
-    await story.plan()
-    await story.start("prepare_dataset")
-    async with watching(stack.url, sock=_narrow(stack), max_queue=1) as slow:
-        await slow.say({"action": "subscribe", "jobId": story.job, "after": 0})
-        await slow.until(message="subscribed")
-        for step in range(400):
-            await story.tell(_sampled(step, "c" * 20_000))
-        last = await story.fail("prepare_dataset")
-        told = [recorded.sequence async for recorded in log.read_job(story.job)]
-        heard: list[int] = []
-        place, gaps = told[0] - 1, 0
-        while place < last:
-            message = await slow.hear()
-            if message["type"] == "gap":
-                assert message["jobId"] == story.job
-                assert message["after"] == place
-                place = message["before"] - 1
-                gaps += 1
-            elif message["type"] == "event":
-                heard.append(message["sequence"])
-                # Nothing lies between it and what was told before it.
-                assert [one for one in told if place < one <= heard[-1]] == [heard[-1]]
-                place = heard[-1]
-    assert gaps
-    assert len(heard) < len(told)
-    fetched = (await api.get(f"/api/jobs/{story.job}/timeline?limit=1000")).json()["events"]
-    assert [event["sequence"] for event in fetched] == told
 
 
 async def test_all_jobs_of_an_owner_are_watched_those_to_come_and_those_nobody_asked_for(
@@ -335,36 +268,6 @@ async def test_a_place_that_is_none_is_answered_and_not_taken(
         assert "after" in refused["detail"]
 
 
-async def test_lines_beyond_what_may_wait_are_counted(
-    stack: Stack, api: httpx.AsyncClient, broker: Broker
-) -> None:
-    story = await Story.begin(broker, api)
-    await story.plan()
-    await story.start("prepare_dataset")
-    lines = StageLogs(broker)
-    async with watching(stack.url, sock=_narrow(stack), max_queue=1) as slow:
-        await slow.say({"action": "subscribe", "jobId": story.job, "lines": True})
-        await slow.until(type="update")
-        for step in range(300):
-            await lines.write(
-                StageLine(
-                    job=story.job,
-                    stage="prepare_dataset",
-                    attempt=1,
-                    at=datetime.now(UTC),
-                    message="l" * 20_000,
-                    step=step,
-                )
-            )
-        heard = left_out = 0
-        while heard + left_out < 300:
-            message = await slow.hear()
-            heard += message["type"] == "line"
-            left_out += message["count"] if message["type"] == "linesLeftOut" else 0
-    assert left_out
-    assert heard
-
-
 async def test_a_quiet_client_is_sent_heartbeats_and_one_that_takes_nothing_is_let_go() -> None:
     beats: asyncio.Queue[None] = asyncio.Queue()
     ended = asyncio.Event()
@@ -376,18 +279,3 @@ async def test_a_quiet_client_is_sent_heartbeats_and_one_that_takes_nothing_is_l
         assert not ended.is_set()
         pulse.sending()
         await ended.wait()
-
-
-def _sampled(step: int, caption: str = "a sample") -> e.StageSampled:
-    artifact = Artifact(key="samples/1", size=1, sha256="0" * 64, media_type="image/webp")
-    return e.StageSampled(
-        stage="prepare_dataset", attempt=1, step=step, caption=caption, artifact=artifact
-    )
-
-
-def _narrow(stack: Stack) -> socket.socket:
-    """A connection with little room for what is not read, so that it fills soon."""
-    narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    narrow.connect(("127.0.0.1", int(stack.url.rpartition(":")[2])))
-    return narrow

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from contracts.artifacts import Artifact
 from contracts.stagelog import StageLine
 from eventlog.broker import Broker
 from eventlog.log import EventLog
@@ -17,17 +16,7 @@ from eventlog.stagelogs import StageLogs
 from gateway_people import client, make_token, token_gateway
 from gateway_sse import Parser, listening
 from gateway_stack import Stack
-from gateway_story import Story
-
-from contracts import events as e
-
-SAMPLE = Artifact(key="samples/1", size=1, sha256="0" * 64, media_type="image/webp")
-
-
-def sampled(step: int, caption: str = "ä sample") -> e.StageSampled:
-    return e.StageSampled(
-        stage="prepare_dataset", attempt=1, step=step, caption=caption, artifact=SAMPLE
-    )
+from gateway_story import Story, sampled
 
 
 async def sequences(log: EventLog, job: str) -> list[int]:

@@ -2,12 +2,14 @@
 
 Closing a connection the usual way first sends what waits. To a client that takes nothing,
 because its machine is gone or its program stands still, that lasts for ever, and so would
-the memory that it holds.
+the memory that it holds. Nor does the system keep much for a client that is slow: what it
+takes from us, megabytes of it, could not be replaced by anything newer any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 _ABORT = "myspinbot.abort"
 _HEAD_S = 20.0
 _HEAD_BYTES = 64 << 10
+_UNSENT_BYTES = 128 << 10
 
 
 def abort(scope: Scope) -> None:
@@ -25,6 +28,13 @@ def abort(scope: Scope) -> None:
     ends: Callable[[], None] | None = (scope.get("extensions") or {}).get(_ABORT)
     if ends is not None:
         ends()
+
+
+def _hold_little(transport: asyncio.Transport) -> None:
+    """Let the system take over no more than it may send soon. Data on its way does not count."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -39,6 +49,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(transport)
+        _hold_little(transport)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
