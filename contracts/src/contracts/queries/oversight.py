@@ -38,7 +38,7 @@ class ListDeadLetters(Query):
 
     subject = "deadletters.list"
     everyone: bool = Field(default=False, description="all owners': for operators only")
-    status: LetterStatus | None = LetterStatus.OPEN
+    status: LetterStatus | None = Field(default=None, description="all if it is left out")
     before: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="only what stands before this sequence of the log"
     )

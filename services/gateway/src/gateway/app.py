@@ -30,7 +30,7 @@ from gateway.installation import capabilities, estimates
 from gateway.installation import routes as installation
 from gateway.jobs import changes, submissions
 from gateway.jobs import routes as jobs
-from gateway.live import logs, sockets, sse, timeline
+from gateway.live import logs, playback, sockets, sse, timeline
 from gateway.oversight import audit, usage
 from gateway.pipelines import routes as pipelines
 from gateway.profiles import routes as profiles
@@ -102,6 +102,7 @@ def build(readiness: Readiness) -> FastAPI:
         timeline,
         logs,
         sse,
+        playback,
         sockets,
         webhooks,
         deadletters,

@@ -8,27 +8,22 @@ heard goes on exactly there: nothing is missed, and nothing comes twice
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 from eventlog.errors import EventLogError
 from eventlog.log import EventLog
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from gateway import metrics
 from gateway.context import Owner, TheGateway
-from gateway.edge.connections import abort
 from gateway.jobs.routes import find
 from gateway.live.client import render
+from gateway.live.event_stream import HEARTBEAT, RETRY, EventStream, block, told_block
 from gateway.live.feed import CLIENT_BYTES, Budget, Feed, Lines
 from gateway.live.job import LiveJob
-from gateway.live.pulse import Pulse
 from gateway.live.table import LiveJobs
 from gateway.live.told import Told
 
@@ -71,7 +66,8 @@ async def get_events(
     heard = after if last_event_id is None else last_event_id
     if heard and live.state.status.ended and heard >= live.state.sequence:
         return Response(status_code=204)
-    return EventStream(Stream(gateway.live, gateway.log, live, heard))
+    stream = Stream(gateway.live, gateway.log, live, heard)
+    return EventStream(stream, gateway.live.closing)
 
 
 @dataclass(eq=False, slots=True)
@@ -99,19 +95,16 @@ class Stream:
         feed.open()
         self.live.listeners.add(self._update)
         try:
-            yield "retry: 2000\n\n"
+            yield RETRY
             await self._listen(add)
             while True:
                 events = await self._events(feed)
                 said, left_out = lines.take()
                 yield "".join(
                     [
-                        *(
-                            f"id: {told.place}\nevent: log\ndata: {told.text}\n\n"
-                            for told in events
-                        ),
-                        *(f"event: line\ndata: {told.text}\n\n" for told in said),
-                        *(_block("linesLeftOut", {"count": n}) for n in left_out.values()),
+                        *(told_block("log", told, with_id=True) for told in events),
+                        *(told_block("line", told) for told in said),
+                        *(block("linesLeftOut", {"count": n}) for n in left_out.values()),
                         self._standing(),
                         self._heartbeat(),
                     ]
@@ -120,7 +113,7 @@ class Stream:
                     if not events:
                         await asyncio.sleep(_RETRY_S)
                 elif self._over():
-                    yield _block("end", {"jobId": self.live.job, "status": self.live.state.status})
+                    yield block("end", {"jobId": self.live.job, "status": self.live.state.status})
                     return
                 elif not self._changed:
                     await self._stirred.wait()
@@ -166,64 +159,4 @@ class Stream:
 
     def _heartbeat(self) -> str:
         beat, self._beat = self._beat, False
-        return ": heartbeat\n\n" if beat else ""
-
-
-class EventStream(Response):
-    """Sends the blocks of a stream until it ends, or its client or the gateway goes."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
-        self._stream = stream
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one client."""
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
-        with metrics.STREAMS.track_inprogress():
-            await _first(self._send(scope, send), _gone(receive), self._stream.jobs.closing.wait())
-
-    async def _send(self, scope: Scope, send: Send) -> None:
-        def end() -> None:
-            metrics.STALLED.labels("sse").inc()
-            abort(scope)
-
-        with Pulse(self._stream.beat, end) as pulse:
-            async with contextlib.aclosing(self._stream.blocks()) as blocks:
-                async for block in blocks:
-                    if block:
-                        pulse.sending()
-                        body = block.encode()
-                        await send({"type": "http.response.body", "body": body, "more_body": True})
-                        pulse.sent()
-            await send({"type": "http.response.body", "body": b""})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _first(*works: Awaitable[Any]) -> None:
-    """Do several things until one of them is done; the others are cancelled."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _block(event: str, data: dict[str, Any]) -> str:
-    return f"event: {event}\ndata: {json.dumps(data)}\n\n"
+        return HEARTBEAT if beat else ""

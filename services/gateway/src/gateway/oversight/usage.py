@@ -20,7 +20,7 @@ from gateway.problems import Problem, ProblemKind
 
 router = APIRouter(prefix="/api", tags=["oversight"])
 
-_DAYS = 30
+_BEFORE = timedelta(29)
 _MOST_DAYS = 366
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -69,7 +69,7 @@ async def get_daily_usage(
     reach.check(principal, everyone=everyone)
     last = until or utc_now().date()
     # The first day that there is has none before it.
-    first = since or max(last, date.min + timedelta(_DAYS)) - timedelta(_DAYS - 1)
+    first = since or max(last, date.min + _BEFORE) - _BEFORE
     if not timedelta(0) <= last - first < timedelta(_MOST_DAYS):
         raise Problem(
             ProblemKind.INVALID_REQUEST,
