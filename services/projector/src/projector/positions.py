@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from eventlog.log import LogPosition
-from sqlalchemy import BigInteger, Column, ColumnElement, and_, or_, select, update
+from sqlalchemy import BigInteger, Column, ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field
 
@@ -39,7 +39,7 @@ async def open_positions(
     tables = [POSITION, *(table for projection in projections for table in projection.tables)]
     await database.create(METADATA, tables)
     async with database.writing() as connection:
-        known = await _known(connection, projections)
+        known = await read(connection, projections)
         for sequence, created in known.values():
             check(sequence, created, log)
         missing: list[Row] = [
@@ -80,7 +80,7 @@ async def advance(
         .values(sequence=end)
     )
     if result.rowcount != len(projections):
-        raise PositionMovedError(f"a position is no longer {start}")
+        raise PositionMovedError(start)
 
 
 async def reset(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
@@ -90,13 +90,41 @@ async def reset(connection: AsyncConnection, projections: Sequence[Projection]) 
 
 async def slowest(connection: AsyncConnection, projections: Sequence[Projection]) -> int:
     """The position that all of these projections have reached."""
-    known = await _known(connection, projections)
+    known = await read(connection, projections)
     return min(known[one.key][0] if one.key in known else 0 for one in projections)
 
 
-async def _known(
+async def foremost(connection: AsyncConnection, projections: Sequence[Projection]) -> int:
+    """The position of the one that has come farthest."""
+    known = await read(connection, projections)
+    return max((sequence for sequence, _ in known.values()), default=0)
+
+
+async def hold(connection: AsyncConnection, projection: Projection) -> int:
+    """Keep a projection where it is until the transaction ends; returns where that is.
+
+    This is the first statement of its transaction, so that it waits for whoever writes now.
+    """
+    mine = _any_of([projection])
+    await connection.execute(update(POSITION).where(mine).values(sequence=POSITION.c.sequence))
+    return (await connection.execute(select(POSITION.c.sequence).where(mine))).scalar_one()
+
+
+async def put(connection: AsyncConnection, projection: Projection, sequence: int) -> None:
+    """Set the position, in the transaction that brings the rows there."""
+    mine = _any_of([projection])
+    await connection.execute(update(POSITION).where(mine).values(sequence=sequence))
+
+
+async def forget(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
+    """Know nothing more of these, in the transaction that drops their tables."""
+    await connection.execute(delete(POSITION).where(_any_of(projections)))
+
+
+async def read(
     connection: AsyncConnection, projections: Sequence[Projection]
 ) -> dict[tuple[str, int], tuple[int, datetime]]:
+    """(sequence, creation of its log) of each of these that the database knows."""
     rows = await connection.execute(select(POSITION).where(_any_of(projections)))
     return {(row.projection, row.version): (row.sequence, row.stream_created) for row in rows}
 

@@ -6,6 +6,7 @@ position. A new version has new tables, so it is filled while the old one still 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,9 @@ from projector.fold import Change
 
 METADATA = MetaData()
 """The tables of all projections, and that of their positions."""
+
+ANEW = "_rebuild"
+"""What the name of a projection has added while it is made anew; none ends in it of its own."""
 
 Reply = Callable[[AsyncConnection, Any], Awaitable[Contract | Mapping[str, Any] | None]]
 """Answers one kind of query from one snapshot; None if there is no such thing for its owner."""
@@ -46,6 +50,10 @@ class Projection:
     def key(self) -> tuple[str, int]:
         """What its position is kept under."""
         return self.name, self.version
+
+    def owns(self, table: str) -> bool:
+        """Whether a table of this name can only be one of this name and version."""
+        return re.fullmatch(rf"{self.name}(_.+)?_v{self.version}", table) is not None
 
 
 def table_of(model: type[SQLModel]) -> Table:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from contracts.envelope import Recorded
 from contracts.upcasting import UnknownEventError
@@ -10,8 +12,11 @@ from eventlog.broker import Broker
 from eventlog.errors import GapError
 from eventlog.reader import read_log
 
-from projector.errors import IncompleteLogError, UnreadableEventError
+from projector.errors import BrokerSilentError, IncompleteLogError, UnreadableEventError
 from projector.track import BATCH
+
+_PATIENCE_S = 20.0
+"""How long the broker may be silent for those who cannot wait for it."""
 
 
 async def read(broker: Broker, after: int) -> AsyncGenerator[list[Recorded], None]:
@@ -29,9 +34,27 @@ async def read(broker: Broker, after: int) -> AsyncGenerator[list[Recorded], Non
                     yield part
                     after = part[-1].sequence
         except GapError as error:
-            raise IncompleteLogError(after, error) from error
+            raise IncompleteLogError(after, error.expected, error.found) from error
         except UnknownEventError as error:
             if window == 1:
                 raise UnreadableEventError(after, error) from error
             # One at a time, so that all that come before it are used.
             window = 1
+
+
+async def read_to(broker: Broker, after: int, end: int) -> AsyncGenerator[list[Recorded], None]:
+    """The events after a sequence up to another one that the log is known to have reached.
+
+    Raises BrokerSilentError where `read` would wait for the broker, and what `read` raises.
+    """
+    if after >= end:
+        return
+    async with aclosing(read(broker, after)) as batches:
+        while after < end:
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    events = await anext(batches)
+            except TimeoutError as error:
+                raise BrokerSilentError(f"no event came for {_PATIENCE_S:.0f} s") from error
+            yield [event for event in events if event.sequence <= end]
+            after = events[-1].sequence

@@ -1,17 +1,12 @@
 """The read models, one small module each: tables, rows from changes, answers, and a version.
 
-To change what a projection keeps, raise its version and the number in its tables' names: the
-projector fills the new tables from the first event on.
+A module here that defines `PROJECTION` is one of them. To change what a projection keeps, raise
+its version and the number in its tables' names: the projector fills the new tables from the
+first event on (docs/projections.md).
 """
 
+from projector.discovery import discover
 from projector.projection import Projection
-from projector.projections import jobs, objects, profiles, stages, timeline
 
-ALL: tuple[Projection, ...] = (
-    jobs.PROJECTION,
-    stages.PROJECTION,
-    objects.PROJECTION,
-    profiles.PROJECTION,
-    timeline.PROJECTION,
-)
+ALL: tuple[Projection, ...] = discover(__name__, __path__)
 """Every projection that this version keeps."""
