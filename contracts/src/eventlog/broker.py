@@ -21,6 +21,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
 from nats.errors import TimeoutError as NatsTimeoutError
 
+from eventlog.client import QuickClient
 from eventlog.errors import BrokerError, DeniedError, UnavailableError
 
 log = structlog.get_logger(__name__)
@@ -202,7 +203,7 @@ async def _next(subscription: Subscription, timeout: float) -> Msg:
 
 async def connect(address: BrokerAddress) -> Broker:
     """Connect, and keep trying for as long as the broker is away."""
-    broker = Broker(Client(), address)
+    broker = Broker(QuickClient(), address)
 
     async def disconnected() -> None:
         if not broker.client.is_closed:

@@ -34,21 +34,28 @@ EVERYTHING = (subjects.ALL_EVENTS,)
 _HEARTBEAT_S = 2.0
 _EXPIRES_S = 30.0
 _SECOND = 1_000_000_000
+_UNSENT = "Nats-Pending-Messages"
 
 E = TypeVar("E", Recorded, Stored)
 
 
 @dataclass(slots=True)
 class _Window:
-    """What has arrived of the messages asked for."""
+    """What has arrived of the messages asked for.
 
+    It is handed on when it is full or nothing more is on its way: a reader that is far behind
+    gets long lists, whose costs it pays once, and one that follows gets each event at once.
+    """
+
+    size: int
     arrived: deque[Msg] = field(default_factory=deque)
     awaited: int = 0
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def receive(self, msg: Msg) -> None:
         self.arrived.append(msg)
-        self.stirred.set()
+        if len(self.arrived) >= self.size or not _more_follow(msg):
+            self.stirred.set()
 
 
 async def read_log(
@@ -121,7 +128,7 @@ async def _read_once(
             },
         },
     )
-    incoming = _Window()
+    incoming = _Window(window)
     inbox = broker.client.new_inbox()
     subscription = await broker.client.subscribe(inbox, cb=incoming.receive)
     broken = asyncio.Event()
@@ -133,9 +140,10 @@ async def _read_once(
     forget = broker.on_reconnect(reconnected)
     try:
         while not broken.is_set():
-            if incoming.awaited <= 0:
+            # Before the window is empty, so that the broker does not idle while we are busy.
+            if incoming.awaited <= window // 2:
                 await _ask(broker, name, inbox, window)
-                incoming.awaited = window
+                incoming.awaited += window
             if not await _stirred(incoming):
                 log.warning("reader.silent", consumer=name)
                 return
@@ -165,24 +173,25 @@ async def _stirred(incoming: _Window) -> bool:
         async with asyncio.timeout(3 * _HEARTBEAT_S):
             await incoming.stirred.wait()
     except TimeoutError:
-        return False
-    incoming.stirred.clear()
+        return bool(incoming.arrived)
     return True
 
 
 def _take(incoming: _Window) -> list[Msg]:
     messages: list[Msg] = []
-    while incoming.arrived:
+    while incoming.arrived and len(messages) < incoming.size:
         msg = incoming.arrived.popleft()
         status = (msg.headers or {}).get("Status")
         if status is None:
             messages.append(msg)
             incoming.awaited -= 1
         elif status != "100":
-            # The request ended early: its time is over, or the consumer is gone.
-            incoming.awaited = 0
+            # A request ended early: its time is over, or the consumer is gone.
+            incoming.awaited -= int((msg.headers or {}).get(_UNSENT, incoming.awaited))
             if status == "409" and "Deleted" in str(msg.headers):
                 raise UnavailableError("the reader's consumer was deleted")
+    if len(incoming.arrived) < incoming.size:
+        incoming.stirred.clear()
     return messages
 
 
@@ -201,6 +210,11 @@ def from_delivery(msg: Msg) -> Recorded:
 def stored_from_delivery(msg: Msg) -> Stored:
     """The same as it was written."""
     return stored_event(msg.headers or {}, msg.data, _sequence(msg), msg.subject)
+
+
+def _more_follow(msg: Msg) -> bool:
+    """Whether the broker has more for us after this; it has not if the message is its own word."""
+    return bool(msg.reply) and not msg.reply.endswith(".0")
 
 
 def _sequence(msg: Msg) -> int:

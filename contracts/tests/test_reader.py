@@ -1,0 +1,79 @@
+"""How the log is read fast: windows that come full, and headers that are read at once."""
+
+import asyncio
+import secrets
+
+import pytest
+from contracts.events import JobRequested, JobType
+from eventlog.broker import Broker
+from eventlog.client import QuickClient
+from eventlog.log import EventLog
+from eventlog.reader import read_log, read_stored_log
+from nats.aio.client import Client
+
+REQUEST = JobRequested(type=JobType.TRAIN, owner="me")
+
+
+async def tell_many(log: EventLog, batches: int, size: int) -> int:
+    last = 0
+    for _ in range(batches):
+        job = f"job-{secrets.token_hex(4)}"
+        last = await log.append([log.record(job, REQUEST) for _ in range(size)], expected=0)
+    return last
+
+
+async def test_who_is_far_behind_gets_full_windows_and_then_what_is_left(admin: Broker) -> None:
+    log = EventLog(admin, "test")
+    before = (await log.position()).last_sequence
+    end = await tell_many(log, batches=5, size=70)
+    sizes = []
+    async with asyncio.timeout(20):
+        async for batch in read_stored_log(admin, before, window=100):
+            sizes.append(len(batch))
+            if batch[-1].sequence >= end:
+                break
+    assert sizes == [100, 100, 100, 50]
+
+
+async def test_who_follows_gets_an_event_before_the_window_is_full(admin: Broker) -> None:
+    log = EventLog(admin, "test")
+    before = (await log.position()).last_sequence
+    told = []
+    async with asyncio.timeout(20):
+        told.append(await log.tell("alone", REQUEST))
+        async for batch in read_log(admin, before, window=100):
+            assert [event.sequence for event in batch] == told[-1:]
+            if len(told) == 3:
+                break
+            told.append(await log.tell("alone", REQUEST))
+
+
+BLOCKS = [
+    b"",
+    b"ce-id: 1\r\nce-type: myspinbot.JobRequested\r\n\r\n",
+    b"Name:Value\r\nOther:\tvalue \r\nEmpty:\r\n",
+    b"no colon\r\na b: c\r\n: nameless\r\nlink: http://host:1/\r\n",
+    b"twice: 1\r\ntwice: 2\r\n",
+    "who: Łucja\r\nÿ: 1\r\n".encode(),
+    b"broken: \xff\r\n",
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_headers_are_read_as_the_library_reads_them(block: bytes) -> None:
+    assert QuickClient._parse_header_lines(block) == Client._parse_header_lines(block)
+
+
+async def test_the_library_still_asks_for_headers_by_this_name(admin: Broker) -> None:
+    read = []
+
+    class Watched(QuickClient):
+        @staticmethod
+        def _parse_header_lines(raw: bytes) -> dict[str, str]:
+            read.append(raw)
+            return QuickClient._parse_header_lines(raw)
+
+    assert isinstance(admin.client, QuickClient)
+    headers = await Watched()._process_headers(b"NATS/1.0\r\nce-id: 1\r\n\r\n")
+    assert headers == {"ce-id": "1"}
+    assert read
