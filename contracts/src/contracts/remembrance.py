@@ -56,7 +56,7 @@ class Skeletons:
     def remember(self, state: JobState) -> Remembered:
         """What to keep of a job that has ended."""
         graph = state.graph
-        shape = graph and tuple((s.id, s.kind, s.retry.attempts) for s in graph.stages)
+        shape = tuple((s.id, s.kind, s.retry.attempts) for s in graph.stages) if graph else None
         standing = tuple(
             (state.stages[name].status, state.stages[name].attempt) for name, _, _ in shape or ()
         )

@@ -119,8 +119,8 @@ class Verifier:
         name = stored.headers.get("ce-subject")
         if name is None:
             return
-        if fault := _misplaced(stored):
-            yield f.error(Check.ENVELOPE, fault, sequence, name)
+        if misplaced := _misplaced(stored):
+            yield f.error(Check.ENVELOPE, misplaced, sequence, name)
         job = self._job(name)
         if self._whole:
             yield from self._chain(job, stored, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +62,7 @@ async def read_span(broker: Broker, after: int, end: int) -> AsyncIterator[list[
             after, limit = resume_after, end
 
 
-async def _contiguous(broker: Broker, after: int, limit: int) -> AsyncIterator[list[Stored]]:
+async def _contiguous(broker: Broker, after: int, limit: int) -> AsyncGenerator[list[Stored], None]:
     """The same up to the first gap. No window reaches beyond `limit`."""
     if after >= limit:
         return
