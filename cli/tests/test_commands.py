@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from command_support import Command, Played
 from gateway_story import Story
-from myspinbot.commands.jobs import moment
 from myspinbot.commands.open import has_browser
 from myspinbot.errors import (
     FAILED,
@@ -22,6 +21,7 @@ from myspinbot.errors import (
     CommandError,
 )
 from myspinbot.inputs import parameters
+from myspinbot.moments import moment
 
 VIDEO = b"moving pictures " * 10_000
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -12,11 +11,8 @@ from contracts.job import JobStatus
 from myspinbot.client.replies import JobItem
 from myspinbot.commands.completion import complete_jobs, complete_profiles
 from myspinbot.commands.options import Session, connected, examples
-from myspinbot.errors import MISUSED, CommandError
+from myspinbot.moments import moment
 from myspinbot.screen import hint, table, when
-
-_AGO = re.compile(r"(\d+)\s*([mhdw])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @examples(
@@ -95,17 +91,3 @@ def _cells(item: JobItem) -> tuple[str, ...]:
         when(item.created_at),
         item.name or "",
     )
-
-
-def moment(given: str, now: datetime) -> datetime:
-    """The time that is meant by `7d`, `2026-11-22` or `2026-11-22T10:00`, where we are."""
-    if ago := _AGO.fullmatch(given.strip().lower()):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        return datetime.fromisoformat(given.strip()).astimezone()
-    except ValueError as error:
-        raise CommandError(
-            f"{given!r} is no time.",
-            "Say how long ago, as in 30m, 12h, 7d or 2w, or when, as in 2026-11-22 10:00.",
-            MISUSED,
-        ) from error

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -26,9 +26,10 @@ from myspinbot.screen import document
 CONNECTION = "Connection"
 """The panel of the options that say which system is meant."""
 LATEST = "last"
-_WHOLE_ID = 26
-_AMONG = 200
 """Stands for the newest job where an id is expected."""
+WHOLE_ID = 26
+"""The length of an id that nothing can be added to."""
+_AMONG = 200
 
 HomeOption = Annotated[
     Path | None,
@@ -108,7 +109,7 @@ class Session:
 
     async def job(self, given: str) -> str:
         """The id of the job that is meant; CommandError if it is none, or could be several."""
-        if len(given) >= _WHOLE_ID:
+        if len(given) >= WHOLE_ID:
             return given
         newest = (await self.client.jobs.list(limit=1 if given == LATEST else _AMONG)).jobs
         if given == LATEST:
@@ -119,15 +120,7 @@ class Session:
                     NOT_FOUND,
                 )
             return newest[0].job_id
-        meant = [job.job_id for job in newest if job.job_id.startswith(given)]
-        if len(meant) > 1:
-            raise CommandError(
-                f"{len(meant)} jobs begin with {given}: {', '.join(meant[:3])}"
-                + (" …" if len(meant) > 3 else ""),
-                "Give more of the id.",
-                MISUSED,
-            )
-        return meant[0] if meant else given
+        return the_one(given, [job.job_id for job in newest]) or given
 
     def show(self, reply: Any, text: Callable[[], None]) -> None:
         """Answer with a document for programs, or in words."""
@@ -137,30 +130,57 @@ class Session:
             text()
 
 
+def the_one(given: str, ids: Iterable[str]) -> str | None:
+    """The id that begins so, if there is one; CommandError if there are several."""
+    meant = [each for each in ids if each.startswith(given)]
+    if given in meant:
+        return given
+    if len(meant) > 1:
+        raise CommandError(
+            f"{len(meant)} jobs begin with {given}: {', '.join(meant[:3])}"
+            + (" …" if len(meant) > 3 else ""),
+            "Give more of the id.",
+            MISUSED,
+        )
+    return meant[0] if meant else None
+
+
 def connected(
     work: Callable[Concatenate[Session, P], Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
     """The command that does `work` with a system: it has the options that name one, and --json."""
+
+    async def connect(shared: dict[str, Any], values: dict[str, Any]) -> None:
+        as_json = shared.pop("as_json")
+        async with AsyncClient(target_of(**shared)) as client:
+            await work(Session(client, as_json), **values)  # type: ignore[call-arg]
+
+    added = (
+        option("as_json", JsonOption, default=False),
+        option("api", ApiOption),
+        option("token", TokenOption),
+        option("token_file", TokenFileOption),
+        option("home", HomeOption),
+    )
+    return with_options(work, added, connect)
+
+
+def with_options(
+    work: Callable[..., Any],
+    added: Sequence[inspect.Parameter],
+    begin: Callable[[dict[str, Any], dict[str, Any]], Coroutine[Any, Any, None]],
+) -> Callable[..., None]:
+    """A command with the parameters of `work`, but for its first, and `added` ones.
+
+    `begin` gets the values of the added ones, and those of the others, and does the work.
+    """
     signature = inspect.signature(work, eval_str=True)
     _, *own = signature.parameters.values()
-    added = [
-        _option("as_json", JsonOption, default=False),
-        _option("api", ApiOption),
-        _option("token", TokenOption),
-        _option("token_file", TokenFileOption),
-        _option("home", HomeOption),
-    ]
 
     @wraps(work)
     def command(**values: Any) -> None:
-        shared = {option.name: values.pop(option.name) for option in added}
-        as_json = shared.pop("as_json")
-
-        async def connect() -> None:
-            async with AsyncClient(target_of(**shared)) as client:
-                await work(Session(client, as_json), **values)  # type: ignore[call-arg]
-
-        run(connect())
+        shared = {each.name: values.pop(each.name) for each in added}
+        run(begin(shared, values))
 
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *added)]
     command.__signature__ = signature.replace(  # type: ignore[attr-defined]
@@ -170,13 +190,14 @@ def connected(
     return command
 
 
-def _option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    """A parameter that `with_options` adds."""
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
 def examples(*lines: str) -> Callable[[Function], Function]:
-    """Command lines that the help of a command ."""
+    """Command lines that the help of a command shows."""
 
     def note(function: Function) -> Function:
         setattr(function, _EXAMPLES, lines)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contracts.artifacts import Artifacts
 
 from contracts import events as e
 from myspinbot.progress import duration
+
+_WISHES = {
+    e.JobCancelRequested: "stop this job",
+    e.JobRetryRequested: "try this job again",
+    e.JobDeleted: "this job shall be gone",
+}
 
 
 def sentence(event: e.Event) -> str:
@@ -17,7 +25,8 @@ def sentence(event: e.Event) -> str:
             return f"JobPlanned: {' → '.join(event.graph.order())}"
         case e.JobFailed():
             where = f" in {event.stage}" if event.stage else ""
-            return f"JobFailed{where}: {event.cause} {event.remedy}"
+            stop = "" if event.cause.endswith((".", "!", "?")) else "."
+            return f"JobFailed{where}: {event.cause}{stop} {event.remedy}"
         case e.StageScheduled():
             return f"StageScheduled: {_try(event.stage, event.attempt)} on {event.engine}"
         case e.StageReused():
@@ -43,8 +52,32 @@ def sentence(event: e.Event) -> str:
         case e.StageFailed():
             again = "; may be tried again" if event.retryable else ""
             return f"StageFailed: {_try(event.stage, event.attempt)}: {event.cause}{again}"
+        case e.DeadLetterDropped():
+            what = _try(event.stage, event.attempt)
+            return f"DeadLetterDropped: {what}, which its runners died of, is let be"
+        case e.JobCancelRequested() | e.JobRetryRequested() | e.JobDeleted():
+            return f"{event.type_name()}: {_WISHES[type(event)]}, says {event.by}"
         case _:
             return event.type_name()
+
+
+def colour(event_type: str) -> str:
+    """The colour of an event's name on a screen: by how good the news are, and who told them."""
+    if event_type in ("StageFailed", "JobFailed", "JobCancelled"):
+        return "red"
+    if event_type in ("StageCompleted", "JobCompleted", "StageReused"):
+        return "green"
+    if event_type in ("StageRetryScheduled", "StageSkipped"):
+        return "yellow"
+    model = e.EVENTS.get(event_type)
+    if model is None:
+        return "bold yellow"
+    return "magenta" if e.Teller.USER in model.told_by else "cyan"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as `a`, `a and b`, or `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _names(artifacts: Artifacts) -> str:
