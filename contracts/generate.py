@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import asyncapi
 import yaml
 from contracts.capabilities import PlannerManifest, RunnerManifest
 from contracts.commands import StageCommand, StopCommand
-from contracts.envelope import TYPE_PREFIX, dataschema
-from contracts.events import EVENTS, Event
+from contracts.envelope import dataschema
+from contracts.events import EVENTS
 from contracts.progress import StageProgress
 from contracts.queries import QUERIES, RESULTS, Answer
 from contracts.stagelog import StageLine
@@ -42,8 +43,22 @@ def documents() -> dict[str, str]:
     models |= {f"schemas/queries/{query.__name__}.json": query for query in QUERIES.values()}
     models |= {f"schemas/queries/{result.__name__}.json": result for result in RESULTS.values()}
     files = {path: _json(_schema(model, path)) for path, model in sorted(models.items())}
-    files["asyncapi.yaml"] = yaml.safe_dump(_asyncapi(), sort_keys=False, width=100)
+    told = asyncapi.document()
+    # In the package, so that every gateway has it to show.
+    files["src/contracts/asyncapi.json"] = _json(told)
+    files["src/contracts/asyncapi.yaml"] = yaml.dump(
+        told, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True
+    )
     return files
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what occurs several times several times: readers know no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Whatever it is."""
+        del data
+        return True
 
 
 def _schema(model: type[BaseModel], path: str) -> dict[str, Any]:
@@ -53,98 +68,6 @@ def _schema(model: type[BaseModel], path: str) -> dict[str, Any]:
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _message(path: str, summary: str) -> dict[str, Any]:
-    return {
-        "summary": summary.splitlines()[0],
-        "contentType": "application/json",
-        "headers": {"type": "object", "properties": {"traceparent": {"type": "string"}}},
-        "payload": {"$ref": f"./{path}"},
-    }
-
-
-def _event_message(event: type[Event]) -> dict[str, Any]:
-    message = _message(dataschema(event), event.__doc__ or "")
-    message["headers"]["properties"] = {
-        "ce-specversion": {"const": "1.0"},
-        "ce-id": {"type": "string"},
-        "ce-source": {"type": "string"},
-        "ce-type": {"const": TYPE_PREFIX + event.type_name()},
-        "ce-subject": {"type": "string", "description": "the job"},
-        "ce-time": {"type": "string", "format": "date-time"},
-        "ce-dataschema": {"const": dataschema(event)},
-        "traceparent": {"type": "string"},
-    }
-    return message
-
-
-def _channel(address: str, message: str, description: str) -> dict[str, Any]:
-    names = [part[1:-1] for part in address.split(".") if part.startswith("{")]
-    return {
-        "address": address,
-        "description": description,
-        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
-        "parameters": {name: {} for name in names},
-    }
-
-
-def _asyncapi() -> dict[str, Any]:
-    messages = {name: _event_message(event) for name, event in sorted(EVENTS.items())}
-    channels = {
-        name: _channel(f"jobs.{{job}}.events.{name}", name, (event.__doc__ or "").splitlines()[0])
-        for name, event in sorted(EVENTS.items())
-    }
-    others = {
-        "StageCommand": (
-            "cmd.stage.{kind}.{lane}.{job}.{stage}.{attempt}",
-            "schemas/commands/StageCommand.v1.json",
-            StageCommand,
-        ),
-        "StopCommand": (
-            "control.stop.{job}.{stage}.{attempt}",
-            "schemas/commands/StopCommand.v1.json",
-            StopCommand,
-        ),
-        "StageProgress": (
-            "progress.{job}.{stage}",
-            "schemas/boards/StageProgress.v1.json",
-            StageProgress,
-        ),
-        "RunnerManifest": (
-            "runners.{runner}",
-            "schemas/boards/RunnerManifest.v1.json",
-            RunnerManifest,
-        ),
-        "PlannerManifest": (
-            "planners.{planner}",
-            "schemas/boards/PlannerManifest.v1.json",
-            PlannerManifest,
-        ),
-        "StageLine": (
-            "logs.{job}.{stage}.{attempt}",
-            "schemas/boards/StageLine.v1.json",
-            StageLine,
-        ),
-    }
-    for name, (address, path, model) in others.items():
-        messages[name] = _message(path, model.__doc__ or "")
-        channels[name] = _channel(address, name, (model.__doc__ or "").splitlines()[0])
-    for subject, query in sorted(QUERIES.items()):
-        name = query.__name__
-        messages[name] = _message(f"schemas/queries/{name}.json", query.__doc__ or "")
-        channels[name] = _channel(f"query.{subject}", name, (query.__doc__ or "").splitlines()[0])
-    return {
-        "asyncapi": "3.0.0",
-        "info": {
-            "title": "MySpinBot over NATS",
-            "version": "0.1.0",
-            "description": "Everything that MySpinBot's services say to each other.",
-        },
-        "defaultContentType": "application/json",
-        "channels": channels,
-        "components": {"messages": messages},
-    }
 
 
 def main() -> int:

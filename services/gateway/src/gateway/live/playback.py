@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from contracts.envelope import Recorded
@@ -180,10 +181,8 @@ class Playback:
     async def _events(self, after: int, until: int) -> AsyncIterator[Recorded]:
         more = after < until
         while more:
-            page, more = await insist(
-                lambda after=after: self.log.read_page(self.job, after, _PAGE, _PAGE_BYTES),
-                _PATIENCE_S,
-            )
+            reading = partial(self.log.read_page, self.job, after, _PAGE, _PAGE_BYTES)
+            page, more = await insist(reading, _PATIENCE_S)
             for recorded in page:
                 if recorded.sequence > until:
                     return
@@ -193,7 +192,7 @@ class Playback:
 
     async def _lines(self, since: datetime | None) -> AsyncIterator[StoredLine]:
         after = 0
-        while page := await insist(lambda after=after: self._page(after), _PATIENCE_S):
+        while page := await insist(partial(self._page, after), _PATIENCE_S):
             for stored in page:
                 after = stored.sequence
                 if stored.line.at > self.now:
