@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from myspinbot.commands import (
+    backup,
     demo,
     doctor,
     download,
@@ -88,6 +89,8 @@ add(app, "open", open.open_page, _SYSTEM)
 add(app, "runners", models.runners, _SYSTEM)
 add(app, "stats", models.stats, _SYSTEM)
 app.add_typer(events.app, name="events", rich_help_panel=_LOG)
+add(app, "backup", backup.backup, _LOG)
+add(app, "restore", backup.restore, _LOG)
 add(app, "demo", demo.demo, _MAKE)
 add(app, "submit", submit.submit, _MAKE)
 add(app, "download", download.download, _MAKE)

@@ -1,0 +1,1 @@
+"""Backup and restore of a whole installation: log, views, objects and keys, kept in one folder."""
