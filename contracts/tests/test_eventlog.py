@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -14,12 +15,13 @@ from contracts.envelope import Recorded
 from contracts.events import JobCancelRequested, JobRequested, JobType, StageStarted
 from contracts.upcasting import UnknownEventError
 from eventlog.board import Board
-from eventlog.broker import Broker, connect
+from eventlog.broker import Broker, BrokerAddress, connect, reach
 from eventlog.errors import ConflictError, DeniedError, UnavailableError
 from eventlog.index import job_ids, sequence_before
 from eventlog.log import EventLog
 from eventlog.queue import CommandQueue
 from eventlog.reader import read_log, read_stored_log
+from eventlog.server_config import make_seed, public_key
 from eventlog.topology import ensure
 from nats.aio.msg import Msg
 
@@ -372,3 +374,18 @@ async def test_a_time_and_a_job_are_found_without_reading_the_log(admin: Broker)
     ids = await job_ids(admin)
     assert job in ids
     assert ids == sorted(set(ids))
+
+
+async def test_who_cannot_get_in_is_told_why(server: NatsServer, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.nk"
+    stranger.write_bytes(make_seed())
+    known = server.address("observer")
+    with pytest.raises(DeniedError, match="does not know this user"):
+        await reach(BrokerAddress(known.url, "observer", stranger))
+    with pytest.raises(UnavailableError, match="nobody answers"):
+        await reach(BrokerAddress("nats://127.0.0.1:9", "observer", known.seed_file), within_s=0.5)
+    with pytest.raises(ValueError, match="no nkey seed"):
+        public_key(b"rubbish")
+    broker = await reach(known)
+    assert broker.connected
+    await broker.close()

@@ -47,6 +47,8 @@ class Broker:
     address: BrokerAddress
     _waiting: dict[str, set[asyncio.Future[Msg]]] = field(default_factory=dict)
     _on_reconnect: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    refused: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the broker does not know who we are."""
 
     @property
     def connected(self) -> bool:
@@ -169,6 +171,8 @@ class Broker:
     async def note_error(self, error: Exception) -> None:
         """For the client: an error that belongs to no reply."""
         text = str(error)
+        if "authorization violation" in text.lower():
+            self.refused.set()
         if "permissions violation" in text.lower():
             subject = text.split('"')[1] if '"' in text else ""
             log.error("broker.denied", detail=text)
@@ -204,6 +208,39 @@ async def _next(subscription: Subscription, timeout: float) -> Msg:
 async def connect(address: BrokerAddress) -> Broker:
     """Connect, and keep trying for as long as the broker is away."""
     broker = Broker(QuickClient(), address)
+    await _open(broker)
+    return broker
+
+
+async def reach(address: BrokerAddress, within_s: float = 5.0) -> Broker:
+    """Connect for somebody who would rather know at once.
+
+    Raises UnavailableError when nobody answers in time, DeniedError when we are not let in.
+    """
+    broker = Broker(QuickClient(), address)
+    opening = asyncio.ensure_future(_open(broker))
+    refused = asyncio.ensure_future(broker.refused.wait())
+    done: set[asyncio.Future[Any]] = set()
+    try:
+        done, _ = await asyncio.wait(
+            {opening, refused}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if opening in done:
+            opening.result()
+            return broker
+        if refused in done:
+            raise DeniedError(f"the broker at {address.url} does not know this user")
+        raise UnavailableError(f"{address.url} (nobody answers there)")
+    finally:
+        refused.cancel()
+        if opening not in done:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            await broker.close()
+
+
+async def _open(broker: Broker) -> None:
+    address = broker.address
 
     async def disconnected() -> None:
         if not broker.client.is_closed:
@@ -223,4 +260,3 @@ async def connect(address: BrokerAddress) -> Broker:
         ping_interval=10,
         max_outstanding_pings=2,
     )
-    return broker

@@ -19,8 +19,11 @@ def make_seed() -> bytes:
 
 
 def public_key(seed: bytes) -> str:
-    """The public key of a seed, such as `UDXU…`."""
-    pair = nkeys.from_seed(bytearray(seed))
+    """The public key of a seed, such as `UDXU…`; ValueError if it is no seed."""
+    try:
+        pair = nkeys.from_seed(bytearray(seed))
+    except nkeys.NkeysError as error:
+        raise ValueError("this is no nkey seed") from error
     return str(pair.public_key.decode())
 
 
