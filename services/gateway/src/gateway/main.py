@@ -116,13 +116,13 @@ async def _work(
         if public_store is not None:
             await admit(store, settings)
         running.readiness.reached("objects")
-        event_log = EventLog(broker, "gateway")
+        event_log, config = EventLog(broker, "gateway"), KeyValue(broker)
         runners, planners = live_runners(broker, utc_now), live_planners(broker, utc_now)
         outlook = Outlook(lambda: runners.live)
         live = LiveJobs(broker, event_log, outlook)
         queue = LiveQueue(broker, live, outlook)
         texts = Texts(store)
-        webhooks = WebhookDesk.open(broker, settings.webhooks)
+        webhooks = WebhookDesk.open(broker, config, settings.webhooks)
         names = Names(live, texts)
         gateway = Gateway(
             settings=settings,
@@ -131,7 +131,7 @@ async def _work(
             live=live,
             queue=queue,
             outlook=outlook,
-            config=KeyValue(broker),
+            config=config,
             names=names,
             texts=texts,
             cards=Cards(live, names),
@@ -159,7 +159,7 @@ async def _work(
             running.readiness.reached("tokens")
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(access.follow(KeyValue(broker), tokens_read))
+            group.create_task(access.follow(config, tokens_read))
             group.create_task(runners.follow())
             group.create_task(planners.follow())
             group.create_task(live.run(started, queue.passed))

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Annotated
 
 from contracts.base import Contract, Id, JsonNumber, Timestamp
-from eventlog.keyvalue import KeyValue
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
@@ -137,9 +136,7 @@ async def create_token(
     secret that was told before, if it arrived, is void.
     """
     record, secret = _minted(draft, gateway, principal, key)
-    await claim(
-        KeyValue(gateway.broker), principal.owner, key, "/api/tokens", draft.model_dump_json()
-    )
+    await claim(gateway.config, principal.owner, key, "/api/tokens", draft.model_dump_json())
     await _keep(gateway, record, replaces=key is not None)
     return NewToken(**_view(record).model_dump(), token=str(Presented(record.token_id, secret)))
 
@@ -181,7 +178,7 @@ async def revoke_token(token: str, gateway: TheGateway, principal: ThePrincipal)
             "No token of yours has this id.",
             "GET /api/tokens lists your tokens.",
         )
-    await KeyValue(gateway.broker).delete(record.key)
+    await gateway.config.delete(record.key)
     gateway.access.book.forget(record.token_id)
     return Response(status_code=204)
 
@@ -220,7 +217,7 @@ def _minted(
 
 async def _keep(gateway: Gateway, record: TokenRecord, *, replaces: bool) -> None:
     """Write the token down. `replaces` if the same request may have been sent before."""
-    book, values = gateway.access.book, KeyValue(gateway.broker)
+    book, values = gateway.access.book, gateway.config
     if len(book.of(record.owner)) >= _MOST_TOKENS:
         raise Problem(
             ProblemKind.TOO_MANY_TOKENS,

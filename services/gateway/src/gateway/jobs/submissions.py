@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import structlog
 from contracts.artifacts import Artifacts
 from contracts.events import JobRequested, JobType
 from eventlog.errors import ConflictError, UnavailableError
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from servicekit.objects import MissingObjectError
 
 from gateway import idempotency, metrics, openapi
@@ -32,57 +33,56 @@ log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/api", tags=["jobs"])
 
 
-@router.post("/train", status_code=202, openapi_extra=openapi.TRAIN)
-async def train(
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request for a job, whose body is still to be read."""
+
+    request: Request
+    response: Response
+    gateway: Gateway
+    owner: str
+    key: str | None
+
+
+async def _asked(
     request: Request,
     response: Response,
     gateway: TheGateway,
     owner: Owner,
     key: IdempotencyKey = None,
-) -> StatusView:
+) -> _Asked:
+    return _Asked(request, response, gateway, owner, key)
+
+
+Asked = Annotated[_Asked, Depends(_asked)]
+
+
+@router.post("/train", status_code=202, openapi_extra=openapi.TRAIN)
+async def train(asked: Asked) -> StatusView:
     """Learn a person's face from photos, and their voice from a recording."""
-    return await _submit(request, response, gateway, owner, key=key, job_type=JobType.TRAIN)
+    return await _submit(asked, JobType.TRAIN)
 
 
 @router.post("/generate", status_code=202, openapi_extra=openapi.GENERATE)
-async def generate(
-    request: Request,
-    response: Response,
-    gateway: TheGateway,
-    owner: Owner,
-    key: IdempotencyKey = None,
-) -> StatusView:
+async def generate(asked: Asked) -> StatusView:
     """Make a talking video, from a profile or from photos that are trained on first."""
-    return await _submit(request, response, gateway, owner, key=key, job_type=JobType.GENERATE)
+    return await _submit(asked, JobType.GENERATE)
 
 
 @router.post("/jobs", status_code=202, openapi_extra=openapi.JOBS)
-async def create_job(
-    request: Request,
-    response: Response,
-    gateway: TheGateway,
-    owner: Owner,
-    key: IdempotencyKey = None,
-) -> StatusView:
+async def create_job(asked: Asked) -> StatusView:
     """Ask for a job of any type."""
-    return await _submit(request, response, gateway, owner, key=key, job_type=None)
+    return await _submit(asked, None)
 
 
-async def _submit(
-    request: Request,
-    response: Response,
-    gateway: Gateway,
-    owner: str,
-    *,
-    key: str | None,
-    job_type: JobType | None,
-) -> StatusView:
+async def _submit(asked: _Asked, job_type: JobType | None) -> StatusView:
     """Take a job's request in and tell the log of it."""
+    gateway, owner = asked.gateway, asked.owner
     async with uploading(
         gateway.store, gateway.settings.limits, lambda: f"uploads/{gateway.new_id()}"
     ) as uploads:
         await check_quota(gateway, owner, 0)
-        received = await forms.receive(request, uploads, job_type)
+        received = await forms.receive(asked.request, uploads, job_type)
         draft = await pipelines.resolved(gateway, owner, received.draft)
         await _take_uploads(gateway, owner, uploads, received)
         await _keep_distinct(uploads, received)
@@ -99,7 +99,7 @@ async def _submit(
         await check_quota(gateway, owner, brought)
         for name, text in draft.texts().items():
             inputs[name] = (await uploads.text(text),)
-        job = job_id(gateway, owner, key)
+        job = job_id(gateway, owner, asked.key)
         trains = draft.type is not JobType.PIPELINE and draft.profile_id is None
         event = JobRequested(
             type=draft.type,
@@ -112,7 +112,7 @@ async def _submit(
             graph=draft.graph,
             seed=draft.seed,
         )
-        return await enter(gateway, uploads, response, job, event)
+        return await enter(gateway, uploads, asked.response, job, event)
 
 
 async def _take_uploads(gateway: Gateway, owner: str, uploads: Uploads, received: Received) -> None:

@@ -44,6 +44,7 @@ class Couriers:
     """Makes deliveries. `chance` gives numbers from 0 to 1, `clock` seconds."""
 
     broker: Broker
+    config: KeyValue
     book: HookBook
     deliveries: Deliveries
     sender: Sender
@@ -123,7 +124,7 @@ class Couriers:
         # Whoever tries a webhook wants to know at once how it went.
         pause_s = await self._settled(kept, outcome, () if record.event == TEST else self.pauses_s)
         if outcome.gone or (outcome.delivered and record.event == TEST):
-            await set_active(KeyValue(self.broker), self.book, hook, active=not outcome.gone)
+            await set_active(self.config, self.book, hook, active=not outcome.gone)
         return pause_s
 
     async def _settled(

@@ -25,17 +25,19 @@ class WebhookDesk:
     """The webhooks, their deliveries, and who makes them."""
 
     broker: Broker
+    config: KeyValue
     settings: WebhookSettings
     flights: Flights
     book: HookBook
     deliveries: Deliveries
 
     @staticmethod
-    def open(broker: Broker, settings: WebhookSettings) -> WebhookDesk:
+    def open(broker: Broker, config: KeyValue, settings: WebhookSettings) -> WebhookDesk:
         """The desk of one gateway."""
         flights = Flights()
         return WebhookDesk(
             broker=broker,
+            config=config,
             settings=settings,
             flights=flights,
             book=HookBook(flights.forget),
@@ -51,6 +53,7 @@ class WebhookDesk:
         async with Sender(self.settings, utc_now) as sender, asyncio.TaskGroup() as group:
             couriers = Couriers(
                 broker=self.broker,
+                config=self.config,
                 book=self.book,
                 deliveries=self.deliveries,
                 sender=sender,
@@ -59,5 +62,5 @@ class WebhookDesk:
                 now=utc_now,
                 chance=random.random,
             )
-            group.create_task(self.book.follow(KeyValue(self.broker)))
+            group.create_task(self.book.follow(self.config))
             group.create_task(couriers.work())
