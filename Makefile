@@ -7,6 +7,8 @@ TORCH := 2.13.0
 TORCH_INDEX ?=
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
+# How many tests run at the same time, of those that do not need the machine for themselves.
+JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := contracts services/gateway services/planner services/projector services/gpu-runner cli
 PROJECTS := $(PACKAGES:=/pyproject.toml)
@@ -48,7 +50,8 @@ up: .venv/.installed
 	@exec $(BIN)/myspinbot up
 
 test: .venv/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not alone" -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -m alone
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 from hypothesis import settings
 
 # No test is timed: a slow machine is no failure.
@@ -11,3 +12,17 @@ settings.load_profile("untimed")
 # A runner in the background ignores Ctrl-C, and every program that a test starts would with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Where the means come from to start a browser, or all services with real engines. Each of these
+# wants the whole machine, and waits longest for the slowest of its parts.
+_WHOLE_MACHINE = {"tests.support.browser", "tests.support.stack"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run one after the other, while the others share the cores."""
+    for item in items:
+        if isinstance(item, pytest.Function) and any(
+            getattr(value, "__module__", None) in _WHOLE_MACHINE
+            for value in vars(item.module).values()
+        ):
+            item.add_marker(pytest.mark.alone)
