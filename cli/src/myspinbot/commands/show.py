@@ -36,10 +36,11 @@ async def show(
 ) -> None:
     """Show a job: what it was asked, its stages and attempts, its failure, its results."""
     detail = await session.client.jobs.get(await session.job(job), at)
-    session.show(detail, lambda: _show(detail))
+    session.show(detail, lambda: present(detail))
 
 
-def _show(job: JobDetail) -> None:
+def present(job: JobDetail) -> None:
+    """Show a job on the screen, with what failed on standard error."""
     for label, value in facts(job):
         told = f"{label + ':':<10} {value}"
         out.print(_wrapped(told) if interactive() else told, markup=False)

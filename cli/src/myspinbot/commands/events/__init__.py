@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from myspinbot.commands.events.at import at
+from myspinbot.commands.events.diff import diff
+from myspinbot.commands.events.graph import graph
+from myspinbot.commands.events.show import show
 from myspinbot.commands.events.tail import tail
 from myspinbot.commands.options import add, group
 
@@ -14,3 +18,7 @@ def _events() -> None:
 
 
 add(app, "tail", tail)
+add(app, "show", show)
+add(app, "at", at)
+add(app, "diff", diff)
+add(app, "graph", graph)
