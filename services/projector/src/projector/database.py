@@ -6,7 +6,7 @@ snapshot is read, and the dialect's own upsert.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 from projector.errors import DatabaseUnavailableError, UnsupportedDatabaseError
+from projector.upserts import Upsert
 
 Row = dict[str, Any]
 
 _SQLITE = "sqlite+aiosqlite"
 _POSTGRESQL = "postgresql+asyncpg"
+_WRITES = "myspinbot_writes"
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # The last commits may be lost in a power cut, rows and position alike: they are read again.
@@ -43,6 +45,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """SQLAlchemy's own, or for SQLite the same text in a third of the time."""
+        return _sqlite_text if dialect.name == "sqlite" else super().bind_processor(dialect)
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """To UTC."""
         return value.astimezone(UTC) if value is not None else None
@@ -52,6 +58,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None else None
 
 
+def _sqlite_text(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
 @dataclass(slots=True)
 class Database:
     """The engines of one database. Make it with `open_database`, end it with `close`."""
@@ -59,7 +71,7 @@ class Database:
     engine: AsyncEngine
     readers: AsyncEngine
     insert: Callable[[Table], SqliteInsert | PostgresqlInsert]
-    _upserts: dict[str, SqliteInsert | PostgresqlInsert] = field(default_factory=dict)
+    _upserts: dict[str, Upsert] = field(default_factory=dict)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -83,23 +95,19 @@ class Database:
         async with self.writing() as connection:
             await connection.run_sync(metadata.create_all, tables=list(tables))
 
-    async def upsert(
-        self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
+    async def upsert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
         """Write whole rows over those with the same primary key. No key may occur twice."""
         if rows:
-            await connection.execute(self._upsert(table), list(rows))
+            upsert = self.upsert_of(table)
+            await connection.exec_driver_sql(upsert.sql, [upsert.parameters(row) for row in rows])
 
-    def _upsert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
-        statement = self._upserts.get(table.name)
-        if statement is None:
+    def upsert_of(self, table: Table) -> Upsert:
+        """How rows of this table are written."""
+        upsert = self._upserts.get(table.name)
+        if upsert is None:
             new = self.insert(table)
-            keys = [column.name for column in table.primary_key]
-            changes = {c.name: new.excluded[c.name] for c in table.columns if c.name not in keys}
-            statement = self._upserts[table.name] = new.on_conflict_do_update(
-                index_elements=keys, set_=changes
-            )
-        return statement
+            upsert = self._upserts[table.name] = Upsert(new, self.engine.dialect)
+        return upsert
 
     async def close(self) -> None:
         """End all connections."""
@@ -122,7 +130,7 @@ def open_database(url: str) -> Database:
         engine = create_async_engine(url, pool_size=3, max_overflow=0)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return Database(engine, engine, sqlite.insert)
+        return Database(engine.execution_options(**{_WRITES: True}), engine, sqlite.insert)
     if scheme == _POSTGRESQL:
         from sqlalchemy.dialects import postgresql
 
@@ -142,7 +150,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN")
+    # Whoever reads first and writes then would be refused if another has written between.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 class _translated:  # noqa: N801 - used as a function
@@ -153,8 +163,16 @@ class _translated:  # noqa: N801 - used as a function
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         lost = isinstance(error, OperationalError | InterfaceError | OSError) or (
-            isinstance(error, DBAPIError) and error.connection_invalidated
+            isinstance(error, DBAPIError) and (error.connection_invalidated or _out_of_order(error))
         )
         if error is not None and lost:
             cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
             raise DatabaseUnavailableError(cause) from error
+
+
+def _out_of_order(error: DBAPIError) -> bool:
+    """Whether PostgreSQL lacks room or is being stopped, which its driver has no class for.
+
+    The classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    """
+    return str(getattr(error.orig, "sqlstate", "")).startswith(("08", "53", "57", "58"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from contracts.envelope import Recorded
 from contracts.job import JobState
@@ -15,6 +16,8 @@ from projector.database import Database, Row
 from projector.fold import Change, changes, latest
 from projector.projection import Projection
 from projector.projections import jobs
+
+Key = Callable[[Row], object]
 
 BATCH = 500
 """Events per transaction."""
@@ -100,9 +103,17 @@ def rows_of(
     projections: Sequence[Projection], batch: Sequence[Change]
 ) -> list[tuple[Table, list[Row]]]:
     """The rows that a batch leaves behind, by table, each key once and in its last form."""
-    tables: dict[str, tuple[Table, dict[tuple[object, ...], Row]]] = {}
+    tables: dict[str, tuple[Table, Key, dict[object, Row]]] = {}
     for projection in projections:
         for table, row in projection.rows(batch):
-            _, rows = tables.setdefault(table.name, (table, {}))
-            rows[tuple(row[column.name] for column in table.primary_key)] = row
-    return [(table, list(rows.values())) for table, rows in tables.values()]
+            known = tables.get(table.name)
+            if known is None:
+                known = tables[table.name] = (table, _key_of(table), {})
+            _, key, rows = known
+            rows[key(row)] = row
+    return [(table, list(rows.values())) for table, _, rows in tables.values()]
+
+
+def _key_of(table: Table) -> Key:
+    """What tells the rows of a table apart."""
+    return itemgetter(*(column.name for column in table.primary_key))
