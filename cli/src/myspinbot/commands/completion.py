@@ -65,6 +65,17 @@ def complete_stages(context: typer.Context, incomplete: str) -> Words:
     )
 
 
+def complete_event_types(incomplete: str) -> Words:
+    """The types of events, with what they say."""
+    from contracts.events import EVENTS
+
+    return [
+        (name, (model.__doc__ or "").splitlines()[0])
+        for name, model in sorted(EVENTS.items())
+        if name.lower().startswith(incomplete.lower())
+    ]
+
+
 def _ask(
     context: typer.Context, incomplete: str, path: str, words: Callable[[Any], Words]
 ) -> Words:

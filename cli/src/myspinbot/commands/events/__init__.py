@@ -6,6 +6,7 @@ from myspinbot.commands.events.at import at
 from myspinbot.commands.events.diff import diff
 from myspinbot.commands.events.graph import graph
 from myspinbot.commands.events.show import show
+from myspinbot.commands.events.stats import stats
 from myspinbot.commands.events.tail import tail
 from myspinbot.commands.options import add, group
 
@@ -22,3 +23,4 @@ add(app, "show", show)
 add(app, "at", at)
 add(app, "diff", diff)
 add(app, "graph", graph)
+add(app, "stats", stats)

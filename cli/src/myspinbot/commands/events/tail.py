@@ -2,76 +2,111 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from contracts.events import EVENTS
 
-from myspinbot.client import AsyncClient
-from myspinbot.client.target import find_target
-from myspinbot.commands.completion import complete_jobs
-from myspinbot.commands.options import (
-    LATEST,
-    HomeOption,
-    Session,
-    examples,
-    home_of,
-    run,
-)
-from myspinbot.embedded.home import Home
+from myspinbot.commands.completion import complete_event_types, complete_jobs
+from myspinbot.commands.events.session import LogSession, reading
+from myspinbot.commands.options import examples
+from myspinbot.errors import MISUSED, CommandError
+from myspinbot.moments import moment
 
 
 @examples(
     "myspinbot events tail",
+    "myspinbot events tail last --no-follow",
+    "myspinbot events tail --type JobFailed --type StageFailed --since 2h",
+    "myspinbot events tail --owner mira --since 2026-11-22T10:00Z --until 2026-11-22T12:00Z",
     "myspinbot events tail 01k9z3… --no-follow --json | jq -r .type",
 )
-def tail(
+@reading
+async def tail(
+    session: LogSession,
     job: Annotated[
         str | None,
         typer.Argument(
             metavar="JOB",
-            help="Only this job's events; `last` is the newest job.",
+            help="Only this job's events; its beginning is enough, and `last` is the newest job.",
             show_default=False,
             autocompletion=complete_jobs,
         ),
     ] = None,
     *,
+    job_option: Annotated[
+        str | None,
+        typer.Option(
+            "--job",
+            metavar="JOB",
+            help="The same, as an option.",
+            show_default=False,
+            autocompletion=complete_jobs,
+        ),
+    ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Only events of this type. May be given several times.",
+            show_default=False,
+            autocompletion=complete_event_types,
+        ),
+    ] = None,
+    owner: Annotated[
+        str | None, typer.Option(help="Only jobs of this owner.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="Begin after this position in the log, or at a time: 2h ago, or 2026-11-22T10:00.",
+            show_default=False,
+        ),
+    ] = "0",
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN", help="End with this position, or at this time.", show_default=False
+        ),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Go on as the log grows.")
     ] = True,
-    since: Annotated[
-        int, typer.Option(min=0, help="Begin after this position in the log; 0 is its beginning.")
-    ] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Whole CloudEvents, one JSON object a line.")
-    ] = False,
-    nats: Annotated[
-        str | None, typer.Option(help="Broker's address (default: the local system's).")
-    ] = None,
-    seed: Annotated[
-        Path | None, typer.Option(help="File with the nkey seed of a user who may read the log.")
-    ] = None,
-    home: HomeOption = None,
 ) -> None:
-    """Print the log as a story, one event a line, until Ctrl-C."""
-    run(_tail(nats, seed, home_of(home), job, since=since, follow=follow, as_json=as_json))
-
-
-async def _tail(
-    nats: str | None,
-    seed: Path | None,
-    home: Home,
-    job: str | None,
-    *,
-    since: int,
-    follow: bool,
-    as_json: bool,
-) -> None:
+    """Print the log as a story, one event a line, until Ctrl-C; as JSON, whole CloudEvents."""
     # Imported where it is used: other commands need no broker, and should start fast.
-    from myspinbot.tail import broker_of, tail_log
+    from myspinbot.tail import Printer, Tail, Wanted
 
-    address = broker_of(nats, seed, home)
-    if job == LATEST:
-        async with AsyncClient(find_target(home=home)) as client:
-            job = await Session(client, as_json).job(job)
-    await tail_log(address, job, since, follow=follow, as_json=as_json)
+    if job and job_option and job != job_option:
+        raise CommandError("Two jobs are named.", "Name one.", MISUSED)
+    named = job or job_option
+    now = datetime.now(UTC)
+    wanted = Wanted(
+        job=(await session.stored(named))[0].job if named else None,
+        types=tuple(dict.fromkeys(_type(given) for given in types or ())),
+        owner=owner,
+        since=_place(since, now),
+        until=_place(until, now) if until else None,
+    )
+    printer = Printer(session.as_json, wanted.job is not None)
+    async with aclosing(Tail(session.broker, wanted).events(now, follow=follow)) as events:
+        async for stored in events:
+            printer.show(stored)
+
+
+def _type(given: str) -> str:
+    """The type's name as it is written; CommandError if there is none."""
+    for name in EVENTS:
+        if name.lower() == given.lower():
+            return name
+    raise CommandError(
+        f"There is no event type {given}.", f"It is one of {', '.join(sorted(EVENTS))}.", MISUSED
+    )
+
+
+def _place(given: str, now: datetime) -> int | datetime:
+    return int(given) if given.strip().isdecimal() else moment(given, now)
