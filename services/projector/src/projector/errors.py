@@ -31,6 +31,16 @@ class DatabaseUnavailableError(ProjectorError):
         )
 
 
+class TemporaryRoomError(ProjectorError):
+    """The temporary database of a check cannot be written."""
+
+    def __init__(self, cause: DatabaseUnavailableError) -> None:
+        super().__init__(
+            cause.cause.replace("the database", "the temporary database"),
+            "make room in the temporary folder, or name another one in TMPDIR",
+        )
+
+
 class UnsupportedDatabaseError(ProjectorError):
     """The URL names a database or a driver that is not supported."""
 

@@ -22,6 +22,10 @@ class Step:
 Tell = Callable[[Step], None]
 
 
+def silent(_: Step) -> None:
+    """For callers that need not hear of the progress."""
+
+
 @dataclass(slots=True)
 class Pace:
     """Tells of steps, at most two a second, and of the last one."""

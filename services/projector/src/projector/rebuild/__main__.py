@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import Any
 
+from projector import collector
 from projector import report as told
 from projector.rebuild.job import rebuild_job
 from projector.rebuild.old import drop_old
@@ -30,9 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name a --projection, or --drop-old")
     if given.job and given.fresh:
         parser.error("--fresh is not for --job, which has nothing to go on from")
-    # As in the service: a batch makes many objects and no cycles.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    collector.calm()
     report = told.Report(as_json=given.progress == "json", words=_words)
 
     async def work() -> int:

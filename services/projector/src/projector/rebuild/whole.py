@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from projector import positions
 from projector.database import Database
 from projector.errors import DatabaseUnavailableError
-from projector.pace import Pace, Step, Tell
+from projector.pace import Pace, Tell, silent
 from projector.projection import Projection
 from projector.projections import ALL
 from projector.reading import read_to
@@ -39,10 +39,6 @@ class Rebuilt:
     written: int
     removed: int
     seconds: float
-
-
-def silent(_: Step) -> None:
-    """For callers that need not hear of the progress."""
 
 
 async def rebuild(
