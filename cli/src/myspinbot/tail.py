@@ -169,8 +169,9 @@ class Printer:
         if local is not None and local.date() != self._day:
             self._day = local.date()
             out.print(f"{self._day:%A, %d %B %Y}", style="bold", markup=False)
-        line = Text(f"{stored.sequence:>6}  ", "dim")
-        line.append(f"{local:%H:%M:%S.%f}"[:-3] if local else "?", "")
+        # A style given to the text itself would be that of all its parts.
+        line = Text().append(f"{stored.sequence:>6}  ", "dim")
+        line.append(f"{local:%H:%M:%S.%f}"[:-3] if local else "?")
         job = stored.headers.get("ce-subject", "?")
         if not self.one_job:
             short = out.width < _NARROW and len(job) > _SHORT_JOB
@@ -178,7 +179,7 @@ class Printer:
         words = told(stored)
         name, colon, rest = words.partition(":")
         line.append(f"  {name}{colon}", colour(name_of(stored)))
-        line.append(rest, "")
+        line.append(rest)
         out.print(line)
 
 

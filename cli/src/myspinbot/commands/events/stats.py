@@ -126,15 +126,9 @@ def _days(found: Statistics) -> None:
 
 def _facts(found: Statistics, stream: dict[str, Any]) -> Iterator[tuple[str, str]]:
     total = found.total
-    yield (
-        "log",
-        f"{total.events:,} events, at positions {stream['firstSequence']:,} "
-        f"to {stream['lastSequence']:,}",
-    )
-    yield (
-        "size",
-        f"{size(total.bytes)} of events, {size(stream['storedBytes'])} as the broker counts",
-    )
+    reach = f"{stream['firstSequence']:,} to {stream['lastSequence']:,}"
+    yield "log", f"{total.events:,} events, at positions {reach}"
+    yield "size", f"{size(total.bytes)} of events, {size(stream['storedBytes'])} with their headers"
     if found.first and found.last and found.busiest:
         seconds = found.length.total_seconds()
         yield "from", f"{when(found.first)} to {when(found.last)}, {span(seconds)}"
@@ -144,12 +138,7 @@ def _facts(found: Statistics, stream: dict[str, Any]) -> Iterator[tuple[str, str
         quantiles = ", ".join(f"{name} {count}" for name, count in found.per_job().items())
         yield "jobs", f"{len(found.jobs):,}; events of one: {quantiles}"
     if found.backwards:
-        yield (
-            "clocks",
-            (
-                f"{found.backwards:,} events say an earlier time than the one before them: clocks that "
-                "disagree, or jobs brought in from elsewhere"
-            ),
-        )
+        times = "time" if found.backwards == 1 else "times"
+        yield "clocks", f"went back {found.backwards:,} {times}: they disagree, or jobs were copied"
     for problem, count in found.unknown.items():
         yield "unknown", f"{problem} ({count:,} events)"
