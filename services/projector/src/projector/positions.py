@@ -107,7 +107,7 @@ async def hold(connection: AsyncConnection, projection: Projection) -> int:
     """
     mine = _any_of([projection])
     await connection.execute(update(POSITION).where(mine).values(sequence=POSITION.c.sequence))
-    return (await connection.execute(select(POSITION.c.sequence).where(mine))).scalar_one()
+    return int((await connection.execute(select(POSITION.c.sequence).where(mine))).scalar_one())
 
 
 async def put(connection: AsyncConnection, projection: Projection, sequence: int) -> None:

@@ -31,11 +31,6 @@ from projector.positions import POSITION
 class ArchiveError(ProjectorError):
     """The views cannot be copied: why, and what to do."""
 
-    def __init__(self, cause: str, remedy: str) -> None:
-        super().__init__(f"{cause} {remedy}")
-        self.cause = cause
-        self.remedy = remedy
-
 
 @dataclass(frozen=True, slots=True)
 class Sameness:

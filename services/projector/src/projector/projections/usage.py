@@ -140,7 +140,8 @@ def _by_day(
     # The day after the last possible one cannot be told.
     last = query.until < date.max
     end = datetime.combine(query.until + timedelta(days=1), time.min, UTC) if last else None
-    chosen = select(owner, day, *groups).where(at >= begin).group_by(owner, day, *groups)
+    columns: list[ColumnElement[Any]] = [owner, day, *groups]
+    chosen: Select[Any] = select(*columns).where(at >= begin).group_by(*columns)
     if end is not None:
         chosen = chosen.where(at < end)
     # Nobody's are events of jobs that were never requested.

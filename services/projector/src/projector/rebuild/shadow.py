@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from eventlog.log import LogPosition
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     MetaData,
     Table,
     and_,
@@ -137,5 +138,6 @@ async def _write(database: Database, connection: AsyncConnection, live: Table, a
     return (await connection.execute(statement)).rowcount
 
 
-def _same_key(one: Table, other: Table) -> ColumnElement[bool]:
-    return and_(*(one.c[column.name] == other.c[column.name] for column in one.primary_key))
+def _same_key(one: FromClause, other: Table) -> ColumnElement[bool]:
+    keys = [column.name for column in other.primary_key]
+    return and_(*(one.c[name] == other.c[name] for name in keys))
