@@ -165,22 +165,6 @@ async def test_the_slider_shows_the_job_as_it_was_and_comes_back_to_now(
     await expect(training).not_to_contain_text("Waiting")
 
 
-async def test_the_history_plays_from_its_start_to_now(
-    page: Page, broker: Broker, api: httpx.AsyncClient
-) -> None:
-    story = await Story.begin(broker, api)
-    await story.plan()
-    await story.start("prepare_dataset")
-    await page.goto(f"/#/job/{story.job}")
-    status = page.locator(".job-title .pill")
-    await expect(status).to_have_text("Running")
-    await page.get_by_role("button", name="Play it from the start").click()
-    await expect(status).to_have_text("Queued")
-    await expect(status).to_have_text("Running")
-    await expect(page.get_by_role("button", name="Back to now")).to_be_hidden()
-    await expect(page.get_by_role("button", name="Play it from the start")).to_be_visible()
-
-
 async def test_the_loss_is_drawn_as_it_comes_and_read_off_by_keyboard(
     page: Page, broker: Broker, api: httpx.AsyncClient
 ) -> None:

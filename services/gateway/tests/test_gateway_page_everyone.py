@@ -19,7 +19,8 @@ from tests.support.browser import needs_chromium, opened
 
 pytestmark = needs_chromium
 
-VIEWS = ("", "jobs", "gallery", "profiles", "runners", "settings")
+OPERATIONS = ("runners", "dead-letters", "usage", "audit")
+VIEWS = ("", "jobs", "gallery", "profiles", *OPERATIONS, "settings")
 SCRIPT_BYTES = 150_000
 
 
@@ -57,6 +58,13 @@ async def test_no_view_has_a_serious_barrier(
         await settled(page, f"job/{finished}")
         await page.get_by_role("button", name="Vary").click()
         found["vary"] = await barriers(page)
+        await page.goto(f"/#/jobs/{finished}/playback?speed=1000")
+        await expect(page.get_by_role("button", name="Play again")).to_be_visible()
+        found["playback"] = await barriers(page)
+        for guide in ("docs", "asyncapi"):
+            await page.goto(f"/{guide}")
+            await page.locator(".operation summary").first.click()
+            found[guide] = await barriers(page)
         assert not any(found.values()), found
 
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+import contracts
 from gateway import openapi, operations, problems
 from gateway.access import routes as access
 from gateway.access.authenticator import Authenticator
@@ -39,6 +40,9 @@ from gateway.uploads import routes as uploads
 from gateway.webhooks import routes as webhooks
 
 _PAGE = Path(__file__).parent / "page"
+_PAGES = {"/": "index.html", "/docs": "docs.html", "/asyncapi": "asyncapi.html"}
+_CONTRACTS = Path(contracts.__file__).parent
+_DOCUMENTS = {"/asyncapi.json": "application/json", "/asyncapi.yaml": "application/yaml"}
 # What pages of other sites (MYSPINBOT_ALLOWED_ORIGINS) may send and read, beside the usual.
 _ASKED_HEADERS = (
     "Authorization",
@@ -128,16 +132,21 @@ def build(readiness: Readiness) -> FastAPI:
 
     app.openapi = document  # type: ignore[method-assign]
 
-    @app.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
-        return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> FileResponse:
-        return FileResponse(_PAGE / "docs.html", headers={"Cache-Control": "no-cache"})
-
+    for path, name in _PAGES.items():
+        _serve(app, path, _PAGE / name)
+    for path, media_type in _DOCUMENTS.items():
+        _serve(app, path, _CONTRACTS / path[1:], media_type)
     app.mount("/page", GZipMiddleware(_Page(directory=_PAGE)))
     return app
+
+
+def _serve(app: FastAPI, path: str, file: Path, media_type: str | None = None) -> None:
+    """Answer with a file, which may be another one when the gateway was updated."""
+
+    async def answer() -> FileResponse:
+        return FileResponse(file, media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+    app.add_api_route(path, answer, name=file.name, include_in_schema=False)
 
 
 def connect(app: FastAPI, gateway: Gateway) -> None:

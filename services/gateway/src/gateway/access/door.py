@@ -28,7 +28,8 @@ from gateway.edge.connections import abort
 from gateway.problems import Problem, ProblemKind, response
 
 _SESSION = "/api/session"
-_OPEN = frozenset({"/", "/docs", "/openapi.json", "/health", "/ready", "/problems", _SESSION})
+_DOCUMENTS = ("/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/asyncapi.yaml")
+_OPEN = frozenset({"/", *_DOCUMENTS, "/health", "/ready", "/problems", _SESSION})
 _OPEN_UNDER = ("/page/", "/problems/")
 _MAKES_A_JOB = re.compile(
     r"/api/(jobs|train|generate|jobs/[^/]+/(fork|retry)|dead-letters/.+/retry)"

@@ -67,6 +67,16 @@ export async function getOr(path, otherwise) {
   }
 }
 
+// Saves what `path` tells as a table, as spreadsheets read it.
+export async function save(path, name) {
+  const answer = await fetch(path, { headers: { Accept: "text/csv" } }).catch(() => { throw unreachable(); });
+  if (!answer.ok) throw asProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+  const address = URL.createObjectURL(await answer.blob());
+  const link = Object.assign(document.createElement("a"), { href: address, download: name });
+  link.click();
+  URL.revokeObjectURL(address);
+}
+
 // Sends a body and tells how far it is, which fetch does not.
 export function send(method, path, body, { key, signal, onProgress, headers = {} }) {
   return new Promise((resolve, reject) => {

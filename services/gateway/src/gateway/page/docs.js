@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { h, problemBox } from "./dom.js";
+import { card, code, example, fields, guide, inline, part, prose, schema, title, type } from "./reading.js";
 import { theme } from "./theme.js";
 
 const main = document.querySelector("#main");
@@ -12,25 +13,19 @@ theme();
 get("/openapi.json").then(show).catch((problem) => main.replaceChildren(problemBox(problem)));
 
 function show(api) {
-  const groups = api.tags.map((tag) => ({ ...tag, listed: operations(api).filter((one) => one.tags[0] === tag.name) }));
-  const search = h("input", {
-    type: "search", placeholder: "Find a route, a field, a problem…", ariaLabel: "Find", autocomplete: "off",
-    oninput: () => narrow(search.value.trim().toLowerCase()),
+  const all = operations(api);
+  const { schemas } = api.components;
+  guide(main, {
+    placeholder: "Find a route, a field, a problem…",
+    hero: [h("h1", {}, "API"), ...prose(api.info.description),
+      h("p", {}, h("a", { href: "/openapi.json" }, "OpenAPI document"), " · ", h("a", { href: "/problems" }, "All problems"), " · ", h("a", { href: "/asyncapi" }, "Messages over NATS")),
+      security(api)],
+    groups: api.tags.map((tag) => ({ name: tag.name, title: title(tag.name), hint: tag.description, cards: all.filter((one) => one.tags[0] === tag.name).map((one) => ({
+      id: one.operationId, says: one.summary, element: operation(one, api, schemas),
+      label: [h("code", { className: `method ${one.method}` }, one.method.toUpperCase()), h("span", {}, one.path.replace("/api", ""))],
+    })) })),
+    below: [["live", "WebSocket", socket()]],
   });
-  main.replaceChildren(
-    h("div", { className: "guide" },
-      h("nav", { className: "contents", ariaLabel: "Contents" },
-        search, ...groups.map((group) => contents(group)), h("a", { href: "#live" }, "WebSocket")),
-      h("div", { className: "pages" },
-        h("div", { className: "hero" }, h("h1", {}, "API"), ...prose(api.info.description),
-          h("p", {}, h("a", { href: "/openapi.json" }, "OpenAPI document"), " · ", h("a", { href: "/problems" }, "All problems")),
-          security(api)),
-        ...groups.map((group) => h("section", { id: group.name },
-          h("h2", {}, title(group.name)), h("p", { className: "hint" }, group.description),
-          ...group.listed.map((one) => operation(one, api)))),
-        socket())));
-  addEventListener("hashchange", reveal);
-  reveal();
 }
 
 function operations(api) {
@@ -38,47 +33,20 @@ function operations(api) {
     METHODS.filter((method) => item[method]).map((method) => ({ path, method, ...item[method] })));
 }
 
-function contents(group) {
-  return h("div", {}, h("a", { className: "group", href: `#${group.name}` }, title(group.name)),
-    ...group.listed.map((one) => h("a", { href: `#${one.operationId}`, title: one.summary },
-      h("code", { className: `method ${one.method}` }, one.method.toUpperCase()), h("span", {}, one.path.replace("/api", "")))));
-}
-
-// What is in the address is opened and brought into view.
-function reveal() {
-  const wanted = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (!wanted) return;
-  if (wanted.tagName === "DETAILS") wanted.open = true;
-  wanted.scrollIntoView();
-}
-
-function narrow(word) {
-  for (const card of main.querySelectorAll("details.operation")) {
-    card.hidden = word !== "" && !card.textContent.toLowerCase().includes(word);
-    const entry = main.querySelector(`.contents a[href="#${card.id}"]`);
-    if (entry) entry.hidden = card.hidden;
-  }
-  for (const section of main.querySelectorAll(".pages section")) {
-    section.hidden = word !== "" && !section.querySelector("details.operation:not([hidden])");
-  }
-}
-
-function operation(one, api) {
+function operation(one, api, schemas) {
   const bodies = Object.entries(one.requestBody?.content ?? {});
   const answers = Object.entries(one.responses).filter(([, answer]) => !answer.content?.[PROBLEM]);
   const problems = Object.entries(one.responses).filter(([, answer]) => answer.content?.[PROBLEM]);
-  return h("details", { className: "card operation", id: one.operationId },
-    h("summary", {}, h("code", { className: `method ${one.method}` }, one.method.toUpperCase()), h("code", { className: "path" }, one.path),
-      h("span", { className: "hint" }, one.summary)),
+  return card(one.operationId, [h("code", { className: `method ${one.method}` }, one.method.toUpperCase()), h("code", { className: "path" }, one.path), h("span", { className: "hint" }, one.summary)],
     ...prose(one.description),
     one.parameters?.length > 0 && part("Parameters", fields(one.parameters.map((parameter) =>
-      [parameter.name, `${parameter.in} · ${type(parameter.schema, api)}`, parameter.description, parameter.required]))),
-    ...bodies.map(([mediaType, body]) => part(`Body: ${mediaType}`, ...content(body, api))),
+      [parameter.name, `${parameter.in} · ${type(parameter.schema, schemas)}`, parameter.description, parameter.required]))),
+    ...bodies.map(([mediaType, body]) => part(`Body: ${mediaType}`, ...content(body, schemas))),
     part("Try it", code(curl(one, bodies))),
     ...answers.map(([status, answer]) => part(`Answer ${status}`, h("p", {}, answer.description),
       ...Object.entries(answer.headers ?? {}).map(([name, header]) => h("p", { className: "hint" }, h("code", {}, name), `: ${header.description}`)),
       ...Object.entries(answer.content ?? {}).flatMap(([mediaType, body]) =>
-        mediaType === "application/json" ? content(body, api) : [h("p", { className: "hint" }, mediaType)]))),
+        mediaType === "application/json" ? content(body, schemas) : [h("p", { className: "hint" }, mediaType)]))),
     problems.length > 0 && part("Problems", h("div", { className: "scroll" }, h("table", {}, h("tbody", {},
       ...problems.flatMap(([status, answer]) => kinds(answer).map((slug) =>
         h("tr", {}, h("th", { scope: "row" }, status), h("td", {}, h("a", { href: `/problems/${slug}` }, h("code", {}, slug))),
@@ -91,51 +59,8 @@ function kinds(answer) {
 }
 
 // The fields of a body, and below them what it looks like.
-function content(body, api) {
-  return [
-    schema(body.schema, api),
-    body.example !== undefined && h("details", { className: "example" }, h("summary", {}, "Example"),
-      code(typeof body.example === "string" ? body.example : JSON.stringify(body.example, null, 2))),
-  ];
-}
-
-function resolved(reference, api) {
-  const name = reference?.$ref?.split("/").at(-1);
-  return name ? { title: name, ...api.components.schemas[name] } : reference ?? {};
-}
-
-function schema(reference, api) {
-  const { properties, required = [] } = resolved(reference, api);
-  if (!properties) return h("p", { className: "hint" }, type(reference, api));
-  return fields(Object.entries(properties).map(([name, property]) =>
-    [name, type(property, api), property.description ?? resolved(property, api).description, required.includes(name)]));
-}
-
-function type(reference, api) {
-  const found = resolved(reference, api);
-  if (found.const !== undefined) return JSON.stringify(found.const);
-  if (found.enum) return found.enum.join(" | ");
-  const choices = found.anyOf ?? found.oneOf ?? found.allOf;
-  if (choices) return choices.map((choice) => type(choice, api)).join(" | ");
-  if (found.type === "array") return `list of ${type(found.items ?? found.prefixItems?.[0], api)}`;
-  if (found.format === "binary") return "file";
-  if (found.format === "date-time") return "time";
-  if (found.properties) return found.title ?? "object";
-  return [found.type].flat().join(" | ") || "any";
-}
-
-function fields(rows) {
-  return h("div", { className: "scroll" }, h("table", {}, h("tbody", {}, ...rows.map(([name, kind, says, required]) =>
-    h("tr", {}, h("th", { scope: "row" }, h("code", {}, name), required && h("span", { title: "required" }, " *")),
-      h("td", {}, kind), h("td", {}, ...inline(says ?? "")))))));
-}
-
-function part(name, ...children) {
-  return h("div", { className: "part" }, h("h3", {}, name), ...children);
-}
-
-function code(text) {
-  return h("pre", { tabIndex: 0 }, text);
+function content(body, schemas) {
+  return [schema(body.schema, schemas), body.example !== undefined && example(body.example)];
 }
 
 function curl({ method, path, parameters = [] }, bodies) {
@@ -154,25 +79,6 @@ function security(api) {
       h("li", {}, h("strong", {}, title(name)), ": ", ...inline(scheme.description))),
     h("li", {}, "On one’s own machine (", h("code", {}, "MYSPINBOT_ACCESS=local"), ") nothing is asked for.")));
 }
-
-// The little Markdown that descriptions use: paragraphs, lists, bold and code.
-function prose(text = "") {
-  return text.split(/\n\n+/).map((block) => {
-    const lines = block.split("\n");
-    return lines.every((line) => line.startsWith("- "))
-      ? h("ul", {}, ...lines.map((line) => h("li", {}, ...inline(line.slice(2)))))
-      : h("p", {}, ...inline(lines.join(" ")));
-  });
-}
-
-function inline(text) {
-  return text.split(/(`[^`]+`|\*\*[^*]+\*\*)/).filter(Boolean).map((piece) => {
-    if (piece.startsWith("`")) return h("code", {}, piece.slice(1, -1));
-    return piece.startsWith("**") ? h("strong", {}, piece.slice(2, -2)) : piece;
-  });
-}
-
-const title = (name) => name[0].toUpperCase() + name.slice(1);
 
 function socket() {
   const lines = [

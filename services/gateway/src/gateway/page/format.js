@@ -46,6 +46,11 @@ export function time(iso) {
   return new Date(iso).toLocaleTimeString(tongue(), { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
+// A day, as told in UTC.
+export function day(date) {
+  return new Date(`${date}T00:00:00Z`).toLocaleDateString(tongue(), { day: "numeric", month: "short", timeZone: "UTC" });
+}
+
 export function moment(iso) {
   return new Date(iso).toLocaleString(tongue(), { dateStyle: "medium", timeStyle: "short" });
 }

@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import { button, h, problemBox, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { strings } from "./language.js";
+import { badge, count } from "./letters.js";
 import * as live from "./live.js";
 import * as place from "./place.js";
 import { theme } from "./theme.js";
@@ -15,15 +16,20 @@ const PATHS = { create: "#/", people: "#/profiles" };
 const VIEWS = {
   create: async (id, query) => (await import("./create/view.js")).createView(query),
   jobs: async () => (await import("./views/jobs.js")).jobsView(),
-  job: async (id) => (await import("./job/view.js")).jobView(id),
+  job: async (id, query) => (await import("./job/view.js")).jobView(id, { at: Number(query.get("at")) || null }),
+  playback: async (id, query) => (await import("./job/view.js")).jobView(id, { speed: Math.min(Math.max(Number(query.get("speed")) || 10, 0.1), 1000) }),
   gallery: async () => (await import("./views/gallery.js")).galleryView(),
   people: async () => (await import("./views/profiles.js")).profilesView(),
   profile: async (id) => (await import("./views/profile.js")).profileView(id),
   runners: async () => (await import("./views/runners.js")).runnersView(),
+  "dead-letters": async () => (await import("./views/letters.js")).lettersView(),
+  usage: async () => (await import("./views/usage.js")).usageView(),
+  audit: async () => (await import("./views/audit.js")).auditView(),
   settings: async () => (await import("./views/settings.js")).settingsView(),
   signin: async () => (await import("./views/signin.js")).signInView(show),
 };
-const UNDER = { job: "jobs", profile: "people" };
+const UNDER = { job: "jobs", playback: "jobs", profile: "people", "dead-letters": "runners", usage: "runners", audit: "runners" };
+const WITH_ID = ["job", "playback", "profile"];
 
 const main = document.querySelector("#main");
 let leave = () => {};
@@ -33,10 +39,11 @@ let showing = null;
 
 function route() {
   const [path, query] = location.hash.split("?");
-  const [, name, id] = path.split("/");
+  const [, name, id, more] = path.split("/");
   if (name === "profiles") return ["people", null, query];
-  if ((name === "job" || name === "profile") && id) return [name, id, query];
-  return [name in VIEWS && !["job", "profile"].includes(name) ? name : "create", null, query];
+  if (["job", "jobs"].includes(name) && id) return [more === "playback" ? more : "job", id, query];
+  if (name === "profile" && id) return [name, id, query];
+  return [name in VIEWS && !WITH_ID.includes(name) ? name : "create", null, query];
 }
 
 async function show() {
@@ -61,6 +68,7 @@ async function show() {
     return;
   }
   showing = name;
+  if (name !== "signin") count();
   document.querySelector("#nav").hidden = name === "signin";
   leave();
   leave = view.leave ?? (() => {});
@@ -84,7 +92,9 @@ function frame() {
   const nav = document.querySelector("#nav");
   nav.setAttribute("aria-label", strings.navigation);
   nav.replaceChildren(...NAVIGATION.map((name) =>
-    h("a", { href: PATHS[name] ?? `#/${name}`, "data-route": name }, icon(name), h("span", {}, strings.nav[name]))));
+    h("a", { href: PATHS[name] ?? `#/${name}`, "data-route": name }, icon(name), h("span", {}, strings.nav[name]), name === "runners" && badge())));
+  document.querySelector("#foot").replaceChildren(
+    h("a", { href: "/docs" }, strings.apiGuide), h("a", { href: "/asyncapi" }, strings.messageGuide));
 }
 
 function connection(connected) {

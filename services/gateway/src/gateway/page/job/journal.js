@@ -53,6 +53,15 @@ export class Journal {
     this.#tell();
   }
 
+  // Knows what another journal knows, up to an event.
+  beginAs(whole, sequence) {
+    this.events = whole.events.filter((event) => event.sequence <= sequence);
+    const until = this.events.at(-1).time;
+    this.lines = whole.lines.filter((line) => line.at <= until);
+    this.#ids = new Set(this.lines.map((line) => line.id));
+    this.#tell();
+  }
+
   async fetchGap(after) {
     await this.#fetchEvents(after).catch(() => {});
     this.#tell();

@@ -1,5 +1,5 @@
 // One job: how it stands, how it came there, and what it made. Everything shown is read from
-// the log; what is looked at from the past is read from it the same way.
+// the log; what is looked at from the past, or played back, is read from it the same way.
 
 import * as api from "../api.js";
 import { fill, h, problemBox } from "../dom.js";
@@ -10,6 +10,7 @@ import { graphView } from "./graph.js";
 import { headerView } from "./header.js";
 import { Journal } from "./journal.js";
 import { logView } from "./log.js";
+import { player } from "./player.js";
 import { resultView } from "./result.js";
 import { sliderView } from "./slider.js";
 import { stageView } from "./stage.js";
@@ -20,21 +21,30 @@ const AGAIN_MS = 2000;
 const SETTLE_MS = 150;
 const LONG = 900;
 
-export function jobView(id) {
+// `at` is the sequence of an event to look at first; with a `speed` the job is played back.
+export function jobView(id, { at = null, speed = null } = {}) {
+  const playback = speed !== null;
   let job = null;
   let past = null;
   let wanted = null;
   let picked = null;
   let left = false;
   let reloading = 0;
+  let ended = false;
+  // What was asked for before somebody went elsewhere in time is not shown any more.
+  let era = 0;
   const journal = new Journal(id, () => job !== null && render());
+  // What there is to play back, and what was told of it so far.
+  const whole = playback ? new Journal(id, () => job !== null && render()) : journal;
+  const tape = playback && player(id, speed, { update, line: (line) => journal.hearLine(line), log: heard, end: () => { ended = true; render(); } });
 
   const trouble = h("div", {});
   const header = headerView(id, load);
-  const slider = sliderView(travel);
+  const slider = sliderView({ speed, onMove: playback ? seek : travel, onPlay: playback ? toggle : () => { location.hash = `#/jobs/${id}/playback?speed=10`; },
+    onPace: pace, onNow: playback ? () => { location.hash = `#/job/${id}`; } : () => travel(null) });
   const graph = graphView((stage) => { picked = picked === stage ? null : stage; render(); });
   const stage = stageView();
-  const timeline = timelineView(travel);
+  const timeline = timelineView(playback ? seek : travel);
   const log = logView();
   const result = h("div", {});
   const words = h("div", {});
@@ -43,12 +53,14 @@ export function jobView(id) {
   const body = h("div", { className: "job-body", hidden: true },
     slider.element, result, h("section", { className: "card graph-card" }, h("h2", {}, strings.stagesTitle), graph.element),
     h("div", { className: "columns" }, h("div", { className: "stack" }, stage.element, words), activity.element));
-  const element = h("div", { className: "view wide" }, header.element, trouble, waiting, body);
+  const element = h("div", { className: `view wide${playback ? " playback" : ""}` }, header.element, trouble, waiting, body);
 
   async function load() {
+    const mine = era;
     try {
-      const loaded = await api.get(`/api/jobs/${id}`);
-      if (left || (job && loaded.sequence < job.sequence)) return;
+      const last = playback && journal.events.at(-1);
+      const loaded = await api.get(`/api/jobs/${id}${last ? `?at=${last.sequence}` : ""}`);
+      if (left || mine !== era || (job && loaded.sequence < job.sequence)) return;
       job = loaded;
       trouble.replaceChildren();
     } catch (problem) {
@@ -78,9 +90,41 @@ export function jobView(id) {
     if (fresh) soon();
   }
 
+  // Not at every one of many events, but neither only after the last of them.
   function soon() {
-    clearTimeout(reloading);
-    reloading = setTimeout(() => !left && load(), SETTLE_MS);
+    reloading ||= setTimeout(() => { reloading = 0; if (!left) load(); }, SETTLE_MS);
+  }
+
+  function heard(event) {
+    journal.hear(event);
+    soon();
+  }
+
+  // Played back, from another moment on.
+  function seek(sequence) {
+    ended = false;
+    era += 1;
+    job = null;
+    journal.beginAs(whole, sequence);
+    tape.seek(sequence);
+    load();
+  }
+
+  function toggle() {
+    if (tape.playing) tape.stop();
+    else if (ended) again();
+    else tape.play();
+    render();
+  }
+
+  function again() {
+    seek(whole.events[0].sequence);
+    tape.play();
+  }
+
+  function pace(wanted) {
+    tape.pace(wanted);
+    history.replaceState(null, "", `#/jobs/${id}/playback?speed=${wanted}`);
   }
 
   async function travel(sequence) {
@@ -99,35 +143,55 @@ export function jobView(id) {
   }
 
   function render() {
-    const shown = past ?? job;
-    const at = past?.sequence ?? null;
+    const shown = past ?? (playback && job ? stepped(job, journal.lines) : job);
+    if (shown === null) return;
     const position = past === null ? null : wanted;
     element.classList.toggle("past", past !== null);
-    header.show(past ? { ...shown, name: job.name } : shown, past !== null);
-    slider.show(journal.events, position);
+    header.show(past ? { ...shown, name: job.name } : shown, past !== null || playback);
+    if (playback) slider.show(whole.events, journal.events.at(-1).sequence, tape.playing ? "playing" : ended ? "ended" : "paused");
+    else slider.show(journal.events, position);
     const looked = shown.stages.find((one) => one.id === picked) ?? interesting(shown);
     graph.show(shown, looked?.id);
     const until = past === null ? null : journal.events.find((event) => event.sequence === position).time;
     const lines = until === null ? journal.lines : journal.lines.filter((line) => line.at <= until);
     stage.show(shown, looked, lines);
-    timeline.show(job, journal.events, position);
-    log.show(shown, lines);
+    // Known from the log itself, and so before the job that it tells of is loaded.
+    const planned = whole.events.find((event) => event.type === "JobPlanned")?.data.graph ?? job;
+    timeline.show(planned, journal.events, position);
+    log.show(planned, lines);
     activity.show(journal.events.length > 0 || lines.length > 0);
     fill(words, `${job.script}|${job.prompt}`, () => texts(job));
     const made = `${shown.artifacts.map((one) => one.sha256).join()}${shown.status}${(shown.inputs ?? []).length}`;
     fill(result, made, () => (ACTIVE.includes(shown.status) ? [] : resultView(shown)));
   }
 
-  const unwatch = live.watch(id, {
-    update, after: () => journal.after,
-    event: (event) => { journal.hear(event); soon(); },
-    line: (line) => journal.hearLine(line),
-    gap: (after) => journal.fetchGap(after),
-    back: () => { journal.back(); load(); },
-  });
-  load();
-  journal.load().then(() => !left && live.watchAgain(id));
-  return { title: strings.jobs, element, leave: () => { left = true; slider.stop(); clearTimeout(reloading); journal.close(); unwatch(); } };
+  const leave = playback ? playBack() : followLive();
+  return { title: strings.jobs, element, leave: () => { left = true; clearTimeout(reloading); journal.close(); whole.close(); leave(); } };
+
+  function followLive() {
+    const unwatch = live.watch(id, {
+      update, after: () => journal.after, event: heard,
+      line: (line) => journal.hearLine(line),
+      gap: (after) => journal.fetchGap(after),
+      back: () => { journal.back(); load(); },
+    });
+    Promise.all([load(), journal.load()]).then(() => {
+      if (left) return;
+      live.watchAgain(id);
+      const moment = at && journal.events.findLast((event) => event.sequence <= at);
+      if (moment && job) travel(moment.sequence);
+    });
+    return unwatch;
+  }
+
+  function playBack() {
+    whole.load().then(() => {
+      if (left) return;
+      if (whole.events.length > 0) again();
+      else load();
+    });
+    return () => tape.stop();
+  }
 }
 
 // What one would look at: what runs, what failed, or else what ended last.
@@ -136,6 +200,14 @@ function interesting(job) {
   return stages.find((one) => one.kind === "train_lora" && one.status === "running") ?? stages.find((one) => one.status === "running")
     ?? stages.find((one) => one.status === "failed") ?? stages.find((one) => one.status === "scheduled")
     ?? (job.status === "completed" && stages.find((one) => one.kind === "train_lora")) ?? stages.at(-1);
+}
+
+// What is told of progress is not recorded, but lines tell which step of how many they are about.
+function stepped(job, lines) {
+  return { ...job, stages: job.stages.map((stage) => {
+    const line = stage.status === "running" && stage.params?.steps && lines.findLast((one) => one.stage === stage.id && one.attempt === stage.attempt && one.step != null);
+    return line ? { ...stage, progress: Math.max(stage.progress, Math.min(line.step / stage.params.steps, 1)), done: line.step, total: stage.params.steps, unit: "step", message: line.message } : stage;
+  }) };
 }
 
 function texts(job) {

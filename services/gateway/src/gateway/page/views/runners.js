@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { ago, duration, measured, number, size } from "../format.js";
 import { strings } from "../language.js";
 import { empty, loaded, skeleton } from "../ui.js";
+import { sections } from "./operations.js";
 
 const AWAY_MS = 120_000;
 const ORDER = Object.keys(strings.stages);
@@ -17,7 +18,7 @@ export function runnersView() {
       ...(runners.length === 0 ? [empty("runners", strings.noRunnersTitle, strings.noRunners)] : runners.map(machine)),
       stats?.stages?.length > 0 && times(stats.stages)];
   });
-  return { title: strings.nav.runners, element: h("div", { className: "view" }, h("h1", {}, strings.nav.runners), h("p", { className: "lead" }, strings.runnersLead), box) };
+  return { title: strings.nav.runners, element: h("div", { className: "view" }, h("h1", {}, strings.nav.runners), sections("runners"), h("p", { className: "lead" }, strings.runnersLead), box) };
 }
 
 // Whoever may not see the machines may see what they can do.
