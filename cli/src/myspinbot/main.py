@@ -18,6 +18,7 @@ from myspinbot.commands import (
     jobs,
     logs,
     models,
+    nats,
     open,  # noqa: A004 - a command's name
     pipelines,
     profiles,
@@ -89,6 +90,7 @@ add(app, "open", open.open_page, _SYSTEM)
 add(app, "runners", models.runners, _SYSTEM)
 add(app, "stats", models.stats, _SYSTEM)
 app.add_typer(events.app, name="events", rich_help_panel=_LOG)
+app.add_typer(nats.app, name="nats", rich_help_panel=_LOG)
 add(app, "backup", backup.backup, _LOG)
 add(app, "restore", backup.restore, _LOG)
 add(app, "demo", demo.demo, _MAKE)

@@ -53,6 +53,34 @@ _MOVE_CHORES = (
 _TAKE_CHORES = f"{API}CONSUMER.MSG.NEXT.{_JOBS}.{CHORES_CONSUMER}"
 
 
+_LOOKED_AT = (
+    subjects.JOBS,
+    subjects.COMMANDS,
+    subjects.DEAD_LETTERS,
+    subjects.PROGRESS,
+    subjects.RUNNERS,
+    subjects.CHECKPOINTS,
+)
+# What any NATS client asks to look around. The readers of the log are not listed: who knows the
+# name of a consumer there could take what it is owed, or delete it, and so halt a projector.
+_LOOK = (
+    f"{API}INFO",
+    "$SYS.REQ.USER.INFO",
+    f"{API}STREAM.NAMES",
+    f"{API}STREAM.LIST",
+    # The ordered consumers of client libraries: unnamed ones, and those that are slowed down.
+    f"{API}CONSUMER.CREATE.{_JOBS}",
+    f"$JS.FC.{_JOBS}.>",
+    *(f"{API}STREAM.INFO.{stream}" for stream in _LOOKED_AT),
+    *(f"{API}STREAM.MSG.GET.{stream}" for stream in _LOOKED_AT),
+    *(f"{API}DIRECT.GET.{stream}" for stream in _LOOKED_AT),
+    *(f"{API}DIRECT.GET.{stream}.>" for stream in _LOOKED_AT),
+    *(f"{API}CONSUMER.INFO.{stream}.>" for stream in _LOOKED_AT),
+    *(f"{API}CONSUMER.NAMES.{stream}" for stream in _LOOKED_AT if stream != subjects.JOBS),
+    *(f"{API}CONSUMER.LIST.{stream}" for stream in _LOOKED_AT if stream != subjects.JOBS),
+)
+
+
 def _inbox(role: str) -> str:
     return f"_INBOX_{role}.>"
 
@@ -135,13 +163,16 @@ ROLES: dict[str, Permissions] = {
         never_publish=(*_MOVE_CHORES, _TAKE_CHORES),
     ),
     "observer": Permissions(
-        publish=(*_READ_LOG, f"{API}DIRECT.GET.{subjects.CHECKPOINTS}"),
+        publish=(*_READ_LOG, *_LOOK),
         subscribe=(
             _inbox("observer"),
             subjects.ALL_EVENTS,
+            subjects.ALL_COMMANDS,
             subjects.ALL_PROGRESS,
             subjects.ALL_RUNNERS,
             subjects.ALL_PLANNERS,
+            subjects.ALL_CHECKPOINTS,
+            *subjects.ADVISORIES,
         ),
         never_publish=(*_MOVE_CHORES, _TAKE_CHORES),
     ),

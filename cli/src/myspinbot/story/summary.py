@@ -68,7 +68,8 @@ def _stages(state: JobState) -> dict[str, int]:
     counts: dict[str, int] = {}
     for stage in state.stages.values():
         taken = stage.reused_from is not None and stage.status is StageStatus.COMPLETED
-        how = "taken over" if taken else str(stage.status)
+        stopped = state.status.ended and stage.status.outstanding
+        how = "taken over" if taken else "stopped" if stopped else str(stage.status)
         counts[how] = counts.get(how, 0) + 1
     return counts
 
