@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncapi
+import event_table
 import yaml
 from contracts.capabilities import PlannerManifest, RunnerManifest
 from contracts.commands import StageCommand, StopCommand
@@ -49,6 +50,7 @@ def documents() -> dict[str, str]:
     files["src/contracts/asyncapi.yaml"] = yaml.dump(
         told, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True
     )
+    files["../docs/events.md"] = event_table.page()
     return files
 
 

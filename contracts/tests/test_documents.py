@@ -74,7 +74,7 @@ def test_who_tells_and_hears_a_message_is_who_may() -> None:
 
     assert of("StageFailed")[0] == ["planner", "runner"]
     assert "projector" in of("StageFailed")[1]
-    assert of("StageCommand") == (["planner"], ["runner"])
+    assert of("StageCommand") == (["planner"], ["runner", "observer"])
     assert of("StageLine") == (["runner"], ["gateway"])
     assert of("ListJobs") == (["gateway"], ["projector"])
     for name in TOLD["channels"]:
