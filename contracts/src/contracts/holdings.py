@@ -59,6 +59,12 @@ class Holdings:
         for held in self._held.values():
             yield held.artifact, held.named_by
 
+    def borrowed(self) -> Iterator[tuple[Artifact, str]]:
+        """Every object that none of these jobs holds, and a job that names it."""
+        for held in self._held.values():
+            if not held.holders:
+                yield held.artifact, held.named_by
+
     def wanted(self, is_deleted: Callable[[str], bool]) -> Iterator[tuple[Artifact, str]]:
         """Every object that must be there, and a job that holds it and is not deleted."""
         for held in self._held.values():

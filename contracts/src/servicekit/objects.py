@@ -278,6 +278,14 @@ class ObjectStore:
                 return
             page = {"ContinuationToken": found["NextContinuationToken"]}
 
+    async def size(self, key: str) -> int | None:
+        """How many bytes an object has; None if it is not there."""
+        try:
+            reply = await self.call("head_object", Bucket=self.bucket, Key=key)
+        except MissingObjectError:
+            return None
+        return int(reply["ContentLength"])
+
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
         await self.call("delete_object", Bucket=self.bucket, Key=key)

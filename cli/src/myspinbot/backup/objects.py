@@ -54,7 +54,7 @@ async def back_up(
             except MissingObjectError:
                 gone += 1
 
-        await _several(new, fetch)
+        await several(new, fetch)
     return gone
 
 
@@ -108,10 +108,10 @@ async def restore(store: ObjectStore, backup: Backup, entries: Iterable[Entry], 
             raise DamagedBackupError(blob, "is not what its name says")
         work.advance(entry.size)
 
-    await _several(entries, put)
+    await several(entries, put)
 
 
-async def _several(items: Iterable[Item], do: Callable[[Item, int], Awaitable[None]]) -> None:
+async def several(items: Iterable[Item], do: Callable[[Item, int], Awaitable[None]]) -> None:
     """Do it for all, some at a time, each with the number of its place among those."""
     waiting = iter(items)
 

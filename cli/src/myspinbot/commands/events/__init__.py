@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from myspinbot.commands.events.at import at
 from myspinbot.commands.events.diff import diff
+from myspinbot.commands.events.export import export
 from myspinbot.commands.events.graph import graph
 from myspinbot.commands.events.show import show
 from myspinbot.commands.events.stats import stats
@@ -24,3 +25,4 @@ add(app, "at", at)
 add(app, "diff", diff)
 add(app, "graph", graph)
 add(app, "stats", stats)
+add(app, "export", export)

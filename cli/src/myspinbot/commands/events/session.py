@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
@@ -29,6 +29,9 @@ from myspinbot.story.history import Entry, history
 if TYPE_CHECKING:
     from eventlog.broker import Broker
     from eventlog.log import EventLog
+    from servicekit.objects import StoreAddress
+
+    from myspinbot.embedded.home import Home
 
 NatsOption = Annotated[
     str | None,
@@ -66,6 +69,14 @@ class LogSession:
 
     broker: Broker
     as_json: bool
+    home: Home | None = None
+    """Of the local system, if it is that one."""
+
+    def store(self, environment: Mapping[str, str]) -> StoreAddress:
+        """Where the objects are that the log speaks of; CommandError if that is not known."""
+        from myspinbot.exchange.objects import must_be_known, store_of
+
+        return must_be_known(store_of(self.home, environment))
 
     @property
     def log(self) -> EventLog:
@@ -123,7 +134,9 @@ def reading(
 
         address = broker_of(shared["nats"], shared["seed"], home_of(shared["home"]))
         async with opened(address) as broker:
-            await work(LogSession(broker, shared["as_json"]), **values)  # type: ignore[call-arg]
+            home = home_of(shared["home"]) if shared["nats"] is None else None
+            session = LogSession(broker, shared["as_json"], home)
+            await work(session, **values)  # type: ignore[call-arg]
 
     added = (
         option("as_json", JsonOption, default=False),

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from contracts.events import EVENTS
 
 from myspinbot.commands.completion import complete_event_types, complete_jobs
+from myspinbot.commands.events.selecting import event_type, position
 from myspinbot.commands.events.session import LogSession, reading
 from myspinbot.commands.options import examples
 from myspinbot.errors import MISUSED, CommandError
-from myspinbot.moments import moment
 
 
 @examples(
@@ -87,26 +86,12 @@ async def tail(
     now = datetime.now(UTC)
     wanted = Wanted(
         job=(await session.stored(named))[0].job if named else None,
-        types=tuple(dict.fromkeys(_type(given) for given in types or ())),
+        types=tuple(dict.fromkeys(event_type(given) for given in types or ())),
         owner=owner,
-        since=_place(since, now),
-        until=_place(until, now) if until else None,
+        since=position(since, now),
+        until=position(until, now) if until else None,
     )
     printer = Printer(session.as_json, wanted.job is not None)
     async with aclosing(Tail(session.broker, wanted).events(now, follow=follow)) as events:
         async for stored in events:
             printer.show(stored)
-
-
-def _type(given: str) -> str:
-    """The type's name as it is written; CommandError if there is none."""
-    for name in EVENTS:
-        if name.lower() == given.lower():
-            return name
-    raise CommandError(
-        f"There is no event type {given}.", f"It is one of {', '.join(sorted(EVENTS))}.", MISUSED
-    )
-
-
-def _place(given: str, now: datetime) -> int | datetime:
-    return int(given) if given.strip().isdecimal() else moment(given, now)

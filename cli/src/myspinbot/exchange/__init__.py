@@ -1,0 +1,1 @@
+"""Events in files: written for auditors and other installations, and read with distrust."""
