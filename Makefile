@@ -21,7 +21,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format schemas conformance bench bench-live clean
+.PHONY: help setup demo up test lint format schemas conformance bench bench-live bench-replay clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -35,6 +35,8 @@ help:
 	@echo "             send the gateway thousands of requests made from its OpenAPI document"
 	@echo "make bench   measure speed and memory"
 	@echo "make bench-live  measure how late 500 clients hear of what happens"
+	@echo "make bench-replay"
+	@echo "             measure how fast the log is folded and views are rebuilt, of 100,000 events"
 	@echo "make setup   install into .venv (the others do it when needed)"
 	@echo "make clean   remove .venv and caches; your data stays"
 
@@ -76,6 +78,9 @@ bench: .venv/.installed-dev
 
 bench-live: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.live
+
+bench-replay: .venv/.installed-dev
+	@$(BIN)/python -m tests.load.replay
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

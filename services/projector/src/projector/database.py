@@ -30,7 +30,7 @@ Row = dict[str, Any]
 _SQLITE = "sqlite+aiosqlite"
 _POSTGRESQL = "postgresql+asyncpg"
 _WRITES = "myspinbot_writes"
-_PRAGMAS = (
+PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # The last commits may be lost in a power cut, rows and position alike: they are read again.
     "PRAGMA synchronous=NORMAL",
@@ -144,7 +144,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver would begin transactions at writes only; a snapshot needs one for reads too.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
+    for pragma in PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
 

@@ -19,7 +19,7 @@ from projector.projections import jobs
 
 Key = Callable[[Row], object]
 
-BATCH = 500
+BATCH = 2000
 """Events per transaction."""
 _KEPT_STATES = 256
 

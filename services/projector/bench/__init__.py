@@ -1,1 +1,0 @@
-"""Measurements of the projector; run by hand or by `make bench`."""
