@@ -73,7 +73,11 @@ class Scale:
 
     def cell(self, time: datetime) -> int:
         """The cell of a time; a time outside of every span is at the nearest end."""
-        return min(int(self._seconds_to(time) / (self.seconds or 1.0) * self.width), self.width - 1)
+        return min(self.edge(time), self.width - 1)
+
+    def edge(self, time: datetime) -> int:
+        """How many whole cells are before a time."""
+        return int(self._seconds_to(time) / (self.seconds or 1.0) * self.width)
 
     def cuts(self) -> set[int]:
         """The cells in which one span follows another."""
@@ -141,7 +145,7 @@ def _paint(cells: list[Mark], stage: StageState, along: Scale, now: datetime) ->
 
 def _fill(cells: list[Mark], along: Scale, span: Span, mark: Mark, least: int = 0) -> None:
     first = along.cell(span[0])
-    beyond = max(along.cell(span[1]), first + least)
+    beyond = max(along.edge(span[1]), first + least)
     for place in range(first, min(beyond, along.width)):
         if cells[place] is not Mark.CUT:
             cells[place] = mark
