@@ -72,6 +72,8 @@ async def _fetch(
                 file.write(chunk)
                 size += len(chunk)
                 work.advance(len(chunk))
+        file.flush()
+        await asyncio.to_thread(os.fsync, file.fileno())
     if size != listed.size:
         raise ObjectStoreError(f"{listed.key} came with {size} of {listed.size} bytes")
     sha256 = digest.hexdigest()

@@ -7,7 +7,7 @@ killed has changed nothing, and is started again from the beginning.
 
 from __future__ import annotations
 
-import os
+import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from myspinbot.backup.index import Entry
 from myspinbot.backup.installation import Installation, holds_data, of_new_home
 from myspinbot.backup.making import check_room, understood
 from myspinbot.backup.meter import work
-from myspinbot.backup.shelf import Backup
+from myspinbot.backup.shelf import Backup, settle, sync
 from myspinbot.backup.verifying import objects_of, verify
 from myspinbot.embedded.home import Home
 from myspinbot.embedded.processes import kill_leftovers
@@ -68,7 +68,7 @@ async def into_home(backup: Backup, home: Home, *, replace: bool) -> Restored:
             keys.restore(backup.folder / backup.manifest.keys.path, beside.keys)
         async with of_new_home(beside) as installation:
             with_views = await fill(installation, backup)
-        os.sync()
+        await asyncio.to_thread(settle, beside.data)
         moved_to = _put(beside, home, occupied=occupied)
     return Restored(moved_to, with_views)
 
@@ -153,6 +153,7 @@ def _put(beside: Home, home: Home, *, occupied: bool) -> Path | None:
     else:
         _remove_empty(home.data)
     beside.data.rename(home.data)
+    sync(home.root)
     _clear(beside)
     return moved_to
 

@@ -111,12 +111,13 @@ class Shelf:
 
     def finish(self, draft: Draft, content: Manifest) -> Backup:
         """Give the backup its manifest and its name, when all of it is on the disk."""
-        os.sync()
         manifest.write(draft.folder, content)
-        _sync(draft.folder)
+        settle(draft.folder)
+        for folder in (self.root / _OBJECTS).glob("??"):
+            sync(folder)
         final = self.root / draft.id
         draft.folder.rename(final)
-        _sync(self.root)
+        sync(self.root)
         return Backup(final, content)
 
     def known(self) -> dict[tuple[str, str, int], Entry]:
@@ -233,8 +234,16 @@ def _no_shelf(root: Path, why: str) -> CommandError:
     )
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def settle(folder: Path) -> None:
+    """Return when a folder with all that is in it will outlast a power cut."""
+    for path in (folder, *folder.rglob("*")):
+        if path.is_file() or path.is_dir():
+            sync(path)
+
+
+def sync(path: Path) -> None:
+    """Return when a file, or the list of files in a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -130,6 +130,12 @@ class HaltedError(ProjectorError):
     views_hold: ClassVar[bool] = True
 
 
+_ANEW = (
+    "give the projector an empty database, and it builds the views from this log (of a local "
+    "system: stop it, move data/views.db away, and start it)"
+)
+
+
 class LogReplacedError(HaltedError):
     """The log is not the one that the views were made from."""
 
@@ -139,8 +145,8 @@ class LogReplacedError(HaltedError):
         super().__init__(
             f"the views were made from the log created at {known}, but this log was created at "
             f"{found}",
-            "restore the old log, or give the projector an empty database so that it builds the "
-            "views from this one",
+            "if the log came from a backup, `myspinbot restore` brings the database of the same "
+            f"backup too; or {_ANEW}",
         )
 
 
@@ -152,8 +158,8 @@ class LogTooShortError(HaltedError):
     def __init__(self, position: int, last: int) -> None:
         super().__init__(
             f"the views have seen event {position}, but the log ends at {last}",
-            "restore a log that is as new as the database, or give the projector an empty "
-            "database so that it builds the views from this one",
+            "events are lost: restore log and database together with `myspinbot restore`, from a "
+            f"backup that has them; or {_ANEW}",
         )
 
 
