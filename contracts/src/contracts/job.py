@@ -25,7 +25,7 @@ class JobStatus(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing more happens unless somebody asks for it."""
-        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
+        return self in _ENDED
 
 
 class StageStatus(StrEnum):
@@ -45,12 +45,18 @@ class StageStatus(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether this stage has no further attempt."""
-        return self in (StageStatus.COMPLETED, StageStatus.FAILED, StageStatus.SKIPPED)
+        return self in _ENDED_STAGE
 
     @property
     def outstanding(self) -> bool:
         """Whether an attempt is in the queue or on a runner."""
-        return self in (StageStatus.SCHEDULED, StageStatus.RUNNING)
+        return self in _OUTSTANDING
+
+
+# Asked for every event of a fold, and an enum's members are slow to look up.
+_ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+_ENDED_STAGE = (StageStatus.COMPLETED, StageStatus.FAILED, StageStatus.SKIPPED)
+_OUTSTANDING = (StageStatus.SCHEDULED, StageStatus.RUNNING)
 
 
 class Failure(Contract):

@@ -45,10 +45,6 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
-        """SQLAlchemy's own, or for SQLite the same text in a third of the time."""
-        return _sqlite_text if dialect.name == "sqlite" else super().bind_processor(dialect)
-
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """To UTC."""
         return value.astimezone(UTC) if value is not None else None
@@ -56,12 +52,6 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """From UTC."""
         return value.replace(tzinfo=UTC) if value is not None else None
-
-
-def _sqlite_text(value: datetime | None) -> str | None:
-    if value is None:
-        return None
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 @dataclass(slots=True)
