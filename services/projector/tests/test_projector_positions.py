@@ -20,13 +20,13 @@ from projector.errors import (
     PositionMovedError,
     UnsupportedDatabaseError,
 )
-from projector.positions import open_positions
+from projector.positions import open_positions, reset
 from projector.projection import Projection
 from projector.projections import ALL, jobs, profiles, stages
 from projector.track import BATCH, Track
 from projector_histories import BEGAN, eventful_story, job_id, recorded, request, story
 from projector_running import rows_in
-from sqlalchemy import Table
+from sqlalchemy import Table, delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.support.ports import free_ports
@@ -179,6 +179,26 @@ async def test_a_projection_that_came_later_is_filled_like_the_others(
         carried = (*early, jobs.SCRATCH)
         await follow(Track(database, carried, jobs.SCRATCH, 0), end=100)
     await follow(await a_track(database))
+    other_url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('other')}/views.db"
+    other = open_database(other_url)
+    await follow(await a_track(other))
+    await other.close()
+    assert await rows_in(database_url) == await rows_in(other_url)
+
+
+async def test_projections_that_are_at_different_places_are_each_carried_on_from_there(
+    database: Database, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    known = await open_positions(database, KEPT, WHOLE)
+    for one, end in ((stages.PROJECTION, 40), (profiles.PROJECTION, 80)):
+        # As a rebuild fills one: the states of its jobs are gone afterwards.
+        await follow(Track(database, [one, jobs.SCRATCH], jobs.SCRATCH, 0), end=end)
+        async with database.writing() as connection:
+            await reset(connection, [jobs.SCRATCH])
+            await connection.execute(delete(jobs.SCRATCH.tables[0]))
+    others = tuple(one for one in ALL if one not in (stages.PROJECTION, profiles.PROJECTION))
+    await follow(Track(database, others, jobs.PROJECTION, known[jobs.PROJECTION.key]))
+    assert (await a_track(database)).position == len(LOG)
     other_url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('other')}/views.db"
     other = open_database(other_url)
     await follow(await a_track(other))

@@ -1,6 +1,7 @@
 """Rebuilding beside the live views and switching, while the projector works and answers."""
 
 import asyncio
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,16 +12,17 @@ from eventlog.topology import ensure
 from projector.database import Database, open_database
 from projector.errors import DatabaseUnavailableError, UnderWayError
 from projector.positions import POSITION
-from projector.projections import ALL, jobs, timeline, usage
+from projector.projections import ALL, jobs, stages, timeline, usage
 from projector.rebuild.lock import exclusive
 from projector.rebuild.whole import rebuild
 from projector_commands import lines_of, ran, started
 from projector_histories import eventful_story, job_id, request, story
 from projector_running import rows_in, running, tell
-from sqlalchemy import delete, event, inspect, select, text, update
+from sqlalchemy import Table, delete, event, inspect, select, text, update
 
 from contracts import subjects
 from tests.support.broker import NatsServer
+from tests.support.views import assert_views_match_log
 
 REBUILD = "projector.rebuild"
 NAMES = [one.name for one in ALL]
@@ -30,6 +32,11 @@ EVERYTHING = [word for name in NAMES for word in ("--projection", name)]
 async def tables_in(database: Database) -> set[str]:
     async with database.reading() as connection:
         return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+
+
+async def rows_of(database: Database, table: Table) -> list[tuple[object, ...]]:
+    async with database.reading() as connection:
+        return [tuple(row) for row in await connection.execute(select(table))]
 
 
 @pytest.fixture
@@ -118,33 +125,35 @@ async def test_whoever_asks_during_a_rebuild_sees_whole_and_growing_views(
         assert process.returncode == 0, lines
         assert (lines[-1]["written"], lines[-1]["removed"]) == (0, 0)
         await projector.ask(ListJobs(owner="me", min_position=last))
-    fresh = f"{database_url.rsplit('/', 1)[0]}/fresh.db"
-    if database_url.startswith("sqlite"):
-        await filled(server, fresh)
-        assert await rows_in(database_url) == await rows_in(fresh)
+        await assert_views_match_log(server.address("projector"), database_url)
 
 
-async def moved(database: Database, name: str) -> int:
-    """How far the shadow of a projection has come, once it has."""
+async def killed_on_its_way(process: Process, database: Database, shadow: str) -> int:
+    """End a rebuild at once when it has come some way; returns how far."""
     async with asyncio.timeout(60):
         while True:
-            async with database.reading() as connection:
-                wanted = select(POSITION.c.sequence).where(POSITION.c.projection == name)
+            async with database.writing() as connection:
+                # Held, so that it cannot get any further before it is dead.
+                mine = POSITION.c.projection == shadow
+                await connection.execute(
+                    update(POSITION).where(mine).values(sequence=POSITION.c.sequence)
+                )
+                wanted = select(POSITION.c.sequence).where(mine)
                 position = (await connection.execute(wanted)).scalar()
-            if position:
-                return int(position)
+                if position:
+                    process.kill()
+                    await process.wait()
+                    return int(position)
 
 
 async def test_a_rebuild_that_was_killed_goes_on_where_it_was(
     server: NatsServer, log: EventLog, database: Database, database_url: str
 ) -> None:
-    last = await told(log, 120)
+    last = await told(log, 240)
     await filled(server, database_url)
     right = await rows_in(database_url)
     process = await started(server, database_url, REBUILD, "--projection", "timeline")
-    position = await moved(database, "timeline_rebuild")
-    process.kill()
-    await process.wait()
+    position = await killed_on_its_way(process, database, "timeline_rebuild")
     assert position < last
     rows = await rows_in(database_url)
     assert {row for row in rows.pop(POSITION.name) if "_rebuild" not in str(row[0])} == set(
@@ -153,20 +162,31 @@ async def test_a_rebuild_that_was_killed_goes_on_where_it_was(
     assert rows == {name: rows for name, rows in right.items() if name != POSITION.name}
     status, lines = await ran(server, database_url, REBUILD, "--projection", "timeline")
     assert status == 0
-    assert lines[0]["position"] >= position
-    assert 0 < lines[-1]["events"] <= last - position
+    assert lines[0]["position"] == position
+    assert lines[-1]["events"] == last - position
     assert await rows_in(database_url) == right
+
+
+async def test_a_projection_can_be_filled_before_any_projector_knows_it(
+    server: NatsServer, log: EventLog, database: Database, database_url: str
+) -> None:
+    last = await told(log, 10)
+    status, lines = await ran(server, database_url, REBUILD, "--projection", "stages")
+    assert (status, lines[-1]["position"]) == (0, last)
+    filled_alone = await rows_of(database, stages.STAGES)
+    await told(log, 10, first=10)
+    await filled(server, database_url)
+    assert set(filled_alone) < set(await rows_of(database, stages.STAGES))
+    await assert_views_match_log(server.address("projector"), database_url)
 
 
 async def test_a_rebuild_can_begin_anew_where_another_was_interrupted(
     server: NatsServer, log: EventLog, database: Database, database_url: str
 ) -> None:
-    last = await told(log, 120)
+    last = await told(log, 240)
     await filled(server, database_url)
     process = await started(server, database_url, REBUILD, "--projection", "jobs")
-    await moved(database, "jobs_rebuild")
-    process.kill()
-    await process.wait()
+    assert await killed_on_its_way(process, database, "jobs_rebuild") < last
     status, lines = await ran(server, database_url, REBUILD, "--projection", "jobs", "--fresh")
     assert (status, lines[-1]["events"]) == (0, last)
 

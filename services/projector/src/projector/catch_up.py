@@ -2,13 +2,15 @@
 
 That is how a new projection, or a new version of one, is filled: it reads the log from the
 beginning while the others keep what they have. It folds the jobs anew on its way, for those
-that the others know are of a later position.
+that the others know are of a later position. Whoever is on the way already, because it was
+interrupted or made by a rebuild, is joined where it stands.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from itertools import pairwise
 
 import structlog
 from contracts.envelope import Recorded
@@ -35,40 +37,46 @@ async def level(
     end = max(known[one.key] for one in projections)
     behind = [one for one in projections if known[one.key] < end]
     if behind:
-        track = await _track_of(database, behind, known)
-        log.info(
-            "projector.filling",
-            projections=[one.name for one in behind],
-            position=track.position,
-            end=end,
-        )
-        async with aclosing(read(track.position)) as batches:
-            async for events in batches:
-                await track.apply([event for event in events if event.sequence <= end])
-                if track.position >= end:
-                    break
-        await _empty(database, [jobs.SCRATCH])
+        log.info("projector.filling", projections=[one.name for one in behind], end=end)
+        await _fill(database, behind, known, end, read)
+        await _empty(database)
     return Track(database, projections, jobs.PROJECTION, end)
 
 
-async def _track_of(
-    database: Database, behind: Sequence[Projection], known: Mapping[tuple[str, int], int]
-) -> Track:
-    """A track of those behind, from where all of them are, or else from the beginning."""
-    if jobs.PROJECTION in behind:
-        group, states = list(behind), jobs.PROJECTION
-    else:
-        group, states = [*behind, jobs.SCRATCH], jobs.SCRATCH
-    start = known[states.key]
-    if any(known[one.key] != start for one in group):
-        await _empty(database, group)
-        start = 0
-    return Track(database, group, states, start)
+async def _fill(
+    database: Database,
+    behind: Sequence[Projection],
+    known: Mapping[tuple[str, int], int],
+    end: int,
+    read: Read,
+) -> None:
+    """Carry the hindmost to the next one, both of them to the next, and all of them to the end."""
+    stops = sorted({known[one.key] for one in behind})
+    states = jobs.PROJECTION if known.get(jobs.PROJECTION.key) == stops[0] < end else jobs.SCRATCH
+    position = known[states.key]
+    if states is jobs.SCRATCH and position > stops[0]:
+        await _empty(database)
+        position = 0
+    if states is jobs.SCRATCH and position < stops[0]:
+        # What was made elsewhere came without the states of its jobs.
+        await _carry(Track(database, [jobs.SCRATCH], jobs.SCRATCH, position), stops[0], read)
+    for start, stop in pairwise([*stops, end]):
+        group = [one for one in behind if known[one.key] <= start]
+        carried = group if states in group else [*group, states]
+        await _carry(Track(database, carried, states, start), stop, read)
 
 
-async def _empty(database: Database, projections: Sequence[Projection]) -> None:
+async def _carry(track: Track, end: int, read: Read) -> None:
+    async with aclosing(read(track.position)) as batches:
+        async for events in batches:
+            await track.apply([event for event in events if event.sequence <= end])
+            if track.position >= end:
+                return
+
+
+async def _empty(database: Database) -> None:
+    """Forget the states of an earlier position."""
     async with database.writing() as connection:
-        await positions.reset(connection, projections)
-        for projection in projections:
-            for table in projection.tables:
-                await connection.execute(delete(table))
+        await positions.reset(connection, [jobs.SCRATCH])
+        for table in jobs.SCRATCH.tables:
+            await connection.execute(delete(table))
