@@ -5,15 +5,19 @@ import json
 import os
 import secrets
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 from contracts.envelope import to_headers
-from contracts.events import JobCompleted, JobDeleted, JobType, StageFailed
+from contracts.events import RUNNER_LOST, JobCompleted, JobDeleted, JobType, StageFailed
 from contracts.job import JobState, JobStatus
 from contracts.queries import (
     QUERIES,
     ArtifactEntry,
+    AuditPage,
+    DailyUsage,
+    DeadLetterPage,
     FindObject,
     GetArtifact,
     GetJob,
@@ -22,6 +26,9 @@ from contracts.queries import (
     GetTimeline,
     GetUsage,
     JobPage,
+    ListAudit,
+    ListDailyUsage,
+    ListDeadLetters,
     ListErasable,
     ListJobs,
     ListProfiles,
@@ -62,9 +69,17 @@ async def test_whatever_belongs_to_another_owner_is_not_found(
     server: NatsServer, log: EventLog, database_url: str
 ) -> None:
     job, asked = job_id(1), request(owner="me", profile="p-1")
+    died = StageFailed(
+        stage="render_video",
+        attempt=1,
+        code=RUNNER_LOST,
+        cause="every runner was lost",
+        remedy="retry",
+        retryable=False,
+    )
     async with running(server, database_url) as projector:
         await projector.ready()
-        last = await tell(log, job, story(job, asked))
+        last = await tell(log, job, [*story(job, asked)[:-2], died])
         made = {"stage": "train_lora", "output": "lora"}
 
         def questions(owner: str, one: str, profile: str) -> list[Query]:
@@ -77,8 +92,17 @@ async def test_whatever_belongs_to_another_owner_is_not_found(
                 ListProfiles(owner=owner, before=profile, min_position=last),
             ]
 
+        def lists(owner: str) -> list[Query]:
+            return [
+                ListJobs(owner=owner, min_position=last),
+                ListProfiles(owner=owner, min_position=last),
+                ListAudit(owner=owner, min_position=last),
+                ListDeadLetters(owner=owner, min_position=last),
+                ListDailyUsage(owner=owner, since=date.min, until=date.max, min_position=last),
+            ]
+
         # The rest is asked for sums, or of what was deleted.
-        asked_for = {type(query) for query in questions("me", job, "p-1")}
+        asked_for = {type(query) for query in [*questions("me", job, "p-1"), *lists("me")]}
         others = {FindObject, GetStats, GetUsage, ListErasable, ListQueue}
         assert asked_for | others == set(QUERIES.values())
         for query in questions("me", job, "p-1"):
@@ -89,9 +113,16 @@ async def test_whatever_belongs_to_another_owner_is_not_found(
                 await projector.ask(query)
             words.add(str(refused.value))
         assert len(words) == 1
-        assert await projector.ask(ListJobs(owner="you", min_position=last)) == JobPage(jobs=())
-        nothing = ProfilePage(profiles=())
-        assert await projector.ask(ListProfiles(owner="you", min_position=last)) == nothing
+        nothing = [
+            JobPage(jobs=()),
+            ProfilePage(profiles=()),
+            AuditPage(entries=()),
+            DeadLetterPage(letters=()),
+            DailyUsage(days=()),
+        ]
+        for mine, yours, empty in zip(lists("me"), lists("you"), nothing, strict=True):
+            assert await projector.ask(mine) != empty
+            assert await projector.ask(yours) == empty
 
 
 async def test_a_profile_is_what_the_newest_trainings_made(
