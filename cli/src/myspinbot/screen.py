@@ -73,6 +73,11 @@ def when(moment: datetime | None) -> str:
     return here.strftime("today %H:%M" if today and interactive() else "%Y-%m-%d %H:%M")
 
 
+def counted(count: int, what: str) -> str:
+    """How many there are of something whose plural ends with an s: `1 job`, `3 jobs`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def size(count: float) -> str:
     """Bytes as a person reads them: `3.2 MB`."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -94,6 +94,10 @@ class Verifier:
         """Whether a job had ended by its last event so far."""
         return job in self._ended
 
+    def is_deleted(self, job: str) -> bool:
+        """Whether a job had been deleted by then."""
+        return job in self._ended and self._ended[job].job.deleted
+
     def examine(self, stored: Stored) -> list[Finding]:
         """What is wrong with the next event."""
         found = list(self._examine(stored))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from contracts.artifacts import Artifact
 from contracts.findings import Check
@@ -28,6 +29,15 @@ class Imported:
     known_events: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "imported": {"jobs": self.jobs, "events": self.new_events},
+            "there": {"jobs": self.there, "events": self.known_events},
+            "refused": self.refused,
+            "unfinished": self.unfinished,
+        }
 
     def count(self, job: str, received: Received) -> None:
         """Take in how it went with a job."""

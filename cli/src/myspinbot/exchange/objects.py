@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from contracts.artifacts import Artifact
 
-from myspinbot.backup.objects import several
 from myspinbot.embedded.home import Home
 from myspinbot.errors import FAILED, MISUSED, UNREACHABLE, CommandError
 
@@ -46,6 +45,9 @@ def store_of(home: Home | None, environment: Mapping[str, str]) -> StoreAddress 
 
     None if neither is known. Raises CommandError if what is known is not enough.
     """
+    if home is None and not environment.get("MYSPINBOT_S3_ENDPOINT"):
+        return None
+    # Imported where it is used: the library behind it is heavy.
     from servicekit.objects import StoreAddress
     from servicekit.settings import Environment, SettingsError
 
@@ -132,6 +134,8 @@ async def collect(
     """Fetch into the folder what is not in it. What the store does not have is counted."""
     from servicekit.objects import CorruptObjectError, MissingObjectError
 
+    from myspinbot.backup.objects import several
+
     carried = Carried()
 
     async def fetch(artifact: Artifact, _place: int) -> None:
@@ -167,6 +171,8 @@ async def bring(
 
     An object of another size under the same key stays as it is, and is counted as refused.
     """
+    from myspinbot.backup.objects import several
+
     carried = Carried()
 
     async def put(artifact: Artifact, _place: int) -> None:

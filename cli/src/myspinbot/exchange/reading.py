@@ -123,7 +123,7 @@ class _Text:
     """A window over the text of a file."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = io.TextIOWrapper(cast("IO[bytes]", file), encoding="utf-8", newline="")
+        self._file = io.TextIOWrapper(file, encoding="utf-8", newline="")
         self._text, self._at = "", 0
         self._decoder = json.JSONDecoder(parse_constant=_refuse)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from myspinbot.errors import CommandError
 from myspinbot.exchange.formats import STANDARD, Format
@@ -105,7 +105,7 @@ def destination(name: str, *, compressed: bool) -> Iterator[IO[bytes]]:
             if compressed:
                 # No time and no name in it: the same events make the same file.
                 with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-                    yield packed
+                    yield cast("IO[bytes]", packed)
             else:
                 yield file
             file.flush()

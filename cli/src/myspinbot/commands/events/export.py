@@ -14,7 +14,7 @@ from myspinbot.commands.events.selecting import event_type, position
 from myspinbot.commands.events.session import LogSession, reading
 from myspinbot.commands.options import examples
 from myspinbot.exchange.formats import STANDARD, Format, format_of
-from myspinbot.screen import document, hint, plain, size
+from myspinbot.screen import counted, document, hint, plain, size
 
 
 @examples(
@@ -128,12 +128,14 @@ async def export(
         document(done.document())
         return
     plain(file)
-    hint(f"{done.closing.events} events of {done.jobs} jobs, {size(Path(file).stat().st_size)}.")
+    what = f"{counted(done.closing.events, 'event')} of {counted(done.jobs, 'job')}"
+    hint(f"{what}, {size(Path(file).expanduser().stat().st_size)}.")
     if done.checkpoints:
-        hint(f"{done.checkpoints} signed checkpoints are in it.")
+        hint(f"It carries {counted(done.checkpoints, 'signed checkpoint')} along.")
     if done.carried is not None:
         carried = done.carried
         count = carried.moved + carried.there
-        hint(f"{count} objects are in {artifacts}, {size(carried.moved_bytes)} of them new.")
+        new = size(carried.moved_bytes)
+        hint(f"{counted(count, 'object')} in {artifacts}, {new} of it new.")
         if carried.missing:
-            hint(f"{carried.missing} objects that its events speak of are not in the store.")
+            hint(f"{counted(carried.missing, 'object')} not in the store any more.")
