@@ -160,8 +160,9 @@ class EventLog:
     async def _publish(self, recorded: Sequence[Recorded], end: _End) -> int:
         chain, chained = end.chain, []
         for item in recorded:
-            chain = store(item).linked(chain)
-            chained.append(store(replace(item, chain=chain)))
+            stored = store(item)
+            chain = stored.linked(chain)
+            chained.append(replace(stored, headers={**stored.headers, "ce-chain": chain}))
         sequence, anew = await self._send(chained, end.sequence)
         if anew:
             self._remember(recorded[0].job, _End(sequence, chain))
@@ -259,6 +260,14 @@ class EventLog:
     async def last(self, subject: str) -> Stored | None:
         """The newest event of a subject, which may have wildcards; None if there is none."""
         body = json.dumps({"last_by_subj": subject}).encode()
+        msg = await self._broker.request(f"{API}DIRECT.GET.{subjects.JOBS}", body)
+        if (msg.headers or {}).get("Status") == "404":
+            return None
+        return stored_from_direct(msg)
+
+    async def read_at(self, sequence: int) -> Stored | None:
+        """The event at a sequence as it was written; None if there is none."""
+        body = json.dumps({"seq": sequence}).encode()
         msg = await self._broker.request(f"{API}DIRECT.GET.{subjects.JOBS}", body)
         if (msg.headers or {}).get("Status") == "404":
             return None
