@@ -90,6 +90,9 @@ async def fill(installation: Installation, backup: Backup) -> bool:
         try:
             await _check_silent(broker)
             await streams.check_free(broker, backup.manifest.streams, backup.manifest.id)
+            url = _views_to_load(installation, backup)
+            before = await streams.log_made(broker, backup.manifest.id)
+            loaded = url is not None and await views.check_free(url, before)
             async with open_store(installation.store) as store:
                 await store.ensure_bucket()
                 there = await objects.check_free(store, entries)
@@ -97,12 +100,14 @@ async def fill(installation: Installation, backup: Backup) -> bool:
                 missing = [entry for entry in entries if entry.key not in there]
                 with work("Objects", _sum(missing)) as progress:
                     await objects.restore(store, backup, missing, progress)
-            with_views = await _views(installation, backup, created)
+            if url is not None and not loaded:
+                old = backup.manifest.log.created
+                await views.restore(url, backup.folder, old=old, new=created)
             # Brings the streams to this version's configuration, and makes those that are new.
             await ensure(broker)
         finally:
             await broker.close()
-    return with_views
+    return url is not None
 
 
 async def _log(broker: Broker, backup: Backup) -> datetime:
@@ -117,16 +122,15 @@ async def _log(broker: Broker, backup: Backup) -> datetime:
     return made[subjects.JOBS].created
 
 
-async def _views(installation: Installation, backup: Backup, created: datetime) -> bool:
-    part = backup.manifest.views
-    if part is None or installation.views is None:
-        return False
-    if not views.fits(installation.views, part):
+def _views_to_load(installation: Installation, backup: Backup) -> str | None:
+    """The database that the views of the backup go into; None if they are left out."""
+    part, url = backup.manifest.views, installation.views
+    if part is None or url is None:
+        return None
+    if not views.fits(url, part):
         hint(f"The views in the backup are of {part.kind}; others are filled from the log.")
-        return False
-    old = backup.manifest.log.created
-    await views.restore(installation.views, backup.folder, old=old, new=created)
-    return True
+        return None
+    return url
 
 
 async def _check_silent(broker: Broker) -> None:

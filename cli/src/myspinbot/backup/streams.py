@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from eventlog import archive
@@ -70,6 +71,12 @@ async def check_free(broker: Broker, parts: Iterable[StreamPart], backup: str) -
                 f"first: nats stream rm {part.name}",
                 REFUSED,
             )
+
+
+async def log_made(broker: Broker, backup: str) -> datetime | None:
+    """When an earlier try of the same restore has made the log, if it has."""
+    found = await archive.facts(broker, subjects.JOBS)
+    return found.created if found is not None and _is_ours(found, backup) else None
 
 
 async def restore(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from myspinbot.backup.manifest import Part, ViewsPart, part_of
-from myspinbot.errors import CommandError
+from myspinbot.errors import REFUSED, CommandError
 
 FOLDER = "views"
 
@@ -23,6 +23,20 @@ async def back_up(url: str, folder: Path) -> ViewsPart:
         part_of(folder, folder / FOLDER / name) for name in told["files"]
     )
     return ViewsPart(kind=told["kind"], files=files, positions=tuple(told["positions"]))
+
+
+async def check_free(url: str, log: datetime | None) -> bool:
+    """Whether an earlier try has loaded the views of this log; CommandError if others are there."""
+    told = await _archive(url, "probe")
+    if told["empty"]:
+        return False
+    if log is not None and told["log"] and datetime.fromisoformat(told["log"]) == log:
+        return True
+    raise CommandError(
+        "The database holds tables already.",
+        "Name an empty one with --database-url, or none: then the views are filled from the log.",
+        REFUSED,
+    )
 
 
 async def restore(url: str, folder: Path, *, old: datetime, new: datetime) -> None:

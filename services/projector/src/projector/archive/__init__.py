@@ -2,16 +2,18 @@
 
     python -m projector.archive dump FOLDER
     python -m projector.archive load FOLDER --from-log TIME --to-log TIME
+    python -m projector.archive probe
 
 The setting is that of the service, `MYSPINBOT_DATABASE_URL`. `dump` writes the tables as they are
 at one moment, while the service goes on. `load` takes them into a database that has none, all of
 them or nothing. A restored log is a new stream, so the positions that were of the log created at
 `--from-log` are made to be of the one created at `--to-log`: whoever says so must know that they
-hold the same events.
+hold the same events. `probe` tells whether there are tables, and of which log they are.
 
-Standard output ends with one JSON object: `{"kind", "files", "positions"}`, or `{"error",
-"remedy"}` with exit status 1. What was dumped from one kind of database can be loaded only into
-the same kind; into another the projector fills the views from the log.
+Standard output ends with one JSON object: `{"kind", "files", "positions"}`, for `probe` `{"empty",
+"log"}` where `log` is a time or null, or `{"error", "remedy"}` with exit status 1. What
+was dumped from one kind of database can be loaded only into the same kind; into another the
+projector fills the views from the log.
 """
 
 from __future__ import annotations
@@ -60,6 +62,28 @@ class Dump:
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether a database is empty, and when the log was created that it has views of."""
+
+    empty: bool
+    log: datetime | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"empty": self.empty, "log": self.log.isoformat() if self.log else None}
+
+
+async def log_of(connection: AsyncConnection) -> datetime | None:
+    """When the log was created that the views are of; None if there are none, or of several."""
+    try:
+        found = await connection.execute(select(POSITION.c.stream_created).distinct())
+    except (OperationalError, ProgrammingError):
+        return None
+    times = [row.stream_created for row in found]
+    return times[0] if len(times) == 1 else None
 
 
 async def places(connection: AsyncConnection) -> list[Place]:

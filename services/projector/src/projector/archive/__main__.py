@@ -13,15 +13,17 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from projector.archive import ArchiveError, Dump, Sameness, postgresql, sqlite
+from projector.archive import ArchiveError, Dump, Probe, Sameness, postgresql, sqlite
 from projector.errors import ProjectorError
 
 
-async def _work(options: argparse.Namespace) -> Dump:
+async def _work(options: argparse.Namespace) -> Dump | Probe:
     url = os.environ.get("MYSPINBOT_DATABASE_URL", "")
     if not url:
         raise ArchiveError("No database is named.", "Set MYSPINBOT_DATABASE_URL.")
     in_file = make_url(url).get_backend_name() == sqlite.KIND
+    if options.verb == "probe":
+        return await (sqlite.probe if in_file else postgresql.probe)(url)
     if options.verb == "dump":
         options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return await (sqlite.dump if in_file else postgresql.dump)(url, options.folder)
@@ -38,6 +40,7 @@ def _arguments() -> argparse.Namespace:
     load.add_argument("folder", type=Path)
     load.add_argument("--from-log", type=datetime.fromisoformat, required=True)
     load.add_argument("--to-log", type=datetime.fromisoformat, required=True)
+    verbs.add_parser("probe")
     return parser.parse_args()
 
 

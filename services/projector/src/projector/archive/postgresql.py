@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from projector.archive import ArchiveError, Dump, Sameness, adopt, occupied, places
+from projector.archive import ArchiveError, Dump, Probe, Sameness, adopt, log_of, occupied, places
 from projector.database import open_database
 
 KIND = "postgresql"
@@ -45,6 +45,18 @@ async def dump(url: str, folder: Path) -> Dump:
     path.write_text(json.dumps(tables, indent=2) + "\n")
     path.chmod(0o600)
     return Dump(KIND, files, found)
+
+
+async def probe(url: str) -> Probe:
+    """Whether there are tables in the database's default schema, and of which log."""
+    database = open_database(url)
+    try:
+        async with database.reading() as connection:
+            if not await connection.run_sync(_described):
+                return Probe(empty=True)
+            return Probe(empty=False, log=await log_of(connection))
+    finally:
+        await database.close()
 
 
 async def load(url: str, folder: Path, same: Sameness) -> Dump:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from projector.archive import ArchiveError, Dump, Sameness, adopt, occupied, places
+from projector.archive import ArchiveError, Dump, Probe, Sameness, adopt, log_of, occupied, places
 from projector.database import open_database
 
 KIND = "sqlite"
@@ -42,6 +42,19 @@ async def dump(url: str, folder: Path) -> Dump:
     finally:
         await database.close()
     return Dump(KIND, [_FILE], found)
+
+
+async def probe(url: str) -> Probe:
+    """Whether there is a file, and of which log its views are."""
+    target = _path(url)
+    if not target.exists() or not target.stat().st_size:
+        return Probe(empty=True)
+    database = open_database(url)
+    try:
+        async with database.reading() as connection:
+            return Probe(empty=False, log=await log_of(connection))
+    finally:
+        await database.close()
 
 
 async def load(url: str, folder: Path, same: Sameness) -> Dump:
