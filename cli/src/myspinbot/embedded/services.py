@@ -14,7 +14,17 @@ from myspinbot.embedded.probe import answers_ok
 from myspinbot.embedded.processes import Program
 from myspinbot.embedded.supervision import Ties
 
-_OTHERS = ("NATS_", "S3_", "DATABASE_", "ACCESS", "SECRET", "ADMIN_TOKEN", "TOKEN", "API")
+_OTHERS = (
+    "NATS_",
+    "S3_",
+    "DATABASE_",
+    "ACCESS",
+    "SECRET",
+    "ADMIN_TOKEN",
+    "TOKEN",
+    "API",
+    "SNAPSHOTS",
+)
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
@@ -54,10 +64,11 @@ def programs(
     }
     web = _web(home, ports["http"], facing)
     database = {"MYSPINBOT_DATABASE_URL": f"sqlite+aiosqlite:///{home.data / 'views.db'}"}
+    snapshots = {"MYSPINBOT_SNAPSHOTS": str(home.run / "snapshots")}
     scratch = {"MYSPINBOT_SCRATCH": str(home.run / "scratch")}
     table = (
         _Service("projector", "projector", "projector", ports["projector_admin"], database),
-        _Service("planner", "planner", "planner", ports["planner_admin"], {}),
+        _Service("planner", "planner", "planner", ports["planner_admin"], snapshots),
         _Service(
             "gpu-runner", "gpu_runner", "runner", ports["runner_admin"], objects | scratch, (WEED,)
         ),

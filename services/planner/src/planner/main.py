@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import structlog
 from contracts.capabilities import PlannerManifest, RunnerManifest
 from eventlog.board import Board
 from eventlog.broker import Broker
@@ -13,7 +14,6 @@ from eventlog.errors import EventLogError
 from eventlog.log import EventLog, utc_now
 from eventlog.patience import insist
 from eventlog.queue import CommandQueue
-from eventlog.reader import read_log
 from eventlog.registry import ANNOUNCE_EVERY_S, announce, live_runners
 from eventlog.topology import ensure_derived
 from servicekit.service import Service, run
@@ -22,38 +22,62 @@ from contracts import subjects
 from planner.domain.decide import RUNNER_GRACE_S
 from planner.domain.fleet import Fleet
 from planner.domain.graphs import offers
+from planner.follower import UnreadableEventError, follow
 from planner.reconciler import Reconciler
+from planner.snapshots import Snapshots
+
+log = structlog.get_logger(__name__)
 
 
 async def plan(service: Service) -> None:
     """Read the log to its end, then decide about every job as it moves. Runs until stopped."""
     async with service.broker("planner") as broker:
-        event_log = EventLog(broker, "planner")
-        grace_s = service.environment.number("RUNNER_GRACE_S", RUNNER_GRACE_S)
-        reconciler = Reconciler(
-            event_log,
-            CommandQueue(broker),
-            Board(broker, subjects.CONTROL, subjects.ALL_STOPS),
-            utc_now,
-            grace_s,
-        )
-        known_since = utc_now()
+        halted: Exception | None = None
+        try:
+            await _plan(service, broker)
+        except* UnreadableEventError as group:
+            halted = group.exceptions[0]
+        if halted is not None:
+            log.error("planner.halted", detail=str(halted))
+            service.readiness.lost(f"operator: {halted}")
+            # Stay, so that /ready tells why and a restart does not hide it.
+            await asyncio.Event().wait()
 
-        async def fleet_changed(manifests: tuple[RunnerManifest, ...]) -> None:
-            await reconciler.fleet_changed(Fleet(manifests, known_since))
 
-        async def broker_returned() -> None:
-            await insist(lambda: ensure_derived(broker))
-            await reconciler.republish()
+async def _plan(service: Service, broker: Broker) -> None:
+    event_log = EventLog(broker, "planner")
+    grace_s = service.environment.number("RUNNER_GRACE_S", RUNNER_GRACE_S)
+    known_since = utc_now()
+    end = await insist(event_log.position)
+    snapshots = Snapshots(service.environment.path("SNAPSHOTS"), end.created)
+    reconciler = Reconciler(
+        event_log,
+        CommandQueue(broker),
+        Board(broker, subjects.CONTROL, subjects.ALL_STOPS),
+        utc_now,
+        runner_grace_s=grace_s,
+        memory=await insist(lambda: snapshots.recall(event_log, end)),
+    )
 
-        broker.on_reconnect(broker_returned)
+    async def fleet_changed(manifests: tuple[RunnerManifest, ...]) -> None:
+        await reconciler.fleet_changed(Fleet(manifests, known_since))
+
+    async def broker_returned() -> None:
         await insist(lambda: ensure_derived(broker))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_follow_log(service, broker, event_log, reconciler))
-            group.create_task(live_runners(broker, utc_now).follow(fleet_changed))
-            group.create_task(reconciler.keep_time())
-            group.create_task(_announce(service, broker, grace_s))
-            group.create_task(_settle_dead_letters(broker, reconciler))
+        await reconciler.republish()
+
+    async def caught_up() -> None:
+        await reconciler.go_live()
+        service.readiness.reached("start")
+
+    await insist(lambda: ensure_derived(broker))
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        stack.callback(broker.on_reconnect(broker_returned))
+        group.create_task(follow(broker, reconciler, snapshots, end.last_sequence, caught_up))
+        group.create_task(live_runners(broker, utc_now).follow(fleet_changed))
+        group.create_task(reconciler.keep_time())
+        group.create_task(_announce(service, broker, grace_s))
+        group.create_task(_settle_dead_letters(broker, reconciler))
 
 
 async def _announce(service: Service, broker: Broker, grace_s: float) -> None:
@@ -65,23 +89,6 @@ async def _announce(service: Service, broker: Broker, grace_s: float) -> None:
         with contextlib.suppress(EventLogError):
             await announce(broker, manifest)
         await asyncio.sleep(ANNOUNCE_EVERY_S)
-
-
-async def _follow_log(
-    service: Service, broker: Broker, event_log: EventLog, reconciler: Reconciler
-) -> None:
-    end = (await insist(event_log.position)).last_sequence
-    if end == 0:
-        await _ready(service, reconciler)
-    async for batch in read_log(broker, after=0):
-        await reconciler.read(batch)
-        if not service.readiness.ready and batch[-1].sequence >= end:
-            await _ready(service, reconciler)
-
-
-async def _ready(service: Service, reconciler: Reconciler) -> None:
-    await reconciler.go_live()
-    service.readiness.reached("start")
 
 
 async def _settle_dead_letters(broker: Broker, reconciler: Reconciler) -> None:

@@ -32,7 +32,7 @@ from contracts import subjects
 from planner.domain.decide import RUNNER_GRACE_S, World, decide
 from planner.domain.effects import command_of, commands, stops
 from planner.domain.fleet import Fleet
-from planner.domain.reuse import Reusable, ReusableStages
+from planner.domain.memory import Memory
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,9 @@ class Reconciler:
         queue: CommandQueue,
         control: Board,
         now: Callable[[], datetime],
+        *,
         runner_grace_s: float = RUNNER_GRACE_S,
+        memory: Memory | None = None,
     ) -> None:
         self._log = event_log
         self._queue = queue
@@ -61,8 +63,7 @@ class Reconciler:
         self._now = now
         self._grace = runner_grace_s
         self._fleet = Fleet((), now())
-        self._jobs: dict[str, JobState] = {}
-        self._reusable = ReusableStages()
+        self._memory = memory or Memory()
         self._timers: list[tuple[datetime, str]] = []
         self._wakes: dict[str, datetime] = {}
         self._timer_set = asyncio.Event()
@@ -77,12 +78,13 @@ class Reconciler:
                 before = await self._state_before(recorded)
                 if recorded.sequence <= before.sequence:
                     continue
-                after = evolve(before, recorded)
-                self._keep(recorded, after)
+                after = self._memory.take(recorded, before)
                 moved[recorded.job] = None
+                if after.status.ended:
+                    self._wakes.pop(recorded.job, None)
                 if self._live:
                     await self._effects(recorded, before, after)
-            ACTIVE.set(len(self._jobs))
+            ACTIVE.set(len(self._memory.jobs))
             if self._live:
                 for job in moved:
                     await self._decide(job)
@@ -91,9 +93,11 @@ class Reconciler:
         """The log has been read to its end: publish what is outstanding and decide."""
         async with self._lock:
             self._live = True
-            log.info("planner.live", active=len(self._jobs), reusable=len(self._reusable))
+            log.info(
+                "planner.live", active=len(self._memory.jobs), reusable=len(self._memory.reusable)
+            )
             await self._publish_outstanding()
-            for job in tuple(self._jobs):
+            for job in tuple(self._memory.jobs):
                 await self._decide(job)
 
     async def republish(self) -> None:
@@ -107,7 +111,7 @@ class Reconciler:
         async with self._lock:
             self._fleet = fleet
             if self._live:
-                for job in tuple(self._jobs):
+                for job in tuple(self._memory.jobs):
                     await self._decide(job)
 
     async def fail_dead_letter(self, letter: subjects.CommandSubject) -> None:
@@ -141,6 +145,11 @@ class Reconciler:
                     del self._wakes[job]
                     await self._decide(job)
 
+    @property
+    def memory(self) -> Memory:
+        """What has been read of the log. Between two calls of `read` it is whole."""
+        return self._memory
+
     def _wake(self, job: str, at: datetime) -> None:
         if self._wakes.get(job) != at:
             self._wakes[job] = at
@@ -149,31 +158,13 @@ class Reconciler:
 
     async def _state_before(self, recorded: Recorded) -> JobState:
         """The job as it was before an event; one that had ended is read from the log again."""
-        state = self._jobs.get(recorded.job)
-        if state is not None:
-            return state
+        if not self._memory.lacks(recorded):
+            return self._memory.before(recorded)
         state = initial(recorded.job)
-        if isinstance(recorded.event, e.JobRetryRequested):
-            async for earlier in self._log.read_job(recorded.job):
-                if earlier.sequence < recorded.sequence:
-                    state = evolve(state, earlier)
+        async for earlier in self._log.read_job(recorded.job):
+            if earlier.sequence < recorded.sequence:
+                state = evolve(state, earlier)
         return state
-
-    def _keep(self, recorded: Recorded, after: JobState) -> None:
-        if after.status.ended or after.request is None:
-            self._jobs.pop(recorded.job, None)
-            self._wakes.pop(recorded.job, None)
-        else:
-            self._jobs[recorded.job] = after
-        event = recorded.event
-        if isinstance(event, e.StageCompleted | e.StageReused):
-            stage = after.stages.get(event.stage)
-            if stage and stage.input_hash and stage.outputs == event.outputs:
-                made = Reusable(after.job, stage.id, stage.outputs, stage.metrics)
-                self._reusable.add(stage.input_hash, made)
-        if isinstance(event, e.JobDeleted) and recorded.job not in self._jobs:
-            # Ended jobs are not kept here, and only those can be deleted.
-            self._reusable.drop(recorded.job)
 
     async def _effects(self, recorded: Recorded, before: JobState, after: JobState) -> None:
         scheduled = isinstance(recorded.event, e.StageScheduled)
@@ -194,7 +185,7 @@ class Reconciler:
             log.info("planner.commanded", job=command.job, stage=command.stage)
 
     async def _publish_outstanding(self) -> None:
-        for state in self._jobs.values():
+        for state in self._memory.jobs.values():
             for command in commands(state):
                 await self._publish(command, state.traceparent)
 
@@ -209,7 +200,7 @@ class Reconciler:
         return await self._log.fold(fork.job)
 
     async def _decide(self, job: str) -> None:
-        state = self._jobs.get(job)
+        state = self._memory.jobs.get(job)
         if state is None:
             return
         try:
@@ -218,7 +209,7 @@ class Reconciler:
             log.warning("planner.parent_unread", job=job, detail=str(error))
             self._wake(job, self._now() + _APPEND_PAUSE)
             return
-        world = World(self._now(), self._fleet, self._reusable.find, parent, self._grace)
+        world = World(self._now(), self._fleet, self._memory.reusable.find, parent, self._grace)
         with tracing.continued("plan", state.traceparent, SpanKind.INTERNAL, {"job": job}) as span:
             decision = decide(state, world)
             span.set_attribute("decisions", len(decision.events))

@@ -216,7 +216,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         status = 0
         async for message in run(source, arguments.jobs):
             _tell(message, as_json=arguments.progress == "json")
-            if "difference" in message or "unread" in message:
+            if message.get("differences") or message.get("unread"):
                 status = 1
     return status
 

@@ -49,6 +49,10 @@ class ReusableStages:
             if not holders:
                 del self._by_hash[digest]
 
+    def holders(self) -> dict[str, list[Reusable]]:
+        """All that is known, by input hash; of each, the job that has had it longest first."""
+        return {digest: list(jobs.values()) for digest, jobs in self._by_hash.items()}
+
     def find(self, digest: str) -> Reusable | None:
         """The stage with these outputs, of the job that has had them longest."""
         return next(iter(self._by_hash.get(digest, {}).values()), None)
