@@ -26,7 +26,8 @@ def test_both_forms_have_the_same_methods() -> None:
         *(
             (getattr(asynchronous, f"Async{name}"), getattr(synchronous, name))
             for name in (
-                "Artifacts", "Jobs", "Pipelines", "Profiles", "Tokens", "Uploads", "Webhooks"
+                "Artifacts", "DeadLetters", "Jobs", "Oversight", "Pipelines", "Profiles", "Tokens",
+                "Uploads", "Webhooks",
             )
         ),
     ]  # fmt: skip

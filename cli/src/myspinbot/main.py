@@ -12,6 +12,7 @@ import typer
 from myspinbot.commands import (
     backup,
     demo,
+    dlq,
     doctor,
     download,
     events,
@@ -20,6 +21,7 @@ from myspinbot.commands import (
     models,
     nats,
     open,  # noqa: A004 - a command's name
+    oversight,
     pipelines,
     profiles,
     shell,
@@ -93,6 +95,9 @@ app.add_typer(events.app, name="events", rich_help_panel=_LOG)
 app.add_typer(nats.app, name="nats", rich_help_panel=_LOG)
 add(app, "backup", backup.backup, _LOG)
 add(app, "restore", backup.restore, _LOG)
+app.add_typer(dlq.app, name="dlq", rich_help_panel=_LOG)
+add(app, "usage", oversight.usage, _LOG)
+add(app, "audit", oversight.audit, _LOG)
 add(app, "demo", demo.demo, _MAKE)
 add(app, "submit", submit.submit, _MAKE)
 add(app, "download", download.download, _MAKE)

@@ -10,6 +10,7 @@ from myspinbot.client.access import AsyncTokens, AsyncWebhooks
 from myspinbot.client.artifacts import AsyncArtifacts
 from myspinbot.client.jobs import AsyncJobs
 from myspinbot.client.library import AsyncPipelines, AsyncProfiles
+from myspinbot.client.oversight import AsyncDeadLetters, AsyncOversight
 from myspinbot.client.replies import Capabilities, Estimate, Runner, Session, Stats
 from myspinbot.client.target import Target, find_target
 from myspinbot.client.transport import Transport, read_all
@@ -38,6 +39,8 @@ class AsyncClient:
         self.pipelines = AsyncPipelines(self._transport)
         self.tokens = AsyncTokens(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)
+        self.dead_letters = AsyncDeadLetters(self._transport)
+        self.oversight = AsyncOversight(self._transport)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from myspinbot.client.asynchronous import AsyncClient
 from myspinbot.client.blocking import Blocking, LoopThread, blocking, iterating
 from myspinbot.client.jobs import AsyncJobs
 from myspinbot.client.library import AsyncPipelines, AsyncProfiles
+from myspinbot.client.oversight import AsyncDeadLetters, AsyncOversight
 from myspinbot.client.target import Target
 from myspinbot.client.uploads import AsyncUploads
 
@@ -92,6 +93,27 @@ class Webhooks(Blocking[AsyncWebhooks]):
     redeliver = blocking(AsyncWebhooks.redeliver)
 
 
+class DeadLetters(Blocking[AsyncDeadLetters]):
+    """Attempts that took every runner with them.
+
+    With `everyone`, those of all owners; it takes the scope `admin`.
+    """
+
+    list = blocking(AsyncDeadLetters.list)
+    every = iterating(AsyncDeadLetters.every)
+    get = blocking(AsyncDeadLetters.get)
+    retry = blocking(AsyncDeadLetters.retry)
+    drop = blocking(AsyncDeadLetters.drop)
+
+
+class Oversight(Blocking[AsyncOversight]):
+    """What jobs took and made, and who did what."""
+
+    usage = blocking(AsyncOversight.usage)
+    audit = blocking(AsyncOversight.audit)
+    every_act = iterating(AsyncOversight.every_act)
+
+
 class Client(Blocking[AsyncClient]):
     """A connection to one system; use it as a context manager.
 
@@ -118,6 +140,8 @@ class Client(Blocking[AsyncClient]):
         self.pipelines = Pipelines(twin.pipelines, loop)
         self.tokens = Tokens(twin.tokens, loop)
         self.webhooks = Webhooks(twin.webhooks, loop)
+        self.dead_letters = DeadLetters(twin.dead_letters, loop)
+        self.oversight = Oversight(twin.oversight, loop)
 
     def __enter__(self) -> Self:
         return self

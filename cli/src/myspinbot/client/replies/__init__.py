@@ -19,6 +19,15 @@ from myspinbot.client.replies.jobs import (
     Timeline,
     TimelineEvent,
 )
+from myspinbot.client.replies.oversight import (
+    AuditEntry,
+    AuditList,
+    DailyUsage,
+    DeadLetter,
+    DeadLetterList,
+    Taking,
+    UsageDay,
+)
 from myspinbot.client.replies.system import (
     Capabilities,
     Device,
@@ -39,7 +48,12 @@ from myspinbot.client.replies.uploads import Upload, UploadPart
 __all__ = [
     "ArtifactLink",
     "Attempt",
+    "AuditEntry",
+    "AuditList",
     "Capabilities",
+    "DailyUsage",
+    "DeadLetter",
+    "DeadLetterList",
     "Delivery",
     "DeliveryPage",
     "Device",
@@ -67,11 +81,13 @@ __all__ = [
     "StageUpdate",
     "Stats",
     "Status",
+    "Taking",
     "Timeline",
     "TimelineEvent",
     "Token",
     "Upload",
     "UploadPart",
+    "UsageDay",
     "Webhook",
     "Weights",
 ]

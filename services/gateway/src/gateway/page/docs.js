@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { h, problemBox } from "./dom.js";
 import { card, code, example, fields, guide, inline, part, prose, schema, title, type } from "./reading.js";
 import { theme } from "./theme.js";
+import { table } from "./ui.js";
 
 const main = document.querySelector("#main");
 const METHODS = ["get", "post", "put", "delete"];
@@ -47,10 +48,10 @@ function operation(one, api, schemas) {
       ...Object.entries(answer.headers ?? {}).map(([name, header]) => h("p", { className: "hint" }, h("code", {}, name), `: ${header.description}`)),
       ...Object.entries(answer.content ?? {}).flatMap(([mediaType, body]) =>
         mediaType === "application/json" ? content(body, schemas) : [h("p", { className: "hint" }, mediaType)]))),
-    problems.length > 0 && part("Problems", h("div", { className: "scroll" }, h("table", {}, h("tbody", {},
+    problems.length > 0 && part("Problems", table("Problems", [],
       ...problems.flatMap(([status, answer]) => kinds(answer).map((slug) =>
         h("tr", {}, h("th", { scope: "row" }, status), h("td", {}, h("a", { href: `/problems/${slug}` }, h("code", {}, slug))),
-          h("td", {}, api.components.examples[slug]?.summary ?? answer.description)))))))));
+          h("td", {}, api.components.examples[slug]?.summary ?? answer.description)))))));
 }
 
 function kinds(answer) {

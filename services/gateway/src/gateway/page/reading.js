@@ -1,6 +1,7 @@
 // What the guides are made of: cards that open, a list of contents, schemas as tables.
 
 import { h } from "./dom.js";
+import { table } from "./ui.js";
 
 // A page of `groups`, [{ name, title, hint, cards }]; a card is { id, label, says, element },
 // with `label` for the contents. `after` are links to what stands below.
@@ -71,9 +72,9 @@ export function type(reference, schemas) {
 }
 
 export function fields(rows) {
-  return h("div", { className: "scroll" }, h("table", {}, h("tbody", {}, ...rows.map(([name, kind, says, required]) =>
+  return table("Fields", [], ...rows.map(([name, kind, says, required]) =>
     h("tr", {}, h("th", { scope: "row" }, h("code", {}, name), required && h("span", { title: "required" }, " *")),
-      h("td", {}, kind), h("td", {}, ...inline(says ?? "")))))));
+      h("td", {}, kind), h("td", {}, ...inline(says ?? "")))));
 }
 
 export function part(name, ...children) {

@@ -1,6 +1,7 @@
 // Pieces that several views are made of.
 
 import { button, h, problemBox, setText } from "./dom.js";
+import { measured } from "./format.js";
 import { icon } from "./icons.js";
 import { strings } from "./language.js";
 
@@ -38,6 +39,17 @@ export async function loaded(box, load) {
   } catch (problem) {
     box.replaceChildren(problemBox(problem, ...(problem.passing ? [button(strings.tryNow, () => loaded(box, load), { className: "retry" })] : [])));
   }
+}
+
+// Figures at a glance: [[name, value]].
+export function figures(told) {
+  return h("dl", { className: "numbers" }, ...told.map(([name, value]) => h("div", { className: "card" }, h("dt", {}, name), h("dd", {}, value))));
+}
+
+// A table that can be moved sideways where it is too wide, by keyboard as well.
+export function table(label, headings, ...rows) {
+  return h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": label }, h("table", {},
+    headings.length > 0 && h("thead", {}, h("tr", {}, ...headings.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, ...rows)));
 }
 
 // A choice of one among few; `choices` is [[value, label, hint]].
@@ -86,6 +98,12 @@ export function announce(text, { rarely = false } = {}) {
   if (rarely && Date.now() - spokenAt < 15_000) return;
   spokenAt = Date.now();
   setText(document.querySelector("#announcer"), text);
+}
+
+// What a line of a stage says, with its step and what it measured.
+export function said({ step, message, values }) {
+  const measures = Object.entries(values ?? {}).map(([name, value]) => `${name} ${measured(value)}`);
+  return [step != null && !message.includes(String(step)) && strings.step(step), message, ...measures].filter(Boolean).join("  ");
 }
 
 export function jobName(job) {

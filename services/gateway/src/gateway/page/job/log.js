@@ -1,8 +1,9 @@
 // What the stages said while they ran.
 
 import { h } from "../dom.js";
-import { measured, time } from "../format.js";
+import { time } from "../format.js";
 import { strings } from "../language.js";
+import { said } from "../ui.js";
 import { stageName } from "./graph.js";
 
 const MOST = 1000;
@@ -52,10 +53,9 @@ export function logView() {
   }
 
   function row(line) {
-    const values = Object.entries(line.values ?? {}).map(([name, value]) => `${name} ${measured(value)}`).join("  ");
     return h("li", { className: line.level },
       h("time", { dateTime: line.at }, time(line.at)), h("span", { className: "log-stage" }, names.get(line.stage) ?? line.stage),
-      h("span", {}, [line.step != null && !line.message.includes(String(line.step)) && strings.step(line.step), line.message, values].filter(Boolean).join("  ")));
+      h("span", {}, said(line)));
   }
 
   function down() {

@@ -3,6 +3,7 @@
 import { h } from "../dom.js";
 import { measured, number, percent } from "../format.js";
 import { strings } from "../language.js";
+import { table } from "../ui.js";
 
 // How each known measure is told: [stage kind, path, kind of figure].
 const TOLD = [
@@ -43,7 +44,7 @@ export function measuresTable(stage) {
     h("tr", {}, h("th", { scope: "row" }, path.replaceAll("_", " ")), h("td", {}, measured(value))));
   if (rows.length === 0) return [];
   return [h("details", {}, h("summary", {}, strings.allMeasures),
-    h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": strings.allMeasures }, h("table", {}, h("tbody", {}, ...rows))))];
+    table(strings.allMeasures, [], ...rows))];
 }
 
 // Numbers and words of a stage by their path; lists are left to the report.

@@ -4,8 +4,8 @@ import * as api from "../api.js";
 import { button, h } from "../dom.js";
 import { moment } from "../format.js";
 import { strings } from "../language.js";
-import { empty, loaded, segments, skeleton, withIcon } from "../ui.js";
-import { everyone, sections } from "./operations.js";
+import { everyone, sections } from "../operations.js";
+import { empty, loaded, segments, skeleton, table, withIcon } from "../ui.js";
 
 const PAGE = 50;
 
@@ -15,29 +15,28 @@ export function auditView() {
   const trouble = h("div", { "aria-live": "polite" });
   let action = "";
   let more = "";
-  const element = h("div", { className: "view" }, h("h1", {}, words.title), sections("audit"), h("p", { className: "lead" }, words.lead),
+  const element = h("div", { className: "view" }, h("h1", {}, strings.sections.audit), sections("audit"), h("p", { className: "lead" }, words.lead),
     h("div", { className: "filters row" }, segments(strings.filter, "action", [["", strings.filters.all], ...Object.entries(words.actions)], action, (wanted) => { action = wanted; show(); }),
       everyone((query) => { more = query; show(); }),
       withIcon("download", strings.csv, () => loaded(trouble, async () => { await api.save(address(200), "audit.csv"); return []; }))), trouble, box);
   show();
-  return { title: words.title, element };
+  return { title: strings.sections.audit, element };
 
   function address(limit, before) {
     return `/api/audit?limit=${limit}${action && `&action=${action}`}${more}${before ? `&before=${before}` : ""}`;
   }
 
   function show() {
-    const body = h("tbody", {});
-    loaded(box, () => page(body));
+    const rows = [];
+    loaded(box, () => page(rows));
   }
 
-  async function page(body, before) {
+  async function page(rows, before) {
     const { entries, next } = await api.get(address(PAGE, before));
-    body.append(...entries.map(row));
-    if (body.children.length === 0) return empty("jobs", strings.nothing, strings.noneLikeThat);
-    return [h("section", { className: "card" }, h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": words.title }, h("table", {},
-      h("thead", {}, h("tr", {}, ...[words.when, words.who, words.what, words.job].map((name) => h("th", { scope: "col" }, name)))), body))),
-    next && button(strings.moreJobs, () => loaded(box, () => page(body, next)), { className: "quiet" })];
+    rows.push(...entries.map(row));
+    if (rows.length === 0) return empty("jobs", strings.nothing, strings.noneLikeThat);
+    return [h("section", { className: "card" }, table(strings.sections.audit, [words.when, words.who, words.what, words.job], ...rows)),
+      next && button(strings.moreJobs, () => loaded(box, () => page(rows, next)), { className: "quiet" })];
   }
 
   function row(entry) {

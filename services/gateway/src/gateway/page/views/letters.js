@@ -2,11 +2,10 @@
 
 import * as api from "../api.js";
 import { button, h, problemBox } from "../dom.js";
-import { ago, measured, moment, time } from "../format.js";
+import { ago, moment, time } from "../format.js";
 import { strings } from "../language.js";
-import { count } from "../letters.js";
-import { ask, empty, loaded, segments, skeleton, withIcon } from "../ui.js";
-import { everyone, sections } from "./operations.js";
+import { count, everyone, sections } from "../operations.js";
+import { ask, empty, loaded, said, segments, skeleton, table, withIcon } from "../ui.js";
 
 const SIGNS = { open: "failed", retried: "running", dropped: "" };
 const PAGE = 20;
@@ -16,11 +15,11 @@ export function lettersView() {
   let status = "open";
   let more = "";
   const words = strings.letters;
-  const element = h("div", { className: "view" }, h("h1", {}, words.title), sections("letters"), h("p", { className: "lead" }, words.lead),
+  const element = h("div", { className: "view" }, h("h1", {}, strings.sections.letters), sections("letters"), h("p", { className: "lead" }, words.lead),
     h("div", { className: "filters row" }, segments(strings.filter, "status", ["open", "retried", "dropped", "all"].map((name) => [name, words.status[name]]), status, (wanted) => { status = wanted; show(); }),
       everyone((query) => { more = query; show(); })), box);
   show();
-  return { title: words.title, element };
+  return { title: strings.sections.letters, element };
 
   function show() {
     const list = h("ul", { className: "stack" });
@@ -57,21 +56,15 @@ function row(letter, more, reload) {
 
 function inFull(letter) {
   const { letters: words } = strings;
-  const settled = letter.settledBy && h("p", { className: "hint" }, words.settled[letter.status](letter.settledBy, moment(letter.settledAt)));
+  const settled = letter.settledBy && h("p", { className: "hint" }, words.settled(words.status[letter.status], letter.settledBy, moment(letter.settledAt)));
   const params = Object.entries(letter.params).map(([name, value]) => `${name} ${value}`).join(", ");
   return [settled,
     h("h3", {}, words.deliveries),
-    h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": words.deliveries }, h("table", {},
-      h("thead", {}, h("tr", {}, ...["#", strings.facts.runner, strings.facts.device, strings.facts.started, strings.facts.resumed].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, ...letter.deliveries.map((one) => h("tr", {}, h("td", {}, one.delivery), h("th", { scope: "row" }, one.runner), h("td", {}, one.device), h("td", {}, moment(one.at)),
-        h("td", {}, one.resumedFromStep == null ? "" : strings.step(one.resumedFromStep))))))),
+    table(words.deliveries, ["#", strings.facts.runner, strings.facts.device, strings.facts.started, strings.facts.resumed], ...letter.deliveries.map((one) =>
+      h("tr", {}, h("td", {}, one.delivery), h("th", { scope: "row" }, one.runner), h("td", {}, one.device), h("td", {}, moment(one.at)), h("td", {}, one.resumedFromStep == null ? "" : strings.step(one.resumedFromStep))))),
     params && h("p", { className: "hint" }, `${strings.facts.params}: ${params}`),
     h("h3", {}, words.lastLines),
     letter.lines.length === 0 ? h("p", { className: "hint" }, strings.noLog)
-      : h("div", { className: "log-box", tabIndex: 0, role: "region", "aria-label": words.lastLines }, h("ol", { className: "log-lines brief" }, ...letter.lines.map(line)))];
-}
-
-function line({ at, level, message, step, values }) {
-  const measures = Object.entries(values).map(([name, value]) => `${name} ${measured(value)}`).join("  ");
-  return h("li", { className: level }, h("time", { dateTime: at }, time(at)), h("span", {}, [step != null && strings.step(step), message, measures].filter(Boolean).join("  ")));
+      : h("div", { className: "log-box", tabIndex: 0, role: "region", "aria-label": words.lastLines }, h("ol", { className: "log-lines brief" }, ...letter.lines.map((line) =>
+        h("li", { className: line.level }, h("time", { dateTime: line.at }, time(line.at)), h("span", {}, said(line))))))];
 }

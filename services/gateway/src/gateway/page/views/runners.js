@@ -4,8 +4,8 @@ import * as api from "../api.js";
 import { h } from "../dom.js";
 import { ago, duration, measured, number, size } from "../format.js";
 import { strings } from "../language.js";
-import { empty, loaded, skeleton } from "../ui.js";
-import { sections } from "./operations.js";
+import { sections } from "../operations.js";
+import { empty, figures, loaded, skeleton, table } from "../ui.js";
 
 const AWAY_MS = 120_000;
 const ORDER = Object.keys(strings.stages);
@@ -33,7 +33,7 @@ function overview({ jobs, usage, queue }) {
     [strings.stats.done, number(jobs?.completed ?? 0)],
     usage && [strings.stats.stored, usage.quotaBytes ? strings.of(size(usage.storedBytes), size(usage.quotaBytes)) : size(usage.storedBytes)],
   ].filter(Boolean);
-  return h("dl", { className: "numbers" }, ...told.map(([name, value]) => h("div", { className: "card" }, h("dt", {}, name), h("dd", {}, value))));
+  return figures(told);
 }
 
 function machine(runner) {
@@ -42,18 +42,17 @@ function machine(runner) {
       runner.busy != null && h("span", { className: `pill ${runner.busy ? "running" : "completed"}` }, runner.busy ? strings.busy : strings.idle),
       Date.now() - new Date(runner.announcedAt) > AWAY_MS && h("span", { className: "hint" }, strings.lastSeen(ago(runner.announcedAt)))),
     h("p", { className: "hint" }, runner.devices.map((device) => `${device.title} (${size(device.memoryBytes)})`).join(" · ")),
-    h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": strings.engines }, h("table", {},
-      h("thead", {}, h("tr", {}, ...[strings.stageTitle, strings.facts.engine, strings.canDo].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, ...runner.engines.map((engine) => h("tr", {},
+    table(strings.engines, [strings.stageTitle, strings.facts.engine, strings.canDo],
+      ...runner.engines.map((engine) => h("tr", {},
         h("th", { scope: "row" }, strings.stages[engine.kind]?.[0] ?? engine.kind),
         h("td", {}, engine.title, h("span", { className: "hint" }, ` ${engine.engine} ${engine.version}`)),
         h("td", {}, engine.available ? h("span", { className: "good" }, strings.available) : h("span", {}, strings.missingWeights,
-          ...engine.missing.map((weights) => h("p", { className: "hint" }, `${weights.name} (${size(weights.sizeBytes)}, ${weights.licence}): ${weights.howToGet}`))))))))));
+          ...engine.missing.map((weights) => h("p", { className: "hint" }, `${weights.name} (${size(weights.sizeBytes)}, ${weights.licence}): ${weights.howToGet}`))))))));
 }
 
 function times(stages) {
-  return h("section", { className: "card" }, h("h2", {}, strings.timesTitle), h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": strings.timesTitle }, h("table", {},
-    h("thead", {}, h("tr", {}, ...[strings.stageTitle, strings.facts.engine, strings.quality, strings.stats.count, strings.stats.median, strings.stats.longest].map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, ...stages.sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind)).map((one) => h("tr", {}, h("th", { scope: "row" }, strings.stages[one.kind]?.[0] ?? one.kind), h("td", {}, one.engine),
-      h("td", {}, strings.qualities[one.quality] ?? one.quality), h("td", {}, measured(one.count)), h("td", {}, duration(one.medianS)), h("td", {}, duration(one.longestS))))))));
+  return h("section", { className: "card" }, h("h2", {}, strings.timesTitle), table(strings.timesTitle,
+    [strings.stageTitle, strings.facts.engine, strings.quality, strings.stats.count, strings.stats.median, strings.stats.longest],
+    ...stages.sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind)).map((one) => h("tr", {}, h("th", { scope: "row" }, strings.stages[one.kind]?.[0] ?? one.kind), h("td", {}, one.engine),
+      h("td", {}, strings.qualities[one.quality] ?? one.quality), h("td", {}, measured(one.count)), h("td", {}, duration(one.medianS)), h("td", {}, duration(one.longestS))))));
 }

@@ -4,8 +4,8 @@ import * as api from "../api.js";
 import { h, place } from "../dom.js";
 import { day, duration, number, size } from "../format.js";
 import { strings } from "../language.js";
-import { empty, field, loaded, skeleton, withIcon } from "../ui.js";
-import { everyone, sections } from "./operations.js";
+import { everyone, sections } from "../operations.js";
+import { empty, field, figures, loaded, skeleton, table, withIcon } from "../ui.js";
 
 const DAY_MS = 86_400_000;
 const BEFORE = 29;
@@ -18,11 +18,11 @@ export function usageView() {
   const until = h("input", { type: "date", required: true, value: iso(today), onchange: show });
   const trouble = h("div", { "aria-live": "polite" });
   let more = "";
-  const element = h("div", { className: "view" }, h("h1", {}, words.title), sections("usage"), h("p", { className: "lead" }, words.lead),
+  const element = h("div", { className: "view" }, h("h1", {}, strings.sections.usage), sections("usage"), h("p", { className: "lead" }, words.lead),
     h("div", { className: "filters row" }, field(words.since, since), field(words.until, until), everyone((query) => { more = query; show(); }),
       withIcon("download", strings.csv, () => loaded(trouble, async () => { await api.save(address(), "usage.csv"); return []; }))), trouble, box);
   show();
-  return { title: words.title, element };
+  return { title: strings.sections.usage, element };
 
   function address() {
     return `/api/usage/daily?since=${since.value}&until=${until.value}${more}`;
@@ -32,7 +32,8 @@ export function usageView() {
     loaded(box, async () => {
       const told = await api.get(address());
       if (told.days.length === 0) return empty("runners", words.noneTitle, words.none);
-      return [numbers(told.days), chart(told), table(told.days, more !== "")];
+      return [figures([[words.time, duration(total(told.days, spent))], [words.jobs, number(total(told.days, (one) => one.jobs))], [words.attempts, number(total(told.days, (one) => one.attempts))], [words.made, size(total(told.days, (one) => one.madeBytes))]]),
+        chart(told), inNumbers(told.days, more !== "")];
     });
   }
 }
@@ -40,12 +41,6 @@ export function usageView() {
 const iso = (moment) => new Date(moment).toISOString().slice(0, 10);
 const spent = (one) => Object.values(one.deviceS).reduce((sum, seconds) => sum + seconds, 0);
 const total = (days, of) => days.reduce((sum, one) => sum + of(one), 0);
-
-function numbers(days) {
-  const { usage: words } = strings;
-  const told = [[words.time, duration(total(days, spent))], [words.jobs, number(total(days, (one) => one.jobs))], [words.attempts, number(total(days, (one) => one.attempts))], [words.made, size(total(days, (one) => one.madeBytes))]];
-  return h("dl", { className: "numbers" }, ...told.map(([name, value]) => h("div", { className: "card" }, h("dt", {}, name), h("dd", {}, value))));
-}
 
 // One bar a day, those without any use included; the table says the same to those who do not see it.
 function chart({ since, until, days }) {
@@ -65,12 +60,11 @@ function chart({ since, until, days }) {
     h("p", { className: "bars-ends hint", "aria-hidden": "true" }, h("span", {}, day(since)), h("span", {}, day(until))));
 }
 
-function table(days, withOwner) {
+function inNumbers(days, withOwner) {
   const { usage: words } = strings;
   const devices = [...new Set(days.flatMap((one) => Object.keys(one.deviceS)))].sort();
   const names = [words.day, withOwner && words.owner, words.jobs, words.attempts, ...devices, words.made].filter(Boolean);
-  return h("section", { className: "card" }, h("h2", {}, words.table), h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": words.table }, h("table", {},
-    h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, ...[...days].reverse().map((one) => h("tr", {}, h("th", { scope: "row" }, day(one.day)), withOwner && h("td", {}, one.owner), h("td", {}, number(one.jobs)), h("td", {}, number(one.attempts)),
-      ...devices.map((device) => h("td", {}, one.deviceS[device] ? duration(one.deviceS[device]) : "–")), h("td", {}, size(one.madeBytes))))))));
+  return h("section", { className: "card" }, h("h2", {}, words.table), table(words.table, names, ...[...days].reverse().map((one) =>
+    h("tr", {}, h("th", { scope: "row" }, day(one.day)), withOwner && h("td", {}, one.owner), h("td", {}, number(one.jobs)), h("td", {}, number(one.attempts)),
+      ...devices.map((device) => h("td", {}, one.deviceS[device] ? duration(one.deviceS[device]) : "–")), h("td", {}, size(one.madeBytes))))));
 }
