@@ -110,6 +110,8 @@ async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool) ->
             )
         elif event == "process.ready" and fields["earlier_deaths"]:
             err.print(f"The {fields['program']} works again.", style="yellow")
+        elif event == "checkpoint.failed":
+            err.print(f"The log was not signed: {fields['detail']}.", style="yellow", markup=False)
 
     await run_stack(home, port, on_start, on_ready, facing=facing, tell=tell)
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from myspinbot.embedded import broker, objects, ports, services
 from myspinbot.embedded.home import Facing, Home, StackNote
 from myspinbot.embedded.journal import Journal
+from myspinbot.embedded.notary import StackNotary
 from myspinbot.embedded.processes import STACK_VARIABLE, Program, kill_leftovers
 from myspinbot.embedded.supervisor import Supervisor, Tell
 
@@ -26,9 +27,12 @@ class Stack:
 
     note: StackNote
     supervisor: Supervisor
+    notary: StackNotary | None = None
 
     def stop(self) -> None:
         """Begin to stop; `run_stack` returns when everything has."""
+        if self.notary is not None:
+            self.notary.sign_for_the_last_time()
         self.supervisor.stop()
 
 
@@ -71,21 +75,31 @@ async def run_stack(
         )
         home.write_note(note)
         supervisor = Supervisor((parts or whole)(home, note, environment, told), home.logs, told)
-        stack = Stack(note, supervisor)
+        # Who runs only parts of a stack copies its log, or fills it.
+        notary = _notary(home, note, told) if parts is None else None
+        stack = Stack(note, supervisor, notary)
 
         def ready() -> None:
             stack.note = replace(note, ready=True)
             home.write_note(stack.note)
             told("stack.ready", api=note.api)
             on_ready(stack)
+            if notary is not None:
+                notary.begin()
 
         told("stack.started", pid=note.pid, home=str(home.root))
         on_start(stack)
         try:
             await supervisor.run(ready)
         finally:
+            if notary is not None:
+                await notary.end()
             home.write_note(replace(note, pid=0, ready=False))
             told("stack.stopped")
+
+
+def _notary(home: Home, note: StackNote, tell: Tell) -> StackNotary:
+    return StackNotary(note.nats, broker.seed_files(home)["notary"], tell)
 
 
 @contextlib.asynccontextmanager
