@@ -184,7 +184,7 @@ def test_every_history_is_told_within_its_width(path: Any, width: int) -> None:
 @pytest.mark.parametrize("path", history_files(), ids=lambda path: path.stem)
 def test_the_time_of_a_job_is_spent_on_what_is_told_and_nothing_is_lost(path: Any) -> None:
     events = load(path)
-    found = summary(entries(events))
+    found = summary(entries(events), NOW)
     whole = (events[-1].time - events[0].time).total_seconds()
     assert sum(found.seconds.values()) == pytest.approx(whole)
     assert found.events == len(events)
@@ -203,14 +203,16 @@ def test_waits_for_a_runner_and_pauses_are_told_apart() -> None:
         (8, e.StageRetryScheduled(stage="first", failed_attempt=1, at=BEGIN)),
         (11, scheduled("first", 2)),
     )
-    spent = summary(found).seconds
-    assert spent[Doing.QUEUED] == 5
+    spent = summary(found, BEGIN + timedelta(seconds=11.5)).seconds
+    # The last half second is until now.
+    assert spent[Doing.QUEUED] == 5.5
     assert spent[Doing.WORKING] == 2
     assert spent[Doing.PAUSED] == 3
     assert spent[Doing.DECIDING] == 1
     lines = [line.plain for line in story_text(found, BEGIN + timedelta(seconds=12), 100)]
     assert any(line.strip() == "┆ 5.0 s: first waiting for a runner" for line in lines)
     assert any("┆ 3.0 s: first pausing before another attempt" in line for line in lines)
+    assert any("┆ 1.0 s until now: first waiting for a runner" in line for line in lines)
 
 
 def test_clocks_that_disagree_are_said_to() -> None:
@@ -289,7 +291,7 @@ def test_what_was_taken_over_is_a_mark_in_the_chart() -> None:
 
 
 def test_a_cancelled_job_has_stages_that_were_stopped() -> None:
-    found = summary(entries(recorded("cancelled")))
+    found = summary(entries(recorded("cancelled")), NOW)
     assert found.stages["stopped"] == 2
     assert summary_lines(found)[0].startswith("Cancelled after ")
 

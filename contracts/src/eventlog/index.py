@@ -21,7 +21,7 @@ async def sequence_before(broker: Broker, moment: datetime) -> int:
 
 
 async def job_ids(broker: Broker) -> list[str]:
-    """The ids of all jobs that were ever asked for, in the order of their names: by age."""
+    """The ids of all jobs that were ever asked for, in the order of the alphabet."""
     found: set[str] = set()
     seen = 0
     while True:

@@ -27,8 +27,7 @@ CONNECTION = "Connection"
 """The panel of the options that say which system is meant."""
 LATEST = "last"
 """Stands for the newest job where an id is expected."""
-WHOLE_ID = 26
-"""The length of an id that nothing can be added to."""
+_WHOLE_ID = 26
 _AMONG = 200
 
 HomeOption = Annotated[
@@ -109,7 +108,7 @@ class Session:
 
     async def job(self, given: str) -> str:
         """The id of the job that is meant; CommandError if it is none, or could be several."""
-        if len(given) >= WHOLE_ID:
+        if len(given) >= _WHOLE_ID:
             return given
         newest = (await self.client.jobs.list(limit=1 if given == LATEST else _AMONG)).jobs
         if given == LATEST:

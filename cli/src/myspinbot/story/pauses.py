@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from contracts.job import JobState, StageStatus
@@ -44,7 +45,17 @@ def pause_before(earlier: Entry, later: Entry) -> Pause | None:
         behind, ahead = teller(later), teller(earlier)
         told = f"two clocks disagree: that of {behind} is behind that of {ahead}"
         return Pause(seconds, Doing.BACKWARDS, told)
-    state = earlier.after
+    return _pause(seconds, earlier.after)
+
+
+def pause_until(last: Entry, now: datetime) -> Pause | None:
+    """How long nothing was told until now; None if nothing is to come, or its clock is ahead."""
+    if last.time is None or last.after.status.ended or last.time >= now:
+        return None
+    return _pause((now - last.time).total_seconds(), last.after)
+
+
+def _pause(seconds: float, state: JobState) -> Pause:
     doing = _doing(state)
     return Pause(seconds, doing, _told(state, doing))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 from contracts.job import JobState, JobStatus, Outcome, StageStatus
 
 from myspinbot.screen import size
 from myspinbot.story.history import Entry
-from myspinbot.story.pauses import Doing, pause_before
+from myspinbot.story.pauses import Doing, pause_before, pause_until
 from myspinbot.story.spans import span
 from myspinbot.story.tellers import Role, teller
 
@@ -39,12 +40,13 @@ class Summary:
         )
 
 
-def summary(entries: Sequence[Entry]) -> Summary:
-    """The numbers of a history of at least one event."""
+def summary(entries: Sequence[Entry], now: datetime) -> Summary:
+    """The numbers of a history of at least one event, until now if the job goes on."""
     state = entries[-1].after
     seconds = dict.fromkeys(Doing, 0.0)
-    for earlier, later in pairwise(entries):
-        if (pause := pause_before(earlier, later)) is not None:
+    between = [pause_before(earlier, later) for earlier, later in pairwise(entries)]
+    for pause in (*between, pause_until(entries[-1], now)):
+        if pause is not None:
             seconds[pause.doing] += pause.seconds
     attempts = [attempt for stage in state.stages.values() for attempt in stage.attempts]
     names: dict[Role, dict[str, None]] = {}

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from myspinbot.story.gantt import MEANINGS, Mark, Row, rows, scale
 from myspinbot.story.history import Entry
-from myspinbot.story.pauses import Doing, Pause, pause_before
+from myspinbot.story.pauses import Doing, Pause, pause_before, pause_until
 from myspinbot.story.reasons import reason
 from myspinbot.story.sentences import colour, sentence
 from myspinbot.story.spans import brief, span
@@ -65,7 +65,7 @@ def tell(entries: Sequence[Entry]) -> list[Told]:
 
 def story_text(entries: Sequence[Entry], now: datetime, width: int) -> Iterator[Text]:
     """The story in lines of at most `width` columns: events, a chart of the stages, a summary."""
-    found = summary(entries)
+    found = summary(entries, now)
     long_s = max(_LONG_S, found.active_s * _LONG_SHARE)
     columns = _Columns(width)
     day: date | None = None
@@ -76,6 +76,9 @@ def story_text(entries: Sequence[Entry], now: datetime, width: int) -> Iterator[
         if told.pause is not None and _shows(told.pause, long_s):
             yield from columns.pause(told.pause)
         yield from columns.event(told)
+    since = pause_until(entries[-1], now)
+    if since is not None and _shows(since, long_s):
+        yield from columns.pause(since, " until now")
     yield from chart(entries, now, width)
     yield Text()
     for line in summary_lines(found):
@@ -125,11 +128,11 @@ class _Columns:
             style = "dim italic" if entry.recorded else "yellow"
             yield Text(" " * self._left + arrow + part, style)
 
-    def pause(self, pause: Pause) -> Iterator[Text]:
+    def pause(self, pause: Pause, ending: str = "") -> Iterator[Text]:
         """A line of its own for a long time in which nothing was told."""
         backwards = pause.doing is Doing.BACKWARDS
         idle = pause.doing in (Doing.QUEUED, Doing.PAUSED, Doing.DECIDING) or backwards
-        told = f"{span(pause.seconds)}: {pause.told}"
+        told = f"{span(pause.seconds)}{ending}: {pause.told}"
         room = max(self._width - self._margin - 2, 20)
         for part in textwrap.wrap(told, room):
             yield Text(f"{' ' * self._margin}┆ {part}", "yellow" if idle else "dim")
@@ -190,7 +193,7 @@ def _row(row: Row) -> Text:
 def story_document(entries: Sequence[Entry], now: datetime) -> dict[str, Any]:
     """The same as JSON: durations in seconds, what a pause was spent on by name."""
     state = entries[-1].after
-    found = summary(entries)
+    found = summary(entries, now)
     along = scale(entries, now, 1)
     return {
         "jobId": state.job,

@@ -15,7 +15,6 @@ from myspinbot.commands.completion import complete_jobs
 from myspinbot.commands.options import (
     CONNECTION,
     LATEST,
-    WHOLE_ID,
     HomeOption,
     JsonOption,
     home_of,
@@ -97,7 +96,7 @@ class LogSession:
                     NOT_FOUND,
                 )
             return newest.job
-        if len(given) >= WHOLE_ID:
+        if not _is_token(given) or await self.log.last(subjects.job_events(given)):
             return given
         from eventlog.index import job_ids
 
