@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.capabilities import PlannerManifest, RunnerManifest
+from contracts.checkpoints import LogCheckpoint
 from contracts.commands import StageCommand, StopCommand
 from contracts.envelope import TYPE_PREFIX, dataschema
 from contracts.events import EVENTS
@@ -37,6 +38,7 @@ _INFO = {
 }
 _TAGS = {
     "log": "What happened. Events are CloudEvents in NATS headers, kept for ever, never changed.",
+    "checkpoints": "What the log was: its hash at some length, signed. Kept for ever.",
     "work": "What is to be done. Derived from the log, and taken by one runner at a time.",
     "boards": "How it stands. Only the latest message of each subject counts.",
     "lines": "What attempts say while they run. Kept for a while.",
@@ -69,7 +71,9 @@ _WORDS: dict[str, Any] = {
     },
     "high": 0.3,
     "key": f"jobs/{JOB}/train_lora/lora.safetensors",
+    "keyId": "UC7OVSBUECQJDQNA4QP54FLJVGKFFWUWYLZCCM7RPSB2GPGATST3UX2B",
     "kind": "train_lora",
+    "lastSequence": 1804,
     "mediaType": "application/x-safetensors",
     "message": "loss 0.507",
     "metrics": {"identity_after": 0.31},
@@ -77,9 +81,11 @@ _WORDS: dict[str, Any] = {
     "params": {"steps": 400},
     "rate": 3.8,
     "remedy": "Use a photo that shows one face, from the front.",
+    "previous": "01m82rd37235mwm0h5eefks5xc",
     "result": {},
     "runner": "workshop-1",
     "sequence": 1804,
+    "signature": 86 * "A" + "==",
     "size": 1_482_003,
     "stage": "train_lora",
     "step": 120,
@@ -128,6 +134,7 @@ class _Channel:
 def _channels() -> Iterator[_Channel]:
     for name, event in sorted(EVENTS.items()):
         yield _Channel(subjects.event("{job}", name), event, "log", subjects.JOBS)
+    yield _Channel(subjects.LOG_CHECKPOINTS, LogCheckpoint, "checkpoints", subjects.CHECKPOINTS)
     command = "cmd.stage.{kind}.{lane}.{job}.{stage}.{attempt}"
     yield _Channel(command, StageCommand, "work", subjects.COMMANDS)
     stop = "control.stop.{job}.{stage}.{attempt}"
@@ -271,8 +278,8 @@ def _tellers(one: _Channel) -> list[str]:
 
 def _hearers(one: _Channel) -> list[str]:
     """Who takes it in: from the log by reading it, else by subscription."""
-    if one.stream == subjects.JOBS:
-        read = f"{API}DIRECT.GET.{subjects.JOBS}"
+    if one.stream in (subjects.JOBS, subjects.CHECKPOINTS):
+        read = f"{API}DIRECT.GET.{one.stream}"
         return [role for role, may in _services().items() if read in may.publish]
     return [
         role for role, may in _services().items() if any(_takes(it, one) for it in may.subscribe)

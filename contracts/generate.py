@@ -16,6 +16,7 @@ import asyncapi
 import event_table
 import yaml
 from contracts.capabilities import PlannerManifest, RunnerManifest
+from contracts.checkpoints import LogCheckpoint
 from contracts.commands import StageCommand, StopCommand
 from contracts.envelope import dataschema
 from contracts.events import EVENTS
@@ -27,6 +28,7 @@ from pydantic import BaseModel
 ROOT = Path(__file__).parent
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MESSAGES: dict[str, type[BaseModel]] = {
+    "schemas/checkpoints/LogCheckpoint.v1.json": LogCheckpoint,
     "schemas/commands/StageCommand.v1.json": StageCommand,
     "schemas/commands/StopCommand.v1.json": StopCommand,
     "schemas/boards/StageProgress.v1.json": StageProgress,
