@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DateTime, MetaData, Table, event
+from sqlalchemy import DateTime, MetaData, Table, event, func, select
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -30,6 +30,7 @@ Row = dict[str, Any]
 _SQLITE = "sqlite+aiosqlite"
 _POSTGRESQL = "postgresql+asyncpg"
 _WRITES = "myspinbot_writes"
+_MAKING_TABLES = 0x6D7973706962  # "myspib": any number that nobody else locks
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # The last commits may be lost in a power cut, rows and position alike: they are read again.
@@ -83,6 +84,9 @@ class Database:
     async def create(self, metadata: MetaData, tables: Sequence[Table]) -> None:
         """Make the tables that are not there yet."""
         async with self.writing() as connection:
+            if self.engine.dialect.name == "postgresql":
+                # Two that start at once would both find a table missing, and one of them fail.
+                await connection.execute(select(func.pg_advisory_xact_lock(_MAKING_TABLES)))
             await connection.run_sync(metadata.create_all, tables=list(tables))
 
     async def upsert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:

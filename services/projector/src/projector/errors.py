@@ -161,6 +161,7 @@ class LogTooShortError(HaltedError):
             "events are lost: restore log and database together with `myspinbot restore`, from a "
             f"backup that has them; or {_ANEW}",
         )
+        self.position = position
 
 
 class UnreadableEventError(HaltedError):

@@ -64,6 +64,7 @@ class Follower:
     async def run(self) -> None:
         """Follow the log until cancelled or halted; returns only when halted."""
         self._readiness.lost("catching-up")
+        self._readiness.lost("database")
         while True:
             try:
                 await self._follow()
@@ -81,12 +82,10 @@ class Follower:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _follow(self) -> None:
-        end = await self._log.position()
-        self._end = end.last_sequence
-        self._readiness.lost("database")
-        known = await positions.open_positions(
-            self._database, (*self._projections, jobs.SCRATCH), end
+        known, end = await positions.open_at_end(
+            self._database, (*self._projections, jobs.SCRATCH), self._log
         )
+        self._end = end.last_sequence
         self._readiness.reached("database")
         track = await level(self._database, self._projections, known, partial(read, self._broker))
         log.info("projector.following", position=track.position, log_ends_at=end.last_sequence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from eventlog.log import LogPosition
+from eventlog.log import EventLog, LogPosition
 from sqlalchemy import BigInteger, Column, ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field
@@ -52,8 +52,25 @@ async def open_positions(
             for one in projections
             if one.key not in known
         ]
-        await database.upsert(connection, POSITION, missing)
+        if missing:
+            # Another projector may have made them, and gone on, since we looked.
+            made = database.insert(POSITION).on_conflict_do_nothing()
+            await connection.execute(made, missing)
     return {one.key: known[one.key][0] if one.key in known else 0 for one in projections}
+
+
+async def open_at_end(
+    database: Database, projections: Sequence[Projection], log: EventLog
+) -> tuple[dict[tuple[str, int], int], LogPosition]:
+    """The same for a log that grows, and its end: others may write what is told meanwhile."""
+    end = await log.position()
+    while True:
+        try:
+            return await open_positions(database, projections, end), end
+        except LogTooShortError as error:
+            end = await log.position()
+            if end.last_sequence < error.position:
+                raise
 
 
 def check(sequence: int, created: datetime, log: LogPosition) -> None:

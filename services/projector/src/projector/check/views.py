@@ -49,11 +49,12 @@ async def check(
     log cannot be read, BrokerSilentError, DatabaseUnavailableError, and TemporaryRoomError if
     the temporary database cannot be written.
     """
-    log = await EventLog(broker, "projector").position()
     async with database.reading() as connection:
         live = await _positions(connection, projections)
-        for sequence, created in (await positions.read(connection, projections)).values():
-            positions.check(sequence, created, log)
+        known = await positions.read(connection, projections)
+    log = await EventLog(broker, "projector").position()
+    for sequence, created in known.values():
+        positions.check(sequence, created, log)
     group, states = _carried(projections)
     pace = Pace(tell, 0)
     async with _temporary() as made:

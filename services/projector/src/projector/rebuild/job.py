@@ -38,7 +38,7 @@ async def rebuild_job(
             raise NotByJobError(projection.name, table.name)
     began = time.monotonic()
     log = EventLog(broker, "projector")
-    await positions.open_positions(database, [projection], await log.position())
+    await positions.open_at_end(database, [projection], log)
     events = await _events(log, job, 0)
     if not events:
         raise UnknownJobError(job)

@@ -26,7 +26,7 @@ from projector.rebuild.lock import exclusive
 from projector.rebuild.shadow import Shadow
 from projector.track import BATCH, Track
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ async def rebuild(
     tables are untouched then; if the database is full, what was made beside them is dropped.
     """
     async with exclusive(database, projection.name):
-        end = await EventLog(broker, "projector").position()
-        await positions.open_positions(database, [projection], end)
+        log = EventLog(broker, "projector")
+        _, end = await positions.open_at_end(database, [projection], log)
         work = _Work(broker, database, beside.shadow_of(projection), end)
         try:
             return await work.run(fresh=fresh, tell=tell)
@@ -90,7 +90,7 @@ class _Work:
             removed=removed,
             seconds=pace.seconds,
         )
-        log.info("projector.rebuilt", **asdict(done))
+        _log.info("projector.rebuilt", **asdict(done))
         return done
 
     async def _catch_up(self, track: Track, pace: Pace) -> None:
