@@ -1,5 +1,6 @@
 """What holds for the tests of all packages."""
 
+import os
 import signal
 
 import pytest
@@ -8,6 +9,11 @@ from hypothesis import settings
 # No test is timed: a slow machine is no failure.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Processes that test side by side share the machine, as stages of two lanes do: see `processors`
+# in gpu_runner.stage. Set before the libraries that heed it are loaded.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // workers, 1))
 
 # A runner in the background ignores Ctrl-C, and every program that a test starts would with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
