@@ -52,6 +52,11 @@ def envelope_faults(headers: Mapping[str, str]) -> Iterator[str]:
             yield fault
 
 
+def is_job(name: str) -> bool:
+    """Whether it could be the id of a job."""
+    return _COMPILED["ce-subject"][0].fullmatch(name) is not None
+
+
 def admit(value: Any) -> Stored:
     """A structured CloudEvent from outside as one of ours; ForeignEventError says why it is none.
 

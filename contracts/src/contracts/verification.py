@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from contracts import findings as f
-from contracts.admission import envelope_faults
+from contracts.admission import envelope_faults, is_job
 from contracts.base import Contract
 from contracts.chain import BEGIN
 from contracts.envelope import Recorded, Stored
@@ -121,7 +121,7 @@ class Verifier:
         for fault in envelope_faults(stored.headers):
             yield f.error(Check.ENVELOPE, fault, sequence, stored.headers.get("ce-subject"))
         name = stored.headers.get("ce-subject")
-        if name is None:
+        if name is None or not is_job(name):
             return
         if misplaced := _misplaced(stored):
             yield f.error(Check.ENVELOPE, misplaced, sequence, name)
