@@ -19,7 +19,7 @@ from projector.projections import jobs
 
 Key = Callable[[Row], object]
 
-BATCH = 2000
+BATCH = 1000
 """Events per transaction."""
 _KEPT_STATES = 256
 
