@@ -24,6 +24,7 @@ from myspinbot.commands import (
     oversight,
     pipelines,
     profiles,
+    replay,
     shell,
     show,
     steer,
@@ -92,6 +93,7 @@ add(app, "open", open.open_page, _SYSTEM)
 add(app, "runners", models.runners, _SYSTEM)
 add(app, "stats", models.stats, _SYSTEM)
 app.add_typer(events.app, name="events", rich_help_panel=_LOG)
+add(app, "replay", replay.replay, _LOG)
 app.add_typer(nats.app, name="nats", rich_help_panel=_LOG)
 add(app, "backup", backup.backup, _LOG)
 add(app, "restore", backup.restore, _LOG)

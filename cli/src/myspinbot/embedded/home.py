@@ -96,6 +96,11 @@ class Home:
         return self.data / "keys"
 
     @property
+    def views(self) -> Path:
+        """The projector's database; there is none before the first start."""
+        return self.data / "views.db"
+
+    @property
     def logs(self) -> Path:
         """One file for each process."""
         return self.root / "logs"

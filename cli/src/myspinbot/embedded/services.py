@@ -63,7 +63,7 @@ def programs(
         "MYSPINBOT_S3_SECRET_KEY": keys.secret_key,
     }
     web = _web(home, ports["http"], facing)
-    database = {"MYSPINBOT_DATABASE_URL": f"sqlite+aiosqlite:///{home.data / 'views.db'}"}
+    database = {"MYSPINBOT_DATABASE_URL": f"sqlite+aiosqlite:///{home.views}"}
     snapshots = {"MYSPINBOT_SNAPSHOTS": str(home.run / "snapshots")}
     scratch = {"MYSPINBOT_SCRATCH": str(home.run / "scratch")}
     table = (

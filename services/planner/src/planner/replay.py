@@ -39,8 +39,8 @@ from typing import Any, Protocol
 
 from contracts.envelope import Recorded, from_structured
 from contracts.upcasting import UnknownEventError
-from eventlog.broker import Broker, BrokerAddress, connect
-from eventlog.errors import EventLogError
+from eventlog.broker import Broker, reach
+from eventlog.errors import EventLogError, UnavailableError
 from eventlog.index import job_ids
 from eventlog.log import EventLog, utc_now
 from servicekit.settings import Environment, SettingsError
@@ -51,7 +51,6 @@ from planner.domain.replay import Decided, essences, replay
 _AT_REST = timedelta(seconds=30)
 """A job that moved later than this ago may have a decision under way."""
 _TOLD_EVERY_S = 0.2
-_PATIENCE_S = 10.0
 
 
 class ReplayError(Exception):
@@ -210,7 +209,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         if arguments.file:
             source = FileSource.read(arguments.file)
         else:
-            broker = await _connected(Environment.current().broker(arguments.role))
+            broker = await reach(Environment.current().broker(arguments.role))
             stack.push_async_callback(broker.close)
             source = LogSource(broker, EventLog(broker, arguments.role))
         status = 0
@@ -219,17 +218,6 @@ async def _main(arguments: argparse.Namespace) -> int:
             if message.get("differences") or message.get("unread"):
                 status = 1
     return status
-
-
-async def _connected(address: BrokerAddress) -> Broker:
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            return await connect(address)
-    except TimeoutError as error:
-        raise ReplayError(
-            f"the broker at {address.url} does not answer",
-            f"Is it running, and is the seed that of its user {address.role}?",
-        ) from error
 
 
 def _tell(message: dict[str, Any], *, as_json: bool) -> None:
@@ -254,8 +242,10 @@ def main() -> None:
         failure = (error.cause, error.remedy)
     except SettingsError as error:
         failure = (str(error), "Set it, or name files with --file")
+    except UnavailableError as error:
+        failure = (str(error), "Start the broker, or name files with --file")
     except EventLogError as error:
-        failure = (str(error), "Look at the broker, then start again")
+        failure = (str(error), f"Is the seed that of the broker's user {arguments.role}?")
     _tell({"error": failure[0], "remedy": failure[1]}, as_json=arguments.progress == "json")
     sys.exit(1)
 

@@ -1,0 +1,1 @@
+"""The log replayed: folded, decided anew, made into views again, or played back."""
