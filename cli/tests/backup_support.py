@@ -21,6 +21,7 @@ from contracts.artifacts import Artifact
 from contracts.graph import Graph, Stage
 from eventlog import archive
 from eventlog.broker import API, Broker, connect
+from eventlog.checkpoints import Notary
 from eventlog.log import EventLog
 from eventlog.topology import CHORES_CONSUMER
 from gateway_stack import Program
@@ -28,6 +29,7 @@ from myspinbot.backup.installation import Installation, at_home
 from myspinbot.backup.streams import order
 from myspinbot.embedded import stack
 from myspinbot.embedded.home import Home
+from myspinbot.exchange.notary import signer_of
 from servicekit.objects import ObjectStore, open_store
 
 from contracts import events as e
@@ -124,7 +126,7 @@ def keys(home: Home) -> dict[str, bytes]:
     }
 
 
-async def told(log: EventLog, store: ObjectStore, job: str, size: int = 5000) -> None:
+async def told(broker: Broker, store: ObjectStore, job: str, size: int = 5000) -> None:
     """A job that went well, with the objects that its events name."""
 
     async def made(name: str) -> tuple[Artifact, ...]:
@@ -134,8 +136,9 @@ async def told(log: EventLog, store: ObjectStore, job: str, size: int = 5000) ->
     photos = await made("photos")
     outputs = {"faces": await made("faces")}
     stage = Stage(id="prepare", kind="prepare_dataset")
-    events: list[e.Event] = [
-        e.JobRequested(type=e.JobType.TRAIN, owner="me", inputs={"photos": photos}),
+    asked = e.JobRequested(type=e.JobType.TRAIN, owner="me", inputs={"photos": photos})
+    last = await EventLog(broker, "gateway").tell(job, asked)
+    decided: list[e.Event] = [
         e.JobPlanned(graph=Graph(stages=(stage,))),
         e.StageReused(
             stage="prepare",
@@ -147,7 +150,8 @@ async def told(log: EventLog, store: ObjectStore, job: str, size: int = 5000) ->
         ),
         e.JobCompleted(),
     ]
-    await log.append([log.record(job, event) for event in events], expected=0)
+    log = EventLog(broker, "planner")
+    await log.append([log.record(job, event) for event in decided], expected=last)
 
 
 async def filled(installation: Installation, jobs: int = 5) -> None:
@@ -155,9 +159,8 @@ async def filled(installation: Installation, jobs: int = 5) -> None:
     broker = await connect(installation.broker)
     try:
         async with open_store(installation.store) as store:
-            log = EventLog(broker, "test")
             for number in range(jobs):
-                await told(log, store, f"job-{number}")
+                await told(broker, store, f"job-{number}")
             await store.put("large", secrets.token_bytes(9 << 20), "video/mp4")
             await store.put("empty", b"", "text/plain")
         for number in range(3):
@@ -167,7 +170,9 @@ async def filled(installation: Installation, jobs: int = 5) -> None:
         await broker.publish("logs.job-0.prepare.1", b"a line")
         await broker.publish("deliveries.me.hook.one", b"{}", {"Nats-Msg-Id": "one"})
         await broker.publish("delivered.me.hook.two", b"{}")
-        await broker.publish(subjects.LOG_CHECKPOINTS, b"signed")
+        assert installation.keys is not None
+        signer = signer_of(installation.keys / "nats" / "notary.nk")
+        assert await Notary(broker, signer).sign() is not None
         msg = await broker.pull(subjects.JOBS, CHORES_CONSUMER, 5)
         assert msg is not None
         await broker.client.publish(msg.reply, b"+ACK")

@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,6 @@ from backup_support import (
 )
 from command_support import Command, Done
 from eventlog.broker import connect
-from eventlog.log import EventLog
 from myspinbot.backup import manifest
 from myspinbot.backup.installation import Installation
 from myspinbot.backup.making import check_room
@@ -128,10 +129,9 @@ def test_a_backup_while_events_come_is_one_of_a_single_moment(tmp_path: Path) ->
 
         async def work() -> None:
             async with open_store(installation.store) as store:
-                log = EventLog(broker, "test")
                 number = 100
                 while not stop.is_set():
-                    await told(log, store, f"job-{number}")
+                    await told(broker, store, f"job-{number}")
                     number += 1
 
         working = asyncio.create_task(work())
@@ -287,6 +287,47 @@ def test_without_keys_a_restored_home_makes_new_ones(
     assert "new ones are made" in done.err
     assert rows(home) == kept.rows
     assert set(keys(home).values()).isdisjoint(secrets)
+
+
+def test_a_restored_log_is_checked_with_its_objects_and_views(
+    kept: Kept, command: Command, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    done = command("restore", str(kept.shelf), "--home", str(home), "--check")
+    assert done.status == 0, done.err
+    events = len(kept.contents.streams[subjects.JOBS])
+    assert f"{events} events, each as it was told" in done.err
+    assert "rows, each as the log says" in done.err
+
+
+def test_a_backup_of_what_was_wrong_is_restored_and_the_check_says_so(
+    kept: Kept, tmp_path: Path
+) -> None:
+    home, shelf, restored = tmp_path / "home", tmp_path / "shelf", tmp_path / "restored"
+    shutil.copytree(kept.home.data, home / "data")
+    with closing(sqlite3.connect(home / "data" / "views.db")) as views:
+        [(table,)] = views.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'jobs%'"
+        ).fetchmany(1)
+        assert views.execute(f'UPDATE "{table}" SET status = "failed"').rowcount  # noqa: S608
+        views.commit()
+
+    async def lose_an_object(installation: Installation) -> None:
+        made = await asyncio.to_thread(ran, "backup", str(shelf), "--home", str(home))
+        assert made.status == 0, made.err
+        async with open_store(installation.store) as store:
+            await store.delete("jobs/job-0/faces")
+        made = await asyncio.to_thread(ran, "backup", f"{shelf}-2", "--home", str(home))
+        assert made.status == 0, made.err
+
+    within(Home(home), lose_an_object)
+    done = ran("restore", str(shelf), "--home", str(restored), "--check")
+    assert done.status == FAILED
+    assert "views are not what the log says" in done.err
+    done = ran("restore", f"{shelf}-2", "--home", f"{restored}-2", "--check")
+    assert done.status == FAILED
+    assert "its log has 1 fault; the first" in done.err
+    assert "jobs/job-0/faces" in done.err
 
 
 def test_a_backup_that_was_killed_is_none_and_the_next_one_uses_what_it_copied(

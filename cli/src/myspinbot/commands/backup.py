@@ -143,7 +143,7 @@ def backup(
 
 @examples(
     "myspinbot restore /mnt/disk/spinbot",
-    "myspinbot restore /mnt/disk/spinbot/20261122T031500Z --home ~/drill",
+    "myspinbot restore /mnt/disk/spinbot/20261122T031500Z --home ~/drill --check",
     "myspinbot restore /mnt/disk/spinbot --replace",
 )
 def restore(
@@ -164,6 +164,14 @@ def restore(
             show_default=False,
         ),
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Then check all events, that their objects are there, and every row of the views.",
+            show_default=False,
+        ),
+    ] = False,
     nats: NatsOption = None,
     seed: SeedOption = None,
     s3_endpoint: EndpointOption = None,
@@ -180,7 +188,8 @@ def restore(
     from myspinbot.backup.installation import Remote
 
     remote = Remote(nats, seed, s3_endpoint, s3_bucket, database_url)
-    run(_restore(source.expanduser(), home_of(home), remote, replace=replace, as_json=as_json))
+    given = source.expanduser()
+    run(_restore(given, home_of(home), remote, replace=replace, check=check, as_json=as_json))
 
 
 async def _back_up(
@@ -227,7 +236,7 @@ async def _verify(folder: Path, *, as_json: bool) -> None:
 
 
 async def _restore(
-    source: Path, home: Home, remote: Remote, *, replace: bool, as_json: bool
+    source: Path, home: Home, remote: Remote, *, replace: bool, check: bool, as_json: bool
 ) -> None:
     from myspinbot.backup.restoring import into_home, into_installation
     from myspinbot.backup.shelf import find, held_for_reading
@@ -245,6 +254,7 @@ async def _restore(
             restored = await into_home(found, home, replace=replace)
         else:
             restored = await into_installation(found, installation)
+    right = await _checked(home, installation, restored) if check else []
     where = installation.name if installation else str(home.root)
     if as_json:
         moved_to = str(restored.moved_to) if restored.moved_to else None
@@ -253,6 +263,17 @@ async def _restore(
         return
     plain(where)
     _tell_restored(found, restored)
+    for line in right:
+        hint(line)
+
+
+async def _checked(home: Home, installation: Installation | None, restored: Restored) -> list[str]:
+    from myspinbot.backup.checking import check, check_home
+    from myspinbot.exchange.checking import Evidence
+
+    if installation is None:
+        return await check_home(home, with_views=restored.with_views)
+    return await check(installation, Evidence(()), with_views=restored.with_views)
 
 
 def _tell_restored(found: Backup, restored: Restored) -> None:
