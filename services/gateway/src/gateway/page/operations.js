@@ -4,6 +4,7 @@
 import * as api from "./api.js";
 import { h } from "./dom.js";
 import { strings } from "./language.js";
+import { loaded, withIcon } from "./ui.js";
 
 const MOST = 99;
 const AGAIN_MS = 60_000;
@@ -32,9 +33,18 @@ addEventListener("visibilitychange", () => document.hidden || count());
 
 const PATHS = { runners: "#/runners", letters: "#/dead-letters", usage: "#/usage", audit: "#/audit" };
 
-export function sections(current) {
-  return h("nav", { className: "sections", "aria-label": strings.operations }, ...Object.entries(PATHS).map(([name, href]) =>
-    h("a", { href, "aria-current": name === current && "page" }, strings.sections[name], name === "letters" && badge())));
+export function operationsView(name, lead, ...children) {
+  const title = strings.sections[name];
+  return { title, element: h("div", { className: "view" }, h("h1", {}, title),
+    h("nav", { className: "sections", "aria-label": strings.operations }, ...Object.entries(PATHS).map(([one, href]) =>
+      h("a", { href, "aria-current": one === name && "page" }, strings.sections[one], one === "letters" && badge()))),
+    h("p", { className: "lead" }, lead), ...children) };
+}
+
+// Saves what is shown as a table; the second element is where trouble is told.
+export function saving(address, name) {
+  const trouble = h("div", { "aria-live": "polite" });
+  return [withIcon("download", strings.csv, () => loaded(trouble, async () => { await api.save(address(), name); return []; })), trouble];
 }
 
 // Lets an administrator see everybody's; `onPick(query)` is told what to add to an address.

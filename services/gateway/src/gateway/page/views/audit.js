@@ -4,23 +4,22 @@ import * as api from "../api.js";
 import { button, h } from "../dom.js";
 import { moment } from "../format.js";
 import { strings } from "../language.js";
-import { everyone, sections } from "../operations.js";
-import { empty, loaded, segments, skeleton, table, withIcon } from "../ui.js";
+import { everyone, operationsView, saving } from "../operations.js";
+import { empty, loaded, segments, skeleton, table } from "../ui.js";
 
 const PAGE = 50;
 
 export function auditView() {
   const { audit: words } = strings;
   const box = h("div", { className: "stack" }, skeleton(3));
-  const trouble = h("div", { "aria-live": "polite" });
   let action = "";
   let more = "";
-  const element = h("div", { className: "view" }, h("h1", {}, strings.sections.audit), sections("audit"), h("p", { className: "lead" }, words.lead),
+  const [save, trouble] = saving(() => address(200), "audit.csv");
+  const view = operationsView("audit", words.lead,
     h("div", { className: "filters row" }, segments(strings.filter, "action", [["", strings.filters.all], ...Object.entries(words.actions)], action, (wanted) => { action = wanted; show(); }),
-      everyone((query) => { more = query; show(); }),
-      withIcon("download", strings.csv, () => loaded(trouble, async () => { await api.save(address(200), "audit.csv"); return []; }))), trouble, box);
+      everyone((query) => { more = query; show(); }), save), trouble, box);
   show();
-  return { title: strings.sections.audit, element };
+  return view;
 
   function address(limit, before) {
     return `/api/audit?limit=${limit}${action && `&action=${action}`}${more}${before ? `&before=${before}` : ""}`;

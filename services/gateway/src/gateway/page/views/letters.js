@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { button, h, problemBox } from "../dom.js";
 import { ago, moment, time } from "../format.js";
 import { strings } from "../language.js";
-import { count, everyone, sections } from "../operations.js";
+import { count, everyone, operationsView } from "../operations.js";
 import { ask, empty, loaded, said, segments, skeleton, table, withIcon } from "../ui.js";
 
 const SIGNS = { open: "failed", retried: "running", dropped: "" };
@@ -15,11 +15,11 @@ export function lettersView() {
   let status = "open";
   let more = "";
   const words = strings.letters;
-  const element = h("div", { className: "view" }, h("h1", {}, strings.sections.letters), sections("letters"), h("p", { className: "lead" }, words.lead),
+  const view = operationsView("letters", words.lead,
     h("div", { className: "filters row" }, segments(strings.filter, "status", ["open", "retried", "dropped", "all"].map((name) => [name, words.status[name]]), status, (wanted) => { status = wanted; show(); }),
       everyone((query) => { more = query; show(); })), box);
   show();
-  return { title: strings.sections.letters, element };
+  return view;
 
   function show() {
     const list = h("ul", { className: "stack" });

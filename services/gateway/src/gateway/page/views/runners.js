@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { h } from "../dom.js";
 import { ago, duration, measured, number, size } from "../format.js";
 import { strings } from "../language.js";
-import { sections } from "../operations.js";
+import { operationsView } from "../operations.js";
 import { empty, figures, loaded, skeleton, table } from "../ui.js";
 
 const AWAY_MS = 120_000;
@@ -18,7 +18,7 @@ export function runnersView() {
       ...(runners.length === 0 ? [empty("runners", strings.noRunnersTitle, strings.noRunners)] : runners.map(machine)),
       stats?.stages?.length > 0 && times(stats.stages)];
   });
-  return { title: strings.nav.runners, element: h("div", { className: "view" }, h("h1", {}, strings.nav.runners), sections("runners"), h("p", { className: "lead" }, strings.runnersLead), box) };
+  return operationsView("runners", strings.runnersLead, box);
 }
 
 // Whoever may not see the machines may see what they can do.

@@ -4,8 +4,8 @@ import * as api from "../api.js";
 import { h, place } from "../dom.js";
 import { day, duration, number, size } from "../format.js";
 import { strings } from "../language.js";
-import { everyone, sections } from "../operations.js";
-import { empty, field, figures, loaded, skeleton, table, withIcon } from "../ui.js";
+import { everyone, operationsView, saving } from "../operations.js";
+import { empty, field, figures, loaded, skeleton, table } from "../ui.js";
 
 const DAY_MS = 86_400_000;
 const BEFORE = 29;
@@ -16,13 +16,12 @@ export function usageView() {
   const today = new Date();
   const since = h("input", { type: "date", required: true, value: iso(today - BEFORE * DAY_MS), onchange: show });
   const until = h("input", { type: "date", required: true, value: iso(today), onchange: show });
-  const trouble = h("div", { "aria-live": "polite" });
   let more = "";
-  const element = h("div", { className: "view" }, h("h1", {}, strings.sections.usage), sections("usage"), h("p", { className: "lead" }, words.lead),
-    h("div", { className: "filters row" }, field(words.since, since), field(words.until, until), everyone((query) => { more = query; show(); }),
-      withIcon("download", strings.csv, () => loaded(trouble, async () => { await api.save(address(), "usage.csv"); return []; }))), trouble, box);
+  const [save, trouble] = saving(address, "usage.csv");
+  const view = operationsView("usage", words.lead,
+    h("div", { className: "filters row" }, field(words.since, since), field(words.until, until), everyone((query) => { more = query; show(); }), save), trouble, box);
   show();
-  return { title: strings.sections.usage, element };
+  return view;
 
   function address() {
     return `/api/usage/daily?since=${since.value}&until=${until.value}${more}`;
