@@ -26,7 +26,7 @@ from projector.projections import ALL, jobs, profiles, stages
 from projector.track import BATCH, Track
 from projector_histories import BEGAN, eventful_story, job_id, recorded, request, story
 from projector_running import rows_in
-from sqlalchemy import Table, delete
+from sqlalchemy import Column, MetaData, Table, Text, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.support.ports import free_ports
@@ -226,6 +226,17 @@ async def test_filling_goes_on_where_it_was_interrupted(database: Database) -> N
     known = await open_positions(database, KEPT, WHOLE)
     assert (await level(database, ALL, known, interrupted)).position == len(LOG)
     assert begun == [0, 80]
+
+
+async def test_a_table_of_keys_alone_can_be_written_again_and_again(database: Database) -> None:
+    keys = Table("keys_alone", MetaData(), Column("job", Text, primary_key=True))
+    await database.create(keys.metadata, [keys])
+    rows = [{"job": job_id(1)}, {"job": job_id(2)}]
+    for _ in range(2):
+        async with database.writing() as connection:
+            await database.upsert(connection, keys, rows)
+    async with database.reading() as connection:
+        assert list((await connection.execute(select(keys))).mappings()) == rows
 
 
 async def test_a_log_that_was_created_anew_is_refused(database: Database) -> None:

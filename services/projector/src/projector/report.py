@@ -16,6 +16,7 @@ from eventlog.errors import EventLogError
 from servicekit import logs
 from servicekit.settings import Environment, SettingsError
 
+from projector import collector
 from projector.database import Database, open_database
 from projector.errors import (
     BrokerSilentError,
@@ -128,6 +129,7 @@ async def opened() -> AsyncIterator[tuple[Broker, Database]]:
 def run(name: str, report: Report, work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Do the work and return the exit status; errors are told with what to do about them."""
     logs.configure(name, "WARNING")
+    collector.calm()
     try:
         return uvloop.run(work())
     except (SettingsError, UnsupportedDatabaseError, UnknownProjectionError) as error:

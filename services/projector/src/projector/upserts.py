@@ -26,11 +26,16 @@ class Upsert:
         names = [column.name for column in table.columns]
         keys = [column.name for column in table.primary_key]
         changes = {name: new.excluded[name] for name in names if name not in keys}
-        statement = new.on_conflict_do_update(index_elements=keys, set_=changes)
+        if changes:
+            statement = new.on_conflict_do_update(index_elements=keys, set_=changes)
+        else:
+            statement = new.on_conflict_do_nothing(index_elements=keys)
         compiled = statement.compile(dialect=dialect, column_keys=names)
         self.sql = str(compiled)
-        self._pick = itemgetter(*(compiled.positiontup or names))
-        ordered = [table.columns[name] for name in compiled.positiontup or names]
+        order = compiled.positiontup or names
+        # Of one name alone it would give the bare value.
+        self._pick = itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
+        ordered = [table.columns[name] for name in order]
         self._processors = [
             (index, processor)
             for index, column in enumerate(ordered)
