@@ -160,10 +160,12 @@ async def restore(
 ) -> StreamFacts:
     """Make a stream from a snapshot and return the facts about it.
 
-    There must be no stream of this name. Raises ArchiveError if what comes is no whole
-    snapshot, BrokerError if the broker refuses it, UnavailableError if it falls silent.
+    It gets the replicas of its configuration in a cluster, and one elsewhere. There must be no
+    stream of this name. Raises ArchiveError if what comes is no whole snapshot, BrokerError if
+    the broker refuses it, UnavailableError if it falls silent.
     """
-    body = {"config": dict(config), "state": dict(state)}
+    wanted = dict(config) if _clustered(broker) else {**config, "num_replicas": 1}
+    body = {"config": wanted, "state": dict(state)}
     subject = str((await broker.api(f"STREAM.RESTORE.{stream}", body))["deliver_subject"])
     async for chunk in chunks:
         for first in range(0, len(chunk), _CHUNK_BYTES):
@@ -176,6 +178,11 @@ async def restore(
 async def drop(broker: Broker, stream: str) -> None:
     """Remove a stream with all that is in it: an empty one, or what a failed restore has left."""
     await broker.api(f"STREAM.DELETE.{stream}")
+
+
+def _clustered(broker: Broker) -> bool:
+    # The client keeps what the server says of itself, and has no other way to it.
+    return bool(broker.client._server_info.get("cluster"))  # noqa: SLF001
 
 
 def _check(stream: str, reply: Msg) -> None:

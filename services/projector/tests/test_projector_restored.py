@@ -15,6 +15,8 @@ from eventlog import archive
 from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
 from eventlog.topology import lasting_streams
+from myspinbot.backup import streams
+from myspinbot.backup.meter import work
 from projector_histories import job_id, story
 from projector_running import rows_in, running, tell
 from servicekit.objects import StoreAddress, open_store
@@ -217,6 +219,18 @@ async def test_a_restore_that_lacks_only_its_last_word_does_nothing_twice(
     assert await rows_in(empty.database) == before
     refused = await empty.command("restore", str(tmp_path / "shelf"))
     assert refused.status == 4, "whatever is told from now on is not to be overwritten"
+
+
+async def test_what_several_servers_kept_is_restored_into_one(
+    admin: Broker, log: EventLog, other: Broker, tmp_path: Path
+) -> None:
+    await tell(log, job_id(1), story(job_id(1)))
+    with work("Log", 0) as progress:
+        part = await streams.back_up(admin, subjects.JOBS, tmp_path, progress)
+        of_three = part.model_copy(update={"config": {**part.config, "num_replicas": 3}})
+        made = await streams.restore(other, of_three, tmp_path, "one", progress)
+    assert made.config["num_replicas"] == 1
+    assert made.last_sequence == (await log.position()).last_sequence
 
 
 async def test_what_is_in_use_is_not_restored_into(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from eventlog.archive import StreamFacts
 from eventlog.board import Board
 from eventlog.broker import Broker, connect
 from eventlog.errors import UnavailableError
@@ -96,22 +97,22 @@ async def fill(installation: Installation, backup: Backup) -> bool:
             async with open_store(installation.store) as store:
                 await store.ensure_bucket()
                 there = await objects.check_free(store, entries)
-                created = await _log(broker, backup)
+                log = await _log(broker, backup)
                 missing = [entry for entry in entries if entry.key not in there]
                 with work("Objects", _sum(missing)) as progress:
                     await objects.restore(store, backup, missing, progress)
             if url is not None and not loaded:
                 old = backup.manifest.log.created
-                await views.restore(url, backup.folder, old=old, new=created)
+                await views.restore(url, backup.folder, old=old, new=log.created)
             # Brings the streams to this version's configuration, and makes those that are new.
-            await ensure(broker)
+            await ensure(broker, replicas=int(log.config["num_replicas"]))
         finally:
             await broker.close()
     return url is not None
 
 
-async def _log(broker: Broker, backup: Backup) -> datetime:
-    """Restore all streams; returns when the log was created."""
+async def _log(broker: Broker, backup: Backup) -> StreamFacts:
+    """Restore all streams; returns the facts about the log."""
     parts = backup.manifest.streams
     made = {}
     with work("Log", sum(part.file.size for part in parts)) as progress:
@@ -119,7 +120,7 @@ async def _log(broker: Broker, backup: Backup) -> datetime:
             made[part.name] = await streams.restore(
                 broker, part, backup.folder, backup.manifest.id, progress
             )
-    return made[subjects.JOBS].created
+    return made[subjects.JOBS]
 
 
 def _views_to_load(installation: Installation, backup: Backup) -> str | None:

@@ -90,7 +90,7 @@ async def restore(
             work.advance(part.file.size)
             return found
         await archive.drop(broker, part.name)
-    metadata = {**part.config.get("metadata", {}), _MARK: backup}
+    metadata = {**(part.config.get("metadata") or {}), _MARK: backup}
     config = {**part.config, "metadata": metadata}
     path = folder / part.file.path
     made = await archive.restore(broker, part.name, config, part.state, _read(path, work))
