@@ -21,6 +21,7 @@ from servicekit.objects import StoreAddress
 from tests.support.broker import NatsServer, nats_server
 from tests.support.objectstore import ObjectServer, object_server
 from tests.support.ports import free_ports
+from tests.support.views import assert_views_match_log
 
 
 @dataclass(slots=True)
@@ -128,6 +129,9 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             projector.start()
             gateway.start()
             yield stack
+            # Whatever the tests broke on the way, the views are what the log makes of them.
+            views = projector.environment["MYSPINBOT_DATABASE_URL"]
+            asyncio.run(assert_views_match_log(server.address("projector"), views))
         finally:
             gateway.kill()
             projector.kill()

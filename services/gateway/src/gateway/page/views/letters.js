@@ -61,7 +61,7 @@ function inFull(letter) {
   return [settled,
     h("h3", {}, words.deliveries),
     table(words.deliveries, ["#", strings.facts.runner, strings.facts.device, strings.facts.started, strings.facts.resumed], ...letter.deliveries.map((one) =>
-      h("tr", {}, h("td", {}, one.delivery), h("th", { scope: "row" }, one.runner), h("td", {}, one.device), h("td", {}, moment(one.at)), h("td", {}, one.resumedFromStep == null ? "" : strings.step(one.resumedFromStep))))),
+      h("tr", {}, h("td", {}, one.delivery), h("th", { scope: "row" }, one.runner), h("td", {}, one.device), h("td", { title: moment(one.at) }, time(one.at)), h("td", {}, one.resumedFromStep == null ? "" : strings.step(one.resumedFromStep))))),
     params && h("p", { className: "hint" }, `${strings.facts.params}: ${params}`),
     h("h3", {}, words.lastLines),
     letter.lines.length === 0 ? h("p", { className: "hint" }, strings.noLog)
