@@ -64,6 +64,9 @@ def admit(value: Any) -> Stored:
     """
     if not isinstance(value, dict):
         raise ForeignEventError("it is no CloudEvent: a JSON object is wanted")
+    kind = value.get("type")
+    if isinstance(kind, str) and not kind.startswith(TYPE_PREFIX):
+        raise ForeignEventError(f"its type {_short(kind)} is not an event of MySpinBot")
     if value.get("datacontenttype") not in _CONTENT_TYPES or "data_base64" in value:
         raise ForeignEventError("its data is no JSON")
     if not isinstance(value.get("data"), dict):

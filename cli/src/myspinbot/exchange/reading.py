@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
@@ -123,17 +124,19 @@ class _Text:
     """A window over the text of a file."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        self._file = file
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
         self._text, self._at = "", 0
         self._decoder = json.JSONDecoder(parse_constant=_refuse)
 
     def _more(self) -> bool:
         try:
-            chunk = self._file.read(_CHUNK)
+            content = self._file.read(_CHUNK)
+            chunk = self._utf8.decode(content, final=not content)
         except UnicodeDecodeError as error:
             raise BadEntryError(1, f"it is no UTF-8: {error.reason}") from error
         self._text, self._at = self._text[self._at :] + chunk, 0
-        return bool(chunk)
+        return bool(content)
 
     def peek(self) -> str:
         """The next character that is no white space; empty at the end."""
