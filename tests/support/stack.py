@@ -66,6 +66,13 @@ class RunningStack:
                 raise RuntimeError(f"no answer to GET {path}")
             time.sleep(0.2)
 
+    def assert_views_match_log(self) -> None:
+        """Fail unless the live views are, row by row, what the log makes of them."""
+        command = [sys.executable, "-m", "myspinbot.main", "replay", "--check"]
+        command += ["--home", str(self.home)]
+        checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
     def history(self, job: str) -> list[dict[str, Any]]:
         """The job's events as structured CloudEvents, from the log itself."""
         command = [sys.executable, "-m", "myspinbot.main", "events", "tail", "--json"]
