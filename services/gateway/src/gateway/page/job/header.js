@@ -6,7 +6,6 @@ import { ago, duration, moment, percent, seconds } from "../format.js";
 import { icon } from "../icons.js";
 import { strings } from "../language.js";
 import { announce, ask, jobName, pill, withIcon } from "../ui.js";
-import { forkDialog } from "./fork.js";
 
 const ACTIVE = ["queued", "running"];
 const RETRIABLE = ["failed", "cancelled"];
@@ -63,7 +62,9 @@ export function headerView(id, reload) {
   }
 
   function offered(job, active) {
-    const fork = withIcon("fork", strings.fork, () => forkDialog(job));
+    // Few vary a job, so what that takes is fetched when somebody does.
+    const forking = () => import("./fork.js").catch(() => { throw api.unreachable(); });
+    const fork = withIcon("fork", strings.fork, () => act(async () => (await forking()).forkDialog(job)));
     const trace = job.traceUrl && h("a", { className: "button quiet", href: job.traceUrl, target: "_blank", rel: "noopener" }, icon("trace"), h("span", {}, strings.trace));
     if (active) {
       return [trace, job.stages.length > 0 && fork, job.cancelRequested
