@@ -21,7 +21,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format schemas conformance bench bench-live bench-replay clean
+.PHONY: help setup demo up test lint format schemas release-schemas conformance bench bench-live bench-replay clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -31,6 +31,8 @@ help:
 	@echo "make lint    check style, types and the rules of dependency"
 	@echo "make format  bring the code into its style"
 	@echo "make schemas write the published schemas from the contracts and the routes"
+	@echo "make release-schemas"
+	@echo "             freeze the shapes of the events that this release is the first to have"
 	@echo "make conformance"
 	@echo "             send the gateway thousands of requests made from its OpenAPI document"
 	@echo "make bench   measure speed and memory"
@@ -69,6 +71,9 @@ schemas: .venv/.installed-dev
 	$(BIN)/python contracts/generate.py
 	$(BIN)/python -m myspinbot.reference > docs/cli.md
 	$(BIN)/python services/gateway/generate.py
+
+release-schemas: .venv/.installed-dev
+	$(BIN)/python contracts/release.py
 
 conformance: .venv/.installed-dev
 	CONFORMANCE_EXAMPLES=300 $(BIN)/pytest --timeout 3600 services/gateway/tests/test_gateway_conformance.py

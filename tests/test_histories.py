@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 
 import pytest
-from contracts.envelope import Recorded, to_structured
+from contracts.chain import BEGIN
+from contracts.envelope import Recorded, store, to_structured
 from contracts.fold import evolve, initial
 from contracts.job import JobState
 from planner.domain.replay import essences, is_decision, replay
@@ -29,6 +30,23 @@ def test_there_are_histories_to_test_with() -> None:
 def test_a_history_is_read_and_written_without_loss(path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [to_structured(recorded) for recorded in load(path)] == lines
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_history_has_not_been_edited_since_its_events_were_chained(path: Path) -> None:
+    chain = BEGIN
+    for recorded in load(path):
+        if recorded.chain is None:
+            # Recorded before there were chains: these come first.
+            assert chain == BEGIN
+            continue
+        assert recorded.chain == store(recorded).linked(chain)
+        chain = recorded.chain
+
+
+def test_there_are_histories_with_chains() -> None:
+    chained = {path.stem for path in FILES if load(path)[0].chain}
+    assert {"pipeline-forked", "dead-letter-dropped", "retried-from-checkpoint"} <= chained
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -43,7 +43,7 @@ def test_an_event_of_a_newer_program_is_refused_by_name() -> None:
 
 def test_an_event_of_a_newer_version_is_refused() -> None:
     body = RECORDED.event.to_json().replace(b'"version":1', b'"version":2')
-    with pytest.raises(UnknownEventError, match="known version"):
+    with pytest.raises(UnknownEventError, match="needed"):
         from_headers(to_headers(RECORDED), body, 1)
 
 

@@ -55,14 +55,16 @@ class Upcasters:
         """The event in `body`; UnknownEventError for an unknown type, version or shape."""
         model = self._models.get(name)
         if model is None:
-            raise UnknownEventError(f"unknown event type {name!r}: was it written by a newer one?")
+            raise UnknownEventError(
+                f"unknown event type {name!r}: a newer MySpinBot is needed, one that knows it"
+            )
         try:
             return model.model_validate_json(body)
         except ValidationError as error:
             # Nearly all events are of the newest version, so the others pay for being old.
             raised = self._raised(name, newest(model), body)
             if raised is None:
-                raise UnknownEventError(f"{name} is not of a known version: {error}") from error
+                raise _unreadable(name, newest(model), body, error) from error
         try:
             return model.model_validate(raised)
         except ValidationError as error:
@@ -70,12 +72,8 @@ class Upcasters:
 
     def _raised(self, name: str, version: int, body: bytes) -> Body | None:
         """The body brought to `version`, or None if it is not of an older one."""
-        try:
-            data = json.loads(body)
-        except ValueError:
-            return None
-        written = data.get("version") if isinstance(data, dict) else None
-        if not isinstance(written, int) or not 1 <= written < version:
+        data, written = _versioned(body)
+        if written is None or not 1 <= written < version:
             return None
         for step in range(written, version):
             try:
@@ -85,6 +83,28 @@ class Upcasters:
                     f"{name} of version {step} is malformed: {error!r}"
                 ) from error
         return dict(data)
+
+
+def _versioned(body: bytes) -> tuple[Body, int | None]:
+    """The JSON of a body and the version that it says, or None if it says none."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}, None
+    if not isinstance(data, dict):
+        return {}, None
+    written = data.get("version")
+    return data, written if type(written) is int else None
+
+
+def _unreadable(name: str, known: int, body: bytes, error: ValidationError) -> UnknownEventError:
+    _, written = _versioned(body)
+    if written is not None and written > known:
+        return UnknownEventError(
+            f"{name} of version {written}: this MySpinBot knows it up to version {known}; "
+            "a newer one is needed"
+        )
+    return UnknownEventError(f"{name} is not of a known version: {error}")
 
 
 def _words(steps: list[tuple[str, int]]) -> str:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 import structlog
 from contracts.commands import Lane, StageCommand
+from contracts.upcasting import UnknownEventError
 from eventlog import tracing
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError
 from eventlog.patience import insist
-from eventlog.queue import HEARTBEAT_S, CommandQueue, Delivery
+from eventlog.queue import HEARTBEAT_S, MAX_DELIVERIES, CommandQueue, Delivery
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
 
@@ -151,7 +152,11 @@ class LaneWorker:
 
     async def _do(self, delivery: Delivery, attempt: Attempt) -> None:
         command = attempt.command
-        state = await insist(lambda: self.bench.log.fold(command.job))
+        try:
+            state = await insist(lambda: self.bench.log.fold(command.job))
+        except UnknownEventError as error:
+            await self._pass_on(delivery, error)
+            return
         if not state.wants(command.stage, command.attempt):
             await insist(delivery.done)
             return
@@ -167,6 +172,14 @@ class LaneWorker:
         with contextlib.suppress(EventLogError):
             # If it is not confirmed, it is delivered again, and the log says that it is done.
             await delivery.done()
+
+    async def _pass_on(self, delivery: Delivery, error: UnknownEventError) -> None:
+        """A newer program has written into the job: a newer runner may understand it."""
+        log.error("worker.history_unread", delivery=delivery.number, detail=str(error))
+        if delivery.number < MAX_DELIVERIES:
+            await delivery.later(HEARTBEAT_S)
+        else:
+            await self._refuse(delivery, "unknown-event", str(error))
 
     async def _heartbeat(self, delivery: Delivery) -> None:
         while True:

@@ -38,11 +38,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contracts.envelope import Recorded, from_structured
+from contracts.exchange import CHECKPOINT_TYPE, CLOSING_TYPE
 from contracts.upcasting import UnknownEventError
 from eventlog.broker import Broker, reach
-from eventlog.errors import EventLogError, UnavailableError
+from eventlog.errors import EventLogError
 from eventlog.index import job_ids
 from eventlog.log import EventLog, utc_now
+from servicekit import logs
 from servicekit.settings import Environment, SettingsError
 
 from planner.domain.recorded import MissingHistoryError
@@ -112,9 +114,11 @@ class FileSource:
         return source
 
     def add(self, line: str, where: str) -> None:
-        """Take in one event; ReplayError if it is none."""
+        """Take in one event, but no word of the export itself; ReplayError if it is neither."""
         try:
             value = json.loads(line)
+            if value["type"] in (CLOSING_TYPE, CHECKPOINT_TYPE):
+                return
             job = value["subject"]
         except (ValueError, TypeError, KeyError) as error:
             raise ReplayError(
@@ -236,16 +240,16 @@ def main() -> None:
     parser.add_argument("--role", default="observer")
     parser.add_argument("--progress", choices=("text", "json"), default="text")
     arguments = parser.parse_args()
+    logs.configure("replay", "ERROR")
     try:
         sys.exit(asyncio.run(_main(arguments)))
     except ReplayError as error:
         failure = (error.cause, error.remedy)
     except SettingsError as error:
         failure = (str(error), "Set it, or name files with --file")
-    except UnavailableError as error:
-        failure = (str(error), "Start the broker, or name files with --file")
     except EventLogError as error:
-        failure = (str(error), f"Is the seed that of the broker's user {arguments.role}?")
+        who = f"is the seed that of its user {arguments.role}"
+        failure = (str(error), f"Does the broker run, and {who}? Files are read without it")
     _tell({"error": failure[0], "remedy": failure[1]}, as_json=arguments.progress == "json")
     sys.exit(1)
 
