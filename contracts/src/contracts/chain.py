@@ -17,6 +17,10 @@ BEGIN = ""
 """What the first event of a job is chained to."""
 
 _NOT_HASHED = ("chain", "sequence")
+# Made once: `json.dumps` would make one for every event.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 
 def canonical(event: Mapping[str, Any]) -> bytes:
@@ -27,9 +31,7 @@ def canonical(event: Mapping[str, Any]) -> bytes:
     reads back as the same double.
     """
     content = {key: value for key, value in event.items() if key not in _NOT_HASHED}
-    return json.dumps(
-        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return _ENCODER.encode(content).encode()
 
 
 def link(previous: str, event: Mapping[str, Any]) -> str:

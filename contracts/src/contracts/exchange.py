@@ -24,6 +24,7 @@ CLOSING_TYPE = f"{TYPE_PREFIX}LogExported"
 CHECKPOINT_TYPE = f"{TYPE_PREFIX}LogCheckpoint"
 FORMAT = 1
 _SOURCE = "/myspinbot/cli"
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class NewerFormatError(ForeignEventError):
@@ -93,7 +94,7 @@ class Digest:
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Take in one structured event, with its sequence and its chain value."""
-        text = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = _ENCODER.encode(event)
         self._hash.update(text.encode(errors="surrogatepass") + b"\n")
         self.events += 1
 

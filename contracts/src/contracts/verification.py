@@ -75,6 +75,8 @@ class Verifier:
         self._jobs: dict[str, _Job] = {}
         self._ended: dict[str, _Ended] = {}
         self._skeletons = Skeletons()
+        self.understood: Recorded | None = None
+        """The event that was examined last, if this program understands it."""
         self._events = self._late = self._unchained = self._errors = self._notes = 0
 
     @property
@@ -114,6 +116,7 @@ class Verifier:
 
     def _examine(self, stored: Stored) -> Iterator[Finding]:
         self._events += 1
+        self.understood = None
         sequence = stored.sequence
         if self._gapless and sequence != self._sequence + 1:
             yield _gap(self._sequence, sequence)
@@ -182,6 +185,7 @@ class Verifier:
             if (unknown := unreadable(stored)) is not None:
                 yield f.error(*unknown, stored.sequence, name)
             return
+        self.understood = recorded
         if fault := wrong_teller(recorded):
             yield f.error(Check.TELLER, fault, stored.sequence, name)
         if recorded.time.tzinfo is None:

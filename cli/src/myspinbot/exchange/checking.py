@@ -13,7 +13,6 @@ from contracts.checkpoints import LogCheckpoint
 from contracts.envelope import Stored
 from contracts.findings import Check, Finding
 from contracts.holdings import Holdings
-from contracts.upcasting import UnknownEventError
 from contracts.verification import Tally, Verifier
 from eventlog.broker import Broker
 from eventlog.checkpoints import is_genuine, read_checkpoints
@@ -107,12 +106,9 @@ class _Checker:
         for attestation in self._attestations:
             self.note(attestation.examine(stored))
         self.report.last = stored.sequence
-        if self._holdings is not None:
-            try:
-                event = stored.recorded().event
-            except UnknownEventError:
-                return
-            self._holdings.add(stored.job, event)
+        understood = self._verifier.understood
+        if self._holdings is not None and understood is not None:
+            self._holdings.add(stored.job, understood.event)
 
     async def check_objects(self, store: ObjectStore, told: Told) -> None:
         """Whether all objects are there that jobs hold which were not deleted."""

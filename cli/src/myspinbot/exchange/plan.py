@@ -18,7 +18,6 @@ from contracts.envelope import Stored, stored_from
 from contracts.events import JobDeleted
 from contracts.findings import Finding, Severity
 from contracts.holdings import Holdings
-from contracts.upcasting import UnknownEventError
 from contracts.verification import Verifier
 from eventlog.transfer import message_bytes
 
@@ -73,9 +72,8 @@ class Plan:
             job.too_large = stored.sequence
         job.places.append(self._spool.tell())
         self._spool.write(encoded(stored.structured()) + b"\n")
-        if job.fault is None:
-            with contextlib.suppress(UnknownEventError):
-                self.objects.add(stored.job, stored.recorded().event)
+        if (recorded := self._verifier.understood) is not None:
+            self.objects.add(stored.job, recorded.event)
 
     def is_deleted(self, job: str) -> bool:
         """Whether a job was deleted in the file."""

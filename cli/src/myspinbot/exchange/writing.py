@@ -14,6 +14,7 @@ from typing import IO, Any, Protocol, cast
 from myspinbot.errors import CommandError
 from myspinbot.exchange.formats import STANDARD, Format
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 Entry = Mapping[str, Any]
 """A structured CloudEvent."""
 
@@ -65,7 +66,7 @@ class JsonBatch:
 
 def encoded(event: Entry) -> bytes:
     """An event as one line of JSON, without the line's end."""
-    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(event).encode()
 
 
 def writer_of(kind: Format, file: IO[bytes]) -> Writer:
