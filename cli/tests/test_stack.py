@@ -27,6 +27,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _views_match_log(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test broke, the views are what the log makes of them."""
+    yield
+    stack = request.node.funcargs.get("stack")
+    if stack is not None:
+        stack.assert_views_match_log()
+
+
 def command(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "myspinbot.main", *words, "--home", str(home)],

@@ -18,6 +18,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _views_match_log(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test that broke something, the views are what the log makes of them."""
+    if "stack" not in request.fixturenames:
+        yield
+        return
+    stack: Stack = request.getfixturevalue("stack")
+    before = stack.processes()
+    yield
+    if stack.processes() != before:
+        stack.assert_views_match_log()
+
+
 @pytest.fixture
 async def api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=stack.url, timeout=30) as client:

@@ -83,6 +83,16 @@ class Stack:
         """Where the object store is."""
         return self.objects.address
 
+    def processes(self) -> tuple[int, ...]:
+        """Which processes it consists of now: others, once one of them was killed."""
+        parts = (self.server, self.objects, self.projector, self.gateway)
+        return tuple(part.process.pid if part.process else 0 for part in parts)
+
+    def assert_views_match_log(self) -> None:
+        """Fail unless the live views are, row by row, what the log makes of them."""
+        views = self.projector.environment["MYSPINBOT_DATABASE_URL"]
+        asyncio.run(assert_views_match_log(self.server.address("projector"), views))
+
 
 @contextlib.contextmanager
 def running_stack(folder: Path) -> Iterator[Stack]:
@@ -130,8 +140,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             gateway.start()
             yield stack
             # Whatever the tests broke on the way, the views are what the log makes of them.
-            views = projector.environment["MYSPINBOT_DATABASE_URL"]
-            asyncio.run(assert_views_match_log(server.address("projector"), views))
+            stack.assert_views_match_log()
         finally:
             gateway.kill()
             projector.kill()
