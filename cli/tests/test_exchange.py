@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import io
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,6 +34,7 @@ from servicekit.objects import StoreAddress, open_store
 from contracts import events as e
 from tests.support.objectstore import object_store
 
+AUDIT = Path(__file__).parents[2] / "docs" / "audit.md"
 FORMATS = ("log.jsonl", "log.ndjson", "log.json", "log.parquet", "log.jsonl.gz", "log.json.gz")
 
 
@@ -671,6 +674,33 @@ def test_a_forged_export_is_convicted_by_the_checkpoint_in_it(
     convicted = there.run("events", "verify", str(path))
     assert convicted.status == FAILED
     assert "reached to event" in convicted.out
+
+
+def test_the_documented_script_verifies_checkpoints_without_this_program(
+    there: Installation, exported: Path, tmp_path: Path
+) -> None:
+    there.take(str(exported))
+    there.checkpoint()
+    path = tmp_path / "whole.jsonl"
+    there.export(str(path))
+    [script] = re.findall(r"```python\n(.*?)```", AUDIT.read_text(), re.DOTALL)
+
+    def run() -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", script, str(path)]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+    key = there.checkpoint("--public-key").out.strip()
+    good = run()
+    assert good.returncode == 0, good.stderr
+    assert good.stdout.split()[0] == str(len(there.events()))
+    assert good.stdout.split()[2] == key
+    content = lines(path)
+    content[4]["chain"] = "0" * 64
+    path.write_bytes(b"".join(encoded(each) + b"\n" for each in content))
+    assert "the log is not what was signed at" in run().stderr
+    content[-2]["data"]["lastSequence"] -= 1
+    path.write_bytes(b"".join(encoded(each) + b"\n" for each in content))
+    assert "BadSignatureError" in run().stderr
 
 
 @pytest.mark.parametrize(
