@@ -56,7 +56,7 @@ def test_whatever_is_edited_the_chain_value_is_another(part: str) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b'{"a":Infinity}', b'"\\ud800"', b"[" * 100_000])
 def test_what_is_no_plain_json_has_no_chain_value(body: bytes) -> None:
-    with pytest.raises(UnknownEventError, match="no plain JSON|no JSON"):
+    with pytest.raises(UnknownEventError, match=r"no (plain )?JSON"):
         replace(an_event(), body=body).linked(BEGIN)
 
 
