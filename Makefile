@@ -21,7 +21,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format schemas release-schemas conformance bench bench-live bench-replay clean
+.PHONY: help setup demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -39,6 +39,7 @@ help:
 	@echo "make bench-live  measure how late 500 clients hear of what happens"
 	@echo "make bench-replay"
 	@echo "             measure how fast the log is folded and views are rebuilt, of 100,000 events"
+	@echo "make bench-start  measure how soon the planner is ready on a long log"
 	@echo "make setup   install into .venv (the others do it when needed)"
 	@echo "make clean   remove .venv and caches; your data stays"
 
@@ -83,6 +84,9 @@ bench: .venv/.installed-dev
 
 bench-live: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.live
+
+bench-start: .venv/.installed-dev
+	@$(BIN)/python -m tests.load.planner_start
 
 bench-replay: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.replay
