@@ -11,7 +11,7 @@ import asyncio
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -72,7 +72,7 @@ async def read_log(
 
 async def read_stored_log(
     broker: Broker, after: int, window: int = WINDOW, only: Sequence[str] = EVERYTHING
-) -> AsyncIterator[list[Stored]]:
+) -> AsyncGenerator[list[Stored], None]:
     """The same as they were written, whatever they say. Raises GapError.
 
     With `only`, the broker sends the events of these subjects and reads no others. They must not
