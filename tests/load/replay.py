@@ -16,14 +16,15 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import uvloop
-from contracts.envelope import Recorded, Stored
+from contracts.envelope import Recorded
 from contracts.fold import evolve, initial
 from contracts.job import JobState
 from eventlog.broker import Broker, connect
@@ -59,12 +60,12 @@ class Passage:
 
     async def go(
         self,
-        batches: AsyncIterator[Sequence[Recorded] | Sequence[Stored]],
+        batches: AsyncGenerator[Sequence[Any], None],
         handle: Callable[[Sequence[Recorded]], Awaitable[None]] | None = None,
     ) -> Passage:
         """Read to the end, and hand each batch on."""
         began = self.clock()
-        async with aclosing(batches) as reading:  # type: ignore[type-var]
+        async with aclosing(batches) as reading:
             async for events in reading:
                 if handle:
                     await handle(events)
@@ -125,19 +126,25 @@ class Folder:
 async def once(broker: Broker, end: int, clock: Clock) -> Run:
     """One run of everything that goes through the whole log."""
     log = await EventLog(broker, "bench").position()
-    raw = await Passage(end, clock).go(read_stored_log(broker, 0))
-    fold = await Passage(end, clock).go(read_log(broker, 0), Folder())
+    raw = told("reading", await Passage(end, clock).go(read_stored_log(broker, 0)))
+    fold = told("fold", await Passage(end, clock).go(read_log(broker, 0), Folder()))
     async with views(log) as (database, _):
         track = Track(database, ALL, jobs.PROJECTION, 0)
-        rebuild = await Passage(end, clock).go(read(broker, 0), track.apply)
+        rebuild = told("rebuild", await Passage(end, clock).go(read(broker, 0), track.apply))
     bare = await floor(broker, end, log, clock)
     run = Run(raw, fold, rebuild, end / bare.driver_s, end / bare.core_s)
+    print(f"  bare upserts {run.driver:,.0f}/s, through SQLAlchemy {run.core:,.0f}/s", flush=True)
+    return run
+
+
+def told(name: str, passage: Passage) -> Passage:
+    """Print how it went: a million events take a while."""
     print(
-        f"raw {raw.rate:,.0f}  fold {fold.rate:,.0f}  rebuild {rebuild.rate:,.0f}  "
-        f"bare: driver {run.driver:,.0f}, SQLAlchemy {run.core:,.0f} events/s",
+        f"  {name} {passage.rate:,.0f} events/s, {passage.slowing:.2f} x the time of a tenth, "
+        f"{passage.peak_bytes / MIB:.0f} MiB at the peak",
         flush=True,
     )
-    return run
+    return passage
 
 
 async def look_ups(broker: Broker, filled: Filled) -> list[float]:
