@@ -66,7 +66,7 @@ def at_home(home: Home, note: StackNote) -> Installation:
         name=str(home.root),
         broker=BrokerAddress(note.nats, "admin", seed_files(home)["admin"]),
         store=store,
-        views=f"sqlite+aiosqlite:///{_views(home)}",
+        views=f"sqlite+aiosqlite:///{home.views}",
         keys=home.keys,
     )
 
@@ -74,11 +74,7 @@ def at_home(home: Home, note: StackNote) -> Installation:
 def _with_views(home: Home, note: StackNote) -> Installation:
     # A system that was ended before its first event has none.
     there = at_home(home, note)
-    return there if _views(home).exists() else replace(there, views=None)
-
-
-def _views(home: Home) -> Path:
-    return home.data / "views.db"
+    return there if home.views.exists() else replace(there, views=None)
 
 
 def holds_data(home: Home) -> bool:

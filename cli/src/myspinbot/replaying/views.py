@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import Any
 
@@ -24,12 +25,16 @@ async def rebuild(place: Place, names: list[str], named: list[str], *, fresh: bo
     done: list[Message] = []
     runs = [[*arguments, "--job", job] for job in jobs] or [[*arguments, *["--fresh"] * fresh]]
     for each in runs:
-        with counting("Rebuilding") as told:
-            async with aclosing(told_by("projector.rebuild", each, settings)) as messages:
-                async for message in with_bar(messages, told):
-                    done.append(message)
-                    if not place.as_json:
-                        plain(_rebuilt(message))
+        try:
+            with counting("Rebuilding") as told:
+                async with aclosing(told_by("projector.rebuild", each, settings)) as messages:
+                    async for message in with_bar(messages, told):
+                        done.append(message)
+                        if not place.as_json:
+                            plain(_rebuilt(message))
+        except asyncio.CancelledError:
+            hint("Stopped. The view that answers is as it was; the same command goes on from here.")
+            raise
     if place.as_json:
         document({"projections": done})
 
