@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +28,7 @@ from eventlog.broker import Broker
 from eventlog.log import EventLog
 from eventlog.transfer import Outcome, receive
 from exchange_support import Installation, by_job, fill, histories, installation, lines, objects_of
-from myspinbot.errors import FAILED, MISUSED, NOT_FOUND
+from myspinbot.errors import FAILED, MISUSED, NOT_FOUND, UNREACHABLE
 from myspinbot.exchange.reading import CutFileError, entries
 from myspinbot.exchange.writing import encoded
 from servicekit.objects import StoreAddress, open_store
@@ -716,6 +718,47 @@ def test_what_a_notary_cannot_do_is_refused(there: Installation, words: tuple[st
     refused = there.checkpoint(*words)
     assert refused.status == MISUSED
     assert len(refused.err.strip().splitlines()) == 2
+
+
+def test_a_notary_in_a_container_goes_on_signing_until_it_is_ended(
+    there: Installation, exported: Path
+) -> None:
+    there.take(str(exported))
+    address = there.server.address("notary")
+    words = ["-m", "myspinbot.main", "events", "checkpoint", "--every", "1s", "--nats", address.url]
+    with subprocess.Popen(
+        [sys.executable, *words],
+        env={**os.environ, "MYSPINBOT_NATS_SEED": str(address.seed_file)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as notary:
+        assert notary.stdout is not None
+        first = notary.stdout.readline().strip()
+
+        async def ask(admin: Broker) -> None:
+            request = e.JobRequested(type=e.JobType.TRAIN, owner="ada")
+            await EventLog(admin, "gateway").tell("one-more", request)
+
+        there.doing(ask)
+        second = notary.stdout.readline().strip()
+        notary.terminate()
+        assert notary.wait(30) == 128 + signal.SIGTERM
+    listed = json.loads(there.checkpoint("--list", "--json").out)["checkpoints"]
+    assert [each["id"] for each in listed] == [first, second]
+    assert listed[1]["lastSequence"] == listed[0]["lastSequence"] + 1
+
+
+def test_asking_for_what_is_not_there_makes_no_keys(command: Command, tmp_path: Path) -> None:
+    home = tmp_path / "nobody"
+    for words, status in (
+        (("checkpoint", "--public-key"), NOT_FOUND),
+        (("checkpoint",), UNREACHABLE),
+        (("verify",), UNREACHABLE),
+        (("export", str(tmp_path / "x.jsonl")), UNREACHABLE),
+        (("import", str(tmp_path / "x.jsonl")), NOT_FOUND),
+    ):
+        assert command("events", *words, "--home", str(home)).status == status, words
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_verification_names_the_job_that_is_meant(here: Installation) -> None:

@@ -73,4 +73,9 @@ def program(
 
 def seed_files(home: Home) -> dict[str, Path]:
     """The seed file of each role, made where it is missing."""
-    return ensure_seeds(home.keys / "nats")
+    return ensure_seeds(seed_folder(home))
+
+
+def seed_folder(home: Home) -> Path:
+    """Where they are."""
+    return home.keys / "nats"

@@ -9,9 +9,9 @@ from contracts.checkpoints import LogCheckpoint
 from eventlog.checkpoints import UnreadableCheckpointError, parse_checkpoint
 from eventlog.signatures import Signer, UnusableKeyError
 
-from myspinbot.embedded.broker import seed_files
+from myspinbot.embedded.broker import seed_folder
 from myspinbot.embedded.home import Home
-from myspinbot.errors import MISUSED, CommandError
+from myspinbot.errors import MISUSED, NOT_FOUND, CommandError
 
 NOTARY = "notary"
 """The broker's user that may write checkpoints."""
@@ -29,9 +29,21 @@ def signer_of(seed: Path) -> Signer:
         ) from error
 
 
+def seed_of(home: Home) -> Path:
+    """The seed file of the local system's notary; CommandError if it has none yet."""
+    seed = seed_folder(home) / f"{NOTARY}.nk"
+    if not seed.exists():
+        raise CommandError(
+            f"There is no key of a notary in {home.root}.",
+            "`myspinbot up` makes one; of another system, name its seed with --seed.",
+            NOT_FOUND,
+        )
+    return seed
+
+
 def own_key(home: Home) -> str:
     """The public key of the local system's notary."""
-    return signer_of(seed_files(home)[NOTARY]).public_key
+    return signer_of(seed_of(home)).public_key
 
 
 def read_kept(path: Path) -> tuple[LogCheckpoint, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,10 +96,9 @@ def _seconds(given: str) -> int:
 
 def _signer(seed: Path | None, home: Home) -> Signer:
     # Imported where it is used: other commands need no broker, and should start fast.
-    from myspinbot.embedded.broker import seed_files
-    from myspinbot.exchange.notary import NOTARY, signer_of
+    from myspinbot.exchange.notary import seed_of, signer_of
 
-    return signer_of(seed or seed_files(home)[NOTARY])
+    return signer_of(seed or seed_of(home))
 
 
 def _print_key(signer: Signer, *, as_json: bool) -> None:
@@ -109,14 +109,11 @@ def _print_key(signer: Signer, *, as_json: bool) -> None:
 
 
 def _address(nats: str | None, seed: Path | None, home: Home) -> BrokerAddress:
-    from dataclasses import replace
-
-    from myspinbot.embedded.broker import seed_files
-    from myspinbot.exchange.notary import NOTARY
+    from myspinbot.exchange.notary import NOTARY, seed_of
     from myspinbot.joblog import broker_of
 
     address = broker_of(nats, seed, home)
-    return replace(address, role=NOTARY, seed_file=seed or seed_files(home)[NOTARY])
+    return replace(address, role=NOTARY, seed_file=seed or seed_of(home))
 
 
 async def _sign(
@@ -127,8 +124,9 @@ async def _sign(
     from myspinbot.counting import counting
     from myspinbot.joblog import opened
 
+    address = _address(nats, seed, home)
     signer = _signer(seed, home)
-    async with opened(_address(nats, seed, home)) as broker:
+    async with opened(address) as broker:
         notary = Notary(broker, signer)
         while True:
             with counting("Reading the log") as told:

@@ -127,9 +127,8 @@ async def _verify(
     from myspinbot.exchange.checking import check_file, check_job, check_log
     from myspinbot.exchange.reading import source
 
-    own = where.home if file is None and where.nats is None else None
-    evidence = _evidence(trust, kept, own)
     if file is not None:
+        evidence = _evidence(trust, kept, None)
         with source(file) as content:
             if not content.seekable():
                 raise CommandError(
@@ -141,6 +140,7 @@ async def _verify(
                 report = check_file(content, job, evidence, told)
     else:
         async with where.reached() as session, _store(session, wanted=artifacts) as store:
+            evidence = _evidence(trust, kept, session.home)
             with counting("Verifying") as told:
                 report = (
                     await check_job(session.broker, await session.job(job), store, told)
