@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -32,3 +33,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for value in vars(item.module).values()
         ):
             item.add_marker(pytest.mark.alone)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse tests of one name: where they are given out by name, all but one are left out."""
+    shared = (item for item in session.items if item.get_closest_marker("alone") is None)
+    names = Counter(item.nodeid for item in shared)
+    if several := [name for name, count in names.items() if count > 1]:
+        raise pytest.UsageError(f"Mark these as alone, or give them names of their own: {several}")

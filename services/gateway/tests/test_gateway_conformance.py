@@ -33,6 +33,9 @@ from servicekit.objects import open_store
 from contracts import events as e
 from tests.support.ports import free_ports
 
+# One test for each operation of the document, and all of them have the same name to pytest.
+pytestmark = pytest.mark.alone
+
 EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "12"))
 SCHEMA = schemathesis.openapi.from_dict(
     build(Readiness()).openapi(),
