@@ -1,6 +1,7 @@
 """How the log is read fast: windows that come full, and headers that are read at once."""
 
 import asyncio
+import inspect
 import secrets
 
 import pytest
@@ -10,6 +11,7 @@ from eventlog.client import QuickClient
 from eventlog.log import EventLog
 from eventlog.reader import read_log, read_stored_log
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 REQUEST = JobRequested(type=JobType.TRAIN, owner="me")
 
@@ -77,3 +79,23 @@ async def test_the_library_still_asks_for_headers_by_this_name(admin: Broker) ->
     headers = await Watched()._process_headers(b"NATS/1.0\r\nce-id: 1\r\n\r\n")
     assert headers == {"ce-id": "1"}
     assert read
+
+
+async def test_the_library_still_gives_messages_to_this_method(admin: Broker) -> None:
+    """Without it they would come by the queue, to the same end and later."""
+    arrived: list[bytes] = []
+    frames: list[str] = []
+
+    def sink(msg: Msg) -> None:
+        arrived.append(msg.data)
+        frames.extend(frame.function for frame in inspect.stack()[1:2])
+
+    inbox = admin.client.new_inbox()
+    subscription = await admin.client.pour(inbox, sink)
+    await admin.client.publish(inbox, b"one", headers={"a": "b"})
+    await admin.client.flush()
+    await admin.client.stop_pouring(subscription)
+    await admin.client.publish(inbox, b"too late")
+    await admin.client.flush()
+    assert arrived == [b"one"]
+    assert frames == ["_process_msg"]

@@ -33,8 +33,9 @@ from eventlog.reader import read_log, read_stored_log
 from eventlog.topology import ensure
 from projector import collector
 from projector.projections import ALL, jobs
-from projector.reading import read
+from projector.reading import read_to
 from projector.track import Track
+from projector.writer import writing
 
 from tests.load.replay_floor import Clock, floor, views
 from tests.load.replay_log import Filled, add_jobs, fill
@@ -130,7 +131,9 @@ async def once(broker: Broker, end: int, clock: Clock) -> Run:
     fold = told("fold", await Passage(end, clock).go(read_log(broker, 0), Folder()))
     async with views(log) as (database, _):
         track = Track(database, ALL, jobs.PROJECTION, 0)
-        rebuild = told("rebuild", await Passage(end, clock).go(read(broker, 0), track.apply))
+        async with writing(database, end) as write:
+            written = track.follow(read_to(broker, 0, end), write)
+            rebuild = told("rebuild", await Passage(end, clock).go(written))
     bare = await floor(broker, end, log, clock)
     run = Run(raw, fold, rebuild, end / bare.driver_s, end / bare.core_s)
     print(f"  bare upserts {run.driver:,.0f}/s, through SQLAlchemy {run.core:,.0f}/s", flush=True)

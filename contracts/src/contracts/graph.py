@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Self
 
@@ -113,10 +114,8 @@ class Graph(Contract):
 
     def order(self) -> tuple[str, ...]:
         """The stage ids, each after all it waits for."""
-        sorter: TopologicalSorter[str] = TopologicalSorter({s.id: set() for s in self.stages})
-        for source, target, _ in self.all_edges():
-            sorter.add(target, source)
-        return tuple(sorter.static_order())
+        edges = tuple((source, target) for source, target, _ in self.all_edges())
+        return _order(tuple(stage.id for stage in self.stages), edges)
 
     def stage(self, stage_id: str) -> Stage:
         """The stage with this id; KeyError if there is none."""
@@ -140,3 +139,12 @@ class Graph(Contract):
         total = sum(stage.weight for stage in self.stages)
         done = sum(stage.weight * fractions.get(stage.id, 0.0) for stage in self.stages)
         return min(max(done / total, 0.0), 1.0)
+
+
+@lru_cache(256)
+def _order(stages: tuple[str, ...], edges: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Kept, since a log has many jobs of few pipelines. Raises CycleError."""
+    sorter: TopologicalSorter[str] = TopologicalSorter({stage: set() for stage in stages})
+    for source, target in edges:
+        sorter.add(target, source)
+    return tuple(sorter.static_order())

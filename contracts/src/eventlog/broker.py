@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
@@ -43,7 +42,7 @@ class BrokerAddress:
 class Broker:
     """A connection. Make it with `connect`, end it with `close`."""
 
-    client: Client
+    client: QuickClient
     address: BrokerAddress
     _waiting: dict[str, set[asyncio.Future[Msg]]] = field(default_factory=dict)
     _on_reconnect: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -52,7 +52,7 @@ class _Window:
     awaited: int = 0
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def receive(self, msg: Msg) -> None:
+    def receive(self, msg: Msg) -> None:
         self.arrived.append(msg)
         if len(self.arrived) >= self.size or not _more_follow(msg):
             self.stirred.set()
@@ -130,7 +130,7 @@ async def _read_once(
     )
     incoming = _Window(window)
     inbox = broker.client.new_inbox()
-    subscription = await broker.client.subscribe(inbox, cb=incoming.receive)
+    subscription = await broker.client.pour(inbox, incoming.receive)
     broken = asyncio.Event()
 
     async def reconnected() -> None:
@@ -197,7 +197,7 @@ def _take(incoming: _Window) -> list[Msg]:
 
 async def _leave(broker: Broker, name: str, subscription: Subscription) -> None:
     with suppress(ConnectionClosedError, UnavailableError, BrokerError):
-        await subscription.unsubscribe()
+        await broker.client.stop_pouring(subscription)
         if broker.connected:
             await broker.api(f"CONSUMER.DELETE.{subjects.JOBS}.{name}")
 

@@ -72,8 +72,10 @@ def program(home: Home, ports: Mapping[str, int], environment: dict[str, str]) -
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         f"-s3.config={home.keys / 's3.json'}",
-        f"-filer.localSocket={folder / 'filer.sock'}",
-        f"-s3.localSocket={folder / 's3.sock'}",
+        # Beside it, by relative names: a whole path may be longer than a socket's can be (108
+        # bytes, unix(7)).
+        "-filer.localSocket=filer.sock",
+        "-s3.localSocket=s3.sock",
         f"-bucket={BUCKET}",
         "-admin.ui=false",
         "-webdav=false",

@@ -8,23 +8,24 @@ interrupted or made by a rebuild, is joined where it stands.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 
 import structlog
-from contracts.envelope import Recorded
 from sqlalchemy import delete
 
 from projector import positions
 from projector.database import Database
 from projector.projection import Projection
 from projector.projections import jobs
+from projector.reading import Batches, up_to
 from projector.track import Track
+from projector.writer import writing
 
 log = structlog.get_logger(__name__)
 
-Read = Callable[[int], AsyncGenerator[list[Recorded], None]]
+Read = Callable[[int], Batches]
 
 
 async def level(
@@ -59,19 +60,23 @@ async def _fill(
         position = 0
     if states is jobs.SCRATCH and position < stops[0]:
         # What was made elsewhere came without the states of its jobs.
-        await _carry(Track(database, [jobs.SCRATCH], jobs.SCRATCH, position), stops[0], read)
+        await _carry(
+            database, Track(database, [jobs.SCRATCH], jobs.SCRATCH, position), stops[0], read
+        )
     for start, stop in pairwise([*stops, end]):
         group = [one for one in behind if known[one.key] <= start]
         carried = group if states in group else [*group, states]
-        await _carry(Track(database, carried, states, start), stop, read)
+        await _carry(database, Track(database, carried, states, start), stop, read)
 
 
-async def _carry(track: Track, end: int, read: Read) -> None:
-    async with aclosing(read(track.position)) as batches:
-        async for events in batches:
-            await track.apply([event for event in events if event.sequence <= end])
-            if track.position >= end:
-                return
+async def _carry(database: Database, track: Track, end: int, read: Read) -> None:
+    async with (
+        aclosing(read(track.position)) as batches,
+        writing(database, end - track.position) as write,
+        aclosing(track.follow(up_to(batches, end), write)) as written,
+    ):
+        async for _ in written:
+            pass
 
 
 async def _empty(database: Database) -> None:

@@ -29,8 +29,9 @@ from projector.errors import (
 )
 from projector.projection import Projection
 from projector.projections import jobs
-from projector.reading import read
+from projector.reading import Batches, read, up_to
 from projector.track import Track
+from projector.writer import LONG, writing
 
 log = structlog.get_logger(__name__)
 
@@ -93,9 +94,19 @@ class Follower:
         await _until_one_fails(self._apply(track, end), self._watch(end.created))
 
     async def _apply(self, track: Track, end: LogPosition) -> None:
+        far = end.last_sequence - track.position
+        if far >= LONG:
+            async with aclosing(read(self._broker, track.position)) as batches:
+                await self._along(track, up_to(batches, end.last_sequence), far, end)
         async with aclosing(read(self._broker, track.position)) as batches:
-            async for events in batches:
-                await track.apply(events)
+            await self._along(track, batches, 0, end)
+
+    async def _along(self, track: Track, batches: Batches, far: int, end: LogPosition) -> None:
+        async with (
+            writing(self._database, far) as write,
+            aclosing(track.follow(batches, write)) as written,
+        ):
+            async for events in written:
                 metrics.EVENTS.inc(len(events))
                 self._newest = events[-1].time
                 await self._moved(track, end)

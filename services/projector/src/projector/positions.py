@@ -27,6 +27,8 @@ class Position(View, table=True):
 
 
 POSITION = table_of(Position)
+Key = tuple[str, int]
+"""Name and version of a projection."""
 
 
 async def open_positions(
@@ -82,7 +84,7 @@ def check(sequence: int, created: datetime, log: LogPosition) -> None:
 
 
 async def advance(
-    connection: AsyncConnection, projections: Sequence[Projection], start: int, end: int
+    connection: AsyncConnection, projections: Sequence[Key], start: int, end: int
 ) -> None:
     """Move all positions from `start` to `end`; PositionMovedError unless all are at `start`.
 
@@ -93,7 +95,7 @@ async def advance(
         raise ValueError(f"a position cannot go from {start} to {end}")
     result = await connection.execute(
         update(POSITION)
-        .where(_any_of(projections), POSITION.c.sequence == start)
+        .where(_any_key(projections), POSITION.c.sequence == start)
         .values(sequence=end)
     )
     if result.rowcount != len(projections):
@@ -147,7 +149,9 @@ async def read(
 
 
 def _any_of(projections: Sequence[Projection]) -> ColumnElement[bool]:
-    keys = POSITION.c
-    return or_(
-        *(and_(keys.projection == one.name, keys.version == one.version) for one in projections)
-    )
+    return _any_key([one.key for one in projections])
+
+
+def _any_key(keys: Sequence[Key]) -> ColumnElement[bool]:
+    row = POSITION.c
+    return or_(*(and_(row.projection == name, row.version == version) for name, version in keys))

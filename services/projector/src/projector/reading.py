@@ -15,11 +15,14 @@ from eventlog.reader import read_log
 from projector.errors import BrokerSilentError, IncompleteLogError, UnreadableEventError
 from projector.track import BATCH
 
+Batches = AsyncGenerator[list[Recorded], None]
+"""Events in order, in lists of at most one transaction's worth."""
+
 _PATIENCE_S = 20.0
 """How long the broker may be silent for those who cannot wait for it."""
 
 
-async def read(broker: Broker, after: int) -> AsyncGenerator[list[Recorded], None]:
+async def read(broker: Broker, after: int) -> Batches:
     """The events after a sequence, without end, at most one transaction's worth at once.
 
     Raises UnreadableEventError after the last event before the one that cannot be used,
@@ -42,7 +45,15 @@ async def read(broker: Broker, after: int) -> AsyncGenerator[list[Recorded], Non
             window = 1
 
 
-async def read_to(broker: Broker, after: int, end: int) -> AsyncGenerator[list[Recorded], None]:
+async def up_to(batches: Batches, end: int) -> Batches:
+    """Those of the events that are not beyond a sequence that is among them."""
+    async for events in batches:
+        yield [event for event in events if event.sequence <= end]
+        if events[-1].sequence >= end:
+            return
+
+
+async def read_to(broker: Broker, after: int, end: int) -> Batches:
     """The events after a sequence up to another one that the log is known to have reached.
 
     Raises BrokerSilentError where `read` would wait for the broker, and what `read` raises.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 
 from contracts.envelope import Recorded
@@ -11,17 +13,26 @@ from contracts.job import JobState
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from projector import positions
 from projector.database import Database, Row
 from projector.fold import Change, changes, latest
 from projector.projection import Projection
 from projector.projections import jobs
+from projector.transaction import Transaction, Write
 
 Key = Callable[[Row], object]
 
 BATCH = 1000
 """Events per transaction."""
 _KEPT_STATES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What a transaction writes, and the states of its jobs after it."""
+
+    events: Sequence[Recorded]
+    transaction: Transaction
+    states: Mapping[str, JobState]
 
 
 class Track:
@@ -43,8 +54,11 @@ class Track:
             raise ValueError(f"the track must carry {states.name} itself to fold jobs from it")
         self._database = database
         self._projections = tuple(projections)
+        self._keys = tuple(one.key for one in projections)
         self._table = states.tables[0]
         self._states: OrderedDict[str, JobState] = OrderedDict()
+        self._ahead: deque[_Batch] = deque()
+        self._prepared = position
         self.position = position
 
     async def apply(self, events: Sequence[Recorded]) -> None:
@@ -53,50 +67,84 @@ class Track:
         Takes the events that follow the position, at most `BATCH` of them. Raises
         PositionMovedError if another projector has written them, DatabaseUnavailableError.
         """
-        known, missing = self._remembered(events)
-        if missing:
-            async with self._database.reading() as connection:
-                known |= await jobs.states(connection, self._table, missing)
-        batch = changes(known, events)
-        written = rows_of(self._projections, batch)
-        async with self._database.writing() as connection:
-            await self._write(connection, written, events[-1].sequence)
-        self._moved(batch, events[-1].sequence)
+        batch = await self._prepare(events)
+        await batch.transaction.carry_out(self._database)
+        self._written(batch)
 
     async def apply_in(self, connection: AsyncConnection, events: Sequence[Recorded]) -> None:
         """The same within a transaction of the caller's, on which it depends whether it counts."""
-        known, missing = self._remembered(events)
-        known |= await jobs.states(connection, self._table, missing)
-        batch = changes(known, events)
-        written = rows_of(self._projections, batch)
-        await self._write(connection, written, events[-1].sequence)
-        self._moved(batch, events[-1].sequence)
+        batch = await self._prepare(events, connection)
+        await batch.transaction.carry_out_in(self._database, connection)
+        self._written(batch)
 
-    async def _write(
-        self, connection: AsyncConnection, written: Sequence[tuple[Table, list[Row]]], end: int
-    ) -> None:
-        await positions.advance(connection, self._projections, self.position, end)
-        for table, rows in written:
-            await self._database.upsert(connection, table, rows)
+    async def follow(
+        self, batches: AsyncIterable[Sequence[Recorded]], write: Write
+    ) -> AsyncGenerator[Sequence[Recorded], None]:
+        """Apply each batch, and give it back once it is written.
 
-    def _moved(self, batch: Sequence[Change], end: int) -> None:
-        self.position = end
-        self._keep(batch)
+        The next one is read and folded meanwhile: that is work for this process, and writing is
+        work for the database. Raises what `apply` and `batches` raise, the latter when all that
+        came before is written.
+        """
+        source = aiter(batches)
 
-    def _remembered(self, events: Sequence[Recorded]) -> tuple[dict[str, JobState], list[str]]:
-        """The states that are in memory, and the jobs whose states are not."""
+        async def ahead() -> _Batch | None:
+            events = await anext(source, None)
+            return await self._prepare(events) if events is not None else None
+
+        preparing = asyncio.create_task(ahead())
+        try:
+            while (batch := await preparing) is not None:
+                preparing = asyncio.create_task(ahead())
+                await write(batch.transaction)
+                self._written(batch)
+                yield batch.events
+        finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+
+    async def _prepare(
+        self, events: Sequence[Recorded], connection: AsyncConnection | None = None
+    ) -> _Batch:
+        """Fold events into rows, as if all that was prepared before were written."""
         wanted = dict.fromkeys(recorded.job for recorded in events)
         known = {job: self._states[job] for job in wanted if job in self._states}
-        return known, [job for job in wanted if job not in known]
+        missing = [job for job in wanted if job not in known]
+        # What is not written yet is not among these, for it is kept in memory until then.
+        if missing and connection:
+            known |= await jobs.states(connection, self._table, missing)
+        elif missing:
+            async with self._database.reading() as snapshot:
+                known |= await jobs.states(snapshot, self._table, missing)
+        made = changes(known, events)
+        states = {state.job: state for _, state in latest(made)}
+        rows = rows_of(self._projections, made)
+        transaction = Transaction(
+            self._keys,
+            self._prepared,
+            events[-1].sequence,
+            [self._database.ready(table, several) for table, several in rows],
+        )
+        batch = _Batch(events, transaction, states)
+        for job, state in states.items():
+            self._states[job] = state
+            self._states.move_to_end(job)
+        self._ahead.append(batch)
+        self._prepared = transaction.end
+        return batch
 
-    def _keep(self, batch: Sequence[Change]) -> None:
-        for _, state in latest(batch):
-            self._states.pop(state.job, None)
+    def _written(self, batch: _Batch) -> None:
+        self.position = batch.transaction.end
+        self._ahead.popleft()
+        for job, state in batch.states.items():
             # An ended job rarely moves again, and is in the database if it does.
-            if not state.status.ended:
-                self._states[state.job] = state
+            if state.status.ended and self._states.get(job) is state:
+                del self._states[job]
         while len(self._states) > _KEPT_STATES:
-            self._states.popitem(last=False)
+            oldest = next(iter(self._states))
+            if any(oldest in waiting.states for waiting in self._ahead):
+                break
+            del self._states[oldest]
 
 
 def rows_of(

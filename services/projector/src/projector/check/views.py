@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from eventlog.broker import Broker
@@ -21,6 +21,7 @@ from projector.projection import Projection
 from projector.projections import ALL, jobs
 from projector.reading import read_to
 from projector.track import Track
+from projector.writer import writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,14 @@ async def check(
         track = Track(made, group, states, 0)
 
         async def carry(end: int) -> None:
-            async for events in read_to(broker, track.position, end):
+            async with (
+                aclosing(read_to(broker, track.position, end)) as batches,
+                writing(made, end - track.position) as write,
+                aclosing(track.follow(batches, write)) as written,
+            ):
                 with _room():
-                    await track.apply(events)
-                pace.reached(track.position, end)
+                    async for _ in written:
+                        pace.reached(track.position, end)
 
         # So far without a snapshot of the live database, which must not be held for long.
         await carry(min(live.values()))

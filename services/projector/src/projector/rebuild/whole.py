@@ -6,7 +6,7 @@ fold what is new since and to write what differs, all in one transaction.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 
 import structlog
@@ -25,6 +25,7 @@ from projector.rebuild import shadow as beside
 from projector.rebuild.lock import exclusive
 from projector.rebuild.shadow import Shadow
 from projector.track import BATCH, Track
+from projector.writer import writing
 
 _log = structlog.get_logger(__name__)
 
@@ -101,9 +102,13 @@ class _Work:
             pace.reached(track.position, target)
             if target - track.position < BATCH:
                 return
-            async for events in read_to(self.broker, track.position, target):
-                await track.apply(events)
-                pace.reached(track.position, target)
+            async with (
+                aclosing(read_to(self.broker, track.position, target)) as batches,
+                writing(self.database, target - track.position) as write,
+                aclosing(track.follow(batches, write)) as written,
+            ):
+                async for _ in written:
+                    pace.reached(track.position, target)
 
     async def _switch(self, track: Track) -> tuple[int, int]:
         shadow = self.shadow
