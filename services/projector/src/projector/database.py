@@ -67,7 +67,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 def _as_text(value: datetime | None) -> str | None:
     if value is None:
         return None
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")[: -len("+00:00")]
 
 
 @dataclass(slots=True)

@@ -23,6 +23,8 @@ Key = Callable[[Row], object]
 
 BATCH = 1000
 """Events per transaction."""
+_AHEAD = 12
+"""Batches that may be ready before they are written: as long as it takes to start a process."""
 _KEPT_STATES = 256
 
 
@@ -57,7 +59,7 @@ class Track:
         self._keys = tuple(one.key for one in projections)
         self._table = states.tables[0]
         self._states: OrderedDict[str, JobState] = OrderedDict()
-        self._ahead: deque[_Batch] = deque()
+        self._unwritten: deque[_Batch] = deque()
         self._prepared = position
         self.position = position
 
@@ -82,26 +84,29 @@ class Track:
     ) -> AsyncGenerator[Sequence[Recorded], None]:
         """Apply each batch, and give it back once it is written.
 
-        The next one is read and folded meanwhile: that is work for this process, and writing is
+        The next ones are read and folded meanwhile: that is work for this process, and writing is
         work for the database. Raises what `apply` and `batches` raise, the latter when all that
         came before is written.
         """
-        source = aiter(batches)
+        source, turn = aiter(batches), asyncio.Lock()
 
-        async def ahead() -> _Batch | None:
-            events = await anext(source, None)
-            return await self._prepare(events) if events is not None else None
+        async def prepared() -> _Batch | None:
+            async with turn:
+                events = await anext(source, None)
+                return await self._prepare(events) if events is not None else None
 
-        preparing = asyncio.create_task(ahead())
+        ahead = deque(asyncio.create_task(prepared()) for _ in range(_AHEAD))
         try:
-            while (batch := await preparing) is not None:
-                preparing = asyncio.create_task(ahead())
+            while (batch := await ahead[0]) is not None:
                 await write(batch.transaction)
                 self._written(batch)
                 yield batch.events
+                ahead.popleft()
+                ahead.append(asyncio.create_task(prepared()))
         finally:
-            preparing.cancel()
-            await asyncio.gather(preparing, return_exceptions=True)
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
 
     async def _prepare(
         self, events: Sequence[Recorded], connection: AsyncConnection | None = None
@@ -129,20 +134,20 @@ class Track:
         for job, state in states.items():
             self._states[job] = state
             self._states.move_to_end(job)
-        self._ahead.append(batch)
+        self._unwritten.append(batch)
         self._prepared = transaction.end
         return batch
 
     def _written(self, batch: _Batch) -> None:
         self.position = batch.transaction.end
-        self._ahead.popleft()
+        self._unwritten.popleft()
         for job, state in batch.states.items():
             # An ended job rarely moves again, and is in the database if it does.
             if state.status.ended and self._states.get(job) is state:
                 del self._states[job]
         while len(self._states) > _KEPT_STATES:
             oldest = next(iter(self._states))
-            if any(oldest in waiting.states for waiting in self._ahead):
+            if any(oldest in waiting.states for waiting in self._unwritten):
                 break
             del self._states[oldest]
 

@@ -53,6 +53,8 @@ class Role(StrEnum):
     """Made by an attempt whose word came when nobody wanted it any more."""
 
 
+_NAMING = (e.JobRequested, e.StageReused, e.StageCompleted, e.StageCheckpointed, e.StageSampled)
+"""Only these name objects."""
 _SHOWN = (Role.UPLOADED, Role.MADE, Role.TAKEN_OVER)
 _HOLDING = (*_SHOWN, Role.UNUSED)
 _ERASED = (Role.UPLOADED, Role.MADE, Role.TAKEN_OVER, Role.UNUSED)
@@ -83,6 +85,8 @@ OBJECTS = table_of(Object)
 
 def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
     for change in batch:
+        if not isinstance(change.recorded.event, _NAMING):
+            continue
         for role, stage, output, index, artifact in _named(change):
             yield (
                 OBJECTS,

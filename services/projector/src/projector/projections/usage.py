@@ -55,9 +55,15 @@ _ENDED = [Outcome.COMPLETED.value, Outcome.FAILED.value, Outcome.STOPPED.value]
 
 
 def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
-    for change in batch:
-        for stage in _running(change):
-            yield RUNS, _row(change, stage)
+    # Of the many words of a run only the last one counts.
+    last = {_key(change, stage): (change, stage) for change in batch for stage in _running(change)}
+    for change, stage in last.values():
+        yield RUNS, _row(change, stage)
+
+
+def _key(change: Change, stage: StageState) -> tuple[object, ...]:
+    run = stage.attempts[-1]
+    return change.after.job, stage.id, run.attempt, run.started_at
 
 
 def _running(change: Change) -> Iterator[StageState]:
