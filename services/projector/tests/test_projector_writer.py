@@ -11,12 +11,13 @@ import pytest
 from contracts.envelope import Recorded
 from contracts.upcasting import UnknownEventError
 from eventlog.log import LogPosition
+from projector.beside import LONG
 from projector.database import Database, open_database
 from projector.errors import DatabaseUnavailableError, PositionMovedError, UnreadableEventError
 from projector.positions import open_positions
 from projector.projections import ALL, jobs
 from projector.track import Track
-from projector.writer import LONG, writing
+from projector.writer import writing
 from projector_histories import BEGAN, eventful_story, job_id, recorded, request
 from projector_running import rows_in
 
@@ -86,15 +87,14 @@ async def test_its_death_is_a_database_lost_and_the_way_goes_on_from_what_was_wr
 ) -> None:
     track = await a_track(database)
 
-    async def deadly() -> AsyncGenerator[list[Recorded], None]:
-        async for events in batches(0):
-            yield events
-            if events[-1].sequence > 20:
+    async def go_and_lose_it() -> None:
+        async with writing(database, LONG) as write:
+            async for _ in track.follow(batches(0), write):
                 for writer in writers():
                     os.kill(writer.pid, signal.SIGKILL)
 
     with pytest.raises(DatabaseUnavailableError, match="has ended"):
-        await go(database, track, deadly())
+        await go_and_lose_it()
     track = await a_track(database)
     assert 0 < track.position < len(LOG)
     await go(database, track)

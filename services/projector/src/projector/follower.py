@@ -20,6 +20,7 @@ from servicekit.admin import Readiness
 
 from projector import metrics, positions
 from projector.answers import Progress
+from projector.beside import LONG
 from projector.catch_up import level
 from projector.database import Database
 from projector.errors import (
@@ -31,7 +32,7 @@ from projector.projection import Projection
 from projector.projections import jobs
 from projector.reading import Batches, read, up_to
 from projector.track import Track
-from projector.writer import LONG, writing
+from projector.writer import writing
 
 log = structlog.get_logger(__name__)
 
