@@ -1,10 +1,21 @@
 """Which ports a stack gets."""
 
 import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from myspinbot.embedded import ports
-from myspinbot.embedded.ports import GRPC_OFFSET, NAMES, PREFERRED_HTTP, PortTakenError, choose
+from myspinbot.embedded.ports import (
+    GRPC_OFFSET,
+    NAMES,
+    PREFERRED_HTTP,
+    Claims,
+    PortTakenError,
+    choose,
+)
 
 
 def any_port(_port: int) -> bool:
@@ -56,3 +67,36 @@ def test_a_port_with_a_listener_is_not_free() -> None:
         taken = server.getsockname()[1]
         assert not ports.is_free(taken)
     assert ports.is_free(taken)
+
+
+ANOTHER = """
+import sys
+from pathlib import Path
+from myspinbot.embedded.ports import Claims
+claims = Claims(Path(sys.argv[1]))
+print([claims.take(int(port)) for port in sys.argv[2:]], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_port_that_another_stack_has_chosen_is_not_taken_before_that_has_ended(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        chosen = server.getsockname()[1]
+    words = [sys.executable, "-c", ANOTHER, str(tmp_path), str(chosen)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "[True]\n"
+        with closing(Claims(tmp_path)) as claims:
+            assert not claims.take(chosen)
+            other.communicate(timeout=20)
+            assert claims.take(chosen)
+
+
+def test_a_port_with_a_listener_cannot_be_claimed(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        closing(Claims(tmp_path)) as claims,
+    ):
+        assert not claims.take(server.getsockname()[1])

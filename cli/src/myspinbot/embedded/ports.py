@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 
 from myspinbot.errors import CommandError
 
@@ -47,6 +51,31 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+class Claims:
+    """The ports of one stack, kept from other stacks until its programs listen, and after.
+
+    A port is free for a while after it was chosen, and two stacks that start in the same moment
+    would choose the same. So each port has a byte in a file, which who takes it locks
+    (`F_SETLK`, fcntl(2)); the locks end with the process.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        path = (folder or Path(tempfile.gettempdir())) / f"myspinbot-ports-{os.getuid()}.lock"
+        self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+
+    def take(self, port: int) -> bool:
+        """Whether the port is free and no other process has taken it; it is ours then."""
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        return is_free(port)
+
+    def close(self) -> None:
+        """Give all of them back."""
+        os.close(self._file)
 
 
 def choose(

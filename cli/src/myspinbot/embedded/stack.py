@@ -56,7 +56,11 @@ async def run_stack(
     `on_start` gets the stack before anything runs, `on_ready` when all of it first does its
     work. Raises HomeHeldError, PortTakenError or StackFailedError.
     """
-    with home.hold(), Journal(home.logs / "supervisor.log") as journal:
+    with (
+        home.hold(),
+        Journal(home.logs / "supervisor.log") as journal,
+        contextlib.closing(ports.Claims()) as claims,
+    ):
 
         def told(event: str, **fields: object) -> None:
             journal.tell(event, **fields)
@@ -70,7 +74,7 @@ async def run_stack(
             stack=secrets.token_hex(8),
             pid=os.getpid(),
             since=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
-            ports=ports.choose(before.ports, http_port, secrets.randbelow(1 << 16)),
+            ports=ports.choose(before.ports, http_port, secrets.randbelow(1 << 16), claims.take),
             facing=facing or Facing(),
         )
         home.write_note(note)
