@@ -186,6 +186,14 @@ class JobState(Contract):
             and stage.status.outstanding
         )
 
+    def knows(self, stage_id: str, attempt: int) -> bool:
+        """Whether what was read of the log reaches to this attempt.
+
+        In a cluster a replica that lags behind may have answered with less.
+        """
+        stage = self.stages.get(stage_id)
+        return stage is not None and stage.attempt >= attempt
+
     def results(self) -> Artifacts:
         """Every output of every completed stage, by output name; later stages win."""
         merged: Artifacts = {}

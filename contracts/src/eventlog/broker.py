@@ -31,7 +31,10 @@ _NO_SUCH_STREAM = 10059
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where the broker is and who we are. `seed_file` holds the user's nkey seed."""
+    """Where the broker is and who we are. `seed_file` holds the user's nkey seed.
+
+    `url` may list several servers of one cluster, separated by commas.
+    """
 
     url: str
     role: str
@@ -246,7 +249,7 @@ async def _open(broker: Broker) -> None:
             log.warning("broker.disconnected", url=address.url)
 
     await broker.client.connect(
-        address.url,
+        address.url.split(","),
         name=f"myspinbot-{address.role}",
         nkeys_seed=str(address.seed_file) if address.seed_file else None,
         inbox_prefix=f"_INBOX_{address.role}",

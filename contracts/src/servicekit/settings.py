@@ -56,3 +56,10 @@ class Environment:
     def broker(self, role: str) -> BrokerAddress:
         """Where the broker is, and the seed of this role's user."""
         return BrokerAddress(self.text("NATS_URL"), role, self.path("NATS_SEED"))
+
+    def stream_replicas(self) -> int:
+        """On how many of the broker's servers each stream is kept: 1, 3 or 5."""
+        text = self.text("STREAM_REPLICAS", "1")
+        if text not in ("1", "3", "5"):
+            raise SettingsError(f"{PREFIX}STREAM_REPLICAS must be 1, 3 or 5, not {text!r}")
+        return int(text)

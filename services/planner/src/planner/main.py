@@ -47,6 +47,7 @@ async def plan(service: Service) -> None:
 async def _plan(service: Service, broker: Broker) -> None:
     event_log = EventLog(broker, "planner")
     grace_s = service.environment.number("RUNNER_GRACE_S", RUNNER_GRACE_S)
+    replicas = service.environment.stream_replicas()
     known_since = utc_now()
     end = await insist(event_log.position)
     snapshots = Snapshots(service.environment.path("SNAPSHOTS"), end.created)
@@ -63,14 +64,14 @@ async def _plan(service: Service, broker: Broker) -> None:
         await reconciler.fleet_changed(Fleet(manifests, known_since))
 
     async def broker_returned() -> None:
-        await insist(lambda: ensure_derived(broker))
+        await insist(lambda: ensure_derived(broker, replicas))
         await reconciler.republish()
 
     async def caught_up() -> None:
         await reconciler.go_live()
         service.readiness.reached("start")
 
-    await insist(lambda: ensure_derived(broker))
+    await insist(lambda: ensure_derived(broker, replicas))
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         stack.callback(broker.on_reconnect(broker_returned))
         group.create_task(follow(broker, reconciler, snapshots, end.last_sequence, caught_up))
