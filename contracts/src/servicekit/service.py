@@ -15,6 +15,7 @@ from eventlog.broker import Broker, connect
 
 from servicekit import admin, logs, traces
 from servicekit.admin import Readiness
+from servicekit.jobspans import JobSpanProcessor
 from servicekit.settings import Environment, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,9 @@ class Service:
     name: str
     environment: Environment
     readiness: Readiness = field(default_factory=Readiness)
+    spans: JobSpanProcessor | None = None
+    drain: Callable[[], Awaitable[None]] | None = None
+    """What the body wants done, once it is told to stop, before it is cancelled."""
 
     @contextlib.asynccontextmanager
     async def broker(self, role: str) -> AsyncIterator[Broker]:
@@ -35,7 +39,8 @@ class Service:
         broker = await connect(self.environment.broker(role))
         self.readiness.reached("broker")
         try:
-            yield broker
+            async with self.spans.sending(broker) if self.spans else contextlib.nullcontext():
+                yield broker
         finally:
             await broker.close()
 
@@ -49,8 +54,8 @@ def run(name: str, body: Callable[[Service], Awaitable[None]], *, own_admin: boo
     environment = Environment.current()
     try:
         logs.configure(name, environment.text("LOG_LEVEL", "INFO"))
-        provider = traces.configure(name, environment)
-        service = Service(name, environment)
+        tracing = traces.configure(name, environment)
+        service = Service(name, environment, spans=tracing.jobs if tracing else None)
         port = int(environment.number("ADMIN_PORT", 0))
         host = environment.text("ADMIN_HOST", "127.0.0.1")
         stop = admin.serve(port, service.readiness, host) if own_admin and port else None
@@ -69,8 +74,8 @@ def run(name: str, body: Callable[[Service], Awaitable[None]], *, own_admin: boo
     finally:
         if stop:
             stop()
-        if provider:
-            provider.shutdown()
+        if tracing:
+            tracing.shutdown()
 
 
 async def _until_stopped(service: Service, body: Callable[[Service], Awaitable[None]]) -> None:
@@ -85,7 +90,24 @@ async def _until_stopped(service: Service, body: Callable[[Service], Awaitable[N
     stopped.cancel()
     if not work.done():
         log.info("service.stopping")
+        stopping.clear()
+        await _drained(service, work, stopping)
         work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
     log.info("service.stopped")
+
+
+async def _drained(service: Service, work: asyncio.Future[None], stopping: asyncio.Event) -> None:
+    """Let a service finish what it has in hand; being told to stop once more cuts it short."""
+    if service.drain is None:
+        return
+    service.readiness.lost("stopping")
+    draining = asyncio.ensure_future(service.drain())
+    again = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({work, draining, again}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, again):
+        task.cancel()
+    for result in await asyncio.gather(draining, again, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.error("service.drain_failed", detail=str(result))

@@ -33,10 +33,12 @@ from gpu_runner.lines import LineWriter
 from gpu_runner.pace import Pace
 from gpu_runner.process import StageProcess
 from gpu_runner.transfer import Transfer
+from gpu_runner.waiting import first_of
 
 log = structlog.get_logger(__name__)
 
 _PROGRESS_EVERY_S = 0.4
+_LOOK_EVERY_S = 1.0
 _TELL_PATIENCE_S = 600.0
 
 
@@ -68,6 +70,9 @@ class Attempt:
     _posted_at: float = float("-inf")
     _process: StageProcess | None = None
     _stopped: bool = False
+    _leaving: bool = False
+    _kept: asyncio.Event = field(default_factory=asyncio.Event)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _uploads: asyncio.Lock = field(default_factory=asyncio.Lock)
     _lines: LineWriter = field(init=False)
 
@@ -80,8 +85,44 @@ class Attempt:
         if self._process is not None:
             await self._process.kill()
 
-    async def run(self, state: JobState) -> None:
-        """Do the stage and tell the log how it ended. `state` is the job as it stands."""
+    async def leave(self, finish_s: float, checkpoint_s: float) -> None:
+        """The runner is about to stop: end within `finish_s`, or let another runner go on.
+
+        An attempt that will not be done by then is asked for a checkpoint, for which there
+        are `checkpoint_s`, and ended.
+        """
+        if await self._ends_within(finish_s):
+            return
+        self._leaving = True
+        if self._process is not None:
+            if self.engine.checkpoints:
+                self._process.ask_checkpoint()
+                await first_of(self._kept, self._ended, within_s=checkpoint_s)
+            await self._process.kill()
+        # It may have been done in this very moment: what it made is then stored and told.
+        await first_of(self._ended, within_s=checkpoint_s)
+
+    async def _ends_within(self, finish_s: float) -> bool:
+        deadline = self.bench.clock() + finish_s
+        while (left := deadline - self.bench.clock()) > 0:
+            eta_s = self._pace.eta_s
+            if eta_s is not None and eta_s > left:
+                break
+            if await first_of(self._ended, within_s=min(left, _LOOK_EVERY_S)):
+                break
+        return self._ended.is_set()
+
+    async def run(self, state: JobState) -> bool:
+        """Do the stage and tell the log how it ended. `state` is the job as it stands.
+
+        Returns False if it did not end: another runner is to go on with it.
+        """
+        try:
+            return await self._run(state)
+        finally:
+            self._ended.set()
+
+    async def _run(self, state: JobState) -> bool:
         command = self.command
         folder = self.bench.scratch / f"{command.job}.{command.stage}.{command.attempt}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -92,9 +133,12 @@ class Attempt:
         try:
             await self._started(stage.checkpoint)
             ending = await self._perform(folder, stage.checkpoint)
-            if self._stopped or ending is None:
+            if self._stopped:
                 log.info("stage.stopped", job=command.job, stage=command.stage)
-                return
+                return True
+            if ending is None or (self._leaving and isinstance(ending, protocol.Failed)):
+                log.info("stage.handed_over", job=command.job, stage=command.stage)
+                return False
             if isinstance(ending, protocol.Done):
                 event: e.Event = await self._completed(ending, begun)
             else:
@@ -113,6 +157,7 @@ class Attempt:
         await self._tell(event)
         trace.get_current_span().set_attribute("outcome", event.type_name())
         log.info("stage.ended", job=command.job, stage=command.stage, outcome=event.type_name())
+        return True
 
     async def _highest_posted(self) -> float:
         """How far an earlier attempt was seen to be, so that progress does not go back."""
@@ -165,7 +210,7 @@ class Attempt:
             device=self.device,
             seed=command.seed,
         )
-        if self._stopped:
+        if self._stopped or self._leaving:
             return None
         count = sum(map(len, command.inputs.values()))
         took = self.bench.clock() - fetching
@@ -234,6 +279,8 @@ class Attempt:
                 artifact=artifact,
             )
         )
+        if line.asked_for:
+            self._kept.set()
 
     async def _sampled(self, transfer: Transfer, line: protocol.Sampled) -> None:
         try:

@@ -26,7 +26,8 @@ class Engine:
     `module` holds `run(context) -> StageResult`; `params_module` holds the pydantic model
     `params_class` and imports nothing heavy. `version` changes whenever results would, as
     it decides whether an earlier result may be reused. `typical_s` is by quality: seconds that it
-    took where it was measured.
+    took where it was measured. `checkpoints` tells that `run` heeds
+    `StageContext.checkpoint_wanted`, so that a runner that stops may ask for one.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Engine:
     params_class: str = "Params"
     presets: Mapping[Quality, Mapping[str, Any]] = field(default_factory=dict)
     typical_s: Mapping[Quality, float] = field(default_factory=dict)
+    checkpoints: bool = False
 
     def params(self) -> type[BaseModel]:
         """The model of its parameters."""

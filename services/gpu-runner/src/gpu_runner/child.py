@@ -36,6 +36,15 @@ class LineReport(Report):
         self._channel = channel
         self._lock = threading.Lock()
         self._fraction = 0.0
+        self._asked = threading.Event()
+
+    def ask(self) -> None:
+        """The runner wants a checkpoint."""
+        self._asked.set()
+
+    def asked(self) -> bool:
+        """Whether the runner wants a checkpoint that it has not got yet."""
+        return self._asked.is_set()
 
     def send(self, line: BaseModel) -> None:
         """One message to the runner."""
@@ -48,7 +57,11 @@ class LineReport(Report):
         self.send(protocol.Progress(done=done, total=total, unit=unit, message=message))
 
     def checkpoint(self, directory: Path, step: int) -> None:
-        self.send(protocol.Checkpointed(directory=directory, step=step, fraction=self._fraction))
+        message = protocol.Checkpointed(
+            directory=directory, step=step, fraction=self._fraction, asked_for=self.asked()
+        )
+        self._asked.clear()
+        self.send(message)
 
     def sample(self, path: Path, caption: str, step: int) -> None:
         self.send(protocol.Sampled(path=path, caption=caption, step=step))
@@ -84,6 +97,7 @@ def perform(task: protocol.Task, report: LineReport) -> protocol.Done | protocol
             seed=task.seed,
             report=report,
             resume=task.resume,
+            checkpoint_wanted=report.asked,
         )
         result: StageResult = import_module(task.module).run(context)
     except StageError as error:
@@ -148,6 +162,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     task = protocol.Task.model_validate_json((Path(sys.argv[1]) / protocol.TASK_FILE).read_bytes())
     report = LineReport(channel)
+    signal.signal(signal.SIGTERM, lambda *_: report.ask())
     report.send(perform(task, report))
 
 

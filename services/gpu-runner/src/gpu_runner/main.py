@@ -35,6 +35,10 @@ from gpu_runner.worker import InHand, LaneWorker
 
 log = structlog.get_logger(__name__)
 
+_FINISH_S = 0.0
+"""By default a runner that is told to stop lets nothing finish: on a laptop it should be gone."""
+_CHECKPOINT_WAIT_S = 10.0
+
 
 async def serve(service: Service) -> None:
     """Announce what this machine can do, and do it. Runs until stopped."""
@@ -70,6 +74,9 @@ async def serve(service: Service) -> None:
                 await announce(broker, manifest)
 
         await _hear_stops(broker, in_hand)
+        finish_s = environment.number("DRAIN_S", _FINISH_S)
+        checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
+        service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
         lanes = [(Lane.GPU, device.name) for device in devices] + [(Lane.CPU, "cpu")]
         async with asyncio.TaskGroup() as group:
             for lane, device in lanes:

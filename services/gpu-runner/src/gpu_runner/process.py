@@ -82,6 +82,11 @@ class StageProcess:
                 yield protocol.Line(level=Level.ERROR, message=words)
             yield _died(status)
 
+    def ask_checkpoint(self) -> None:
+        """Ask the child, and nothing that it started, for a checkpoint."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+
     async def kill(self) -> None:
         """End the child and all that it started, at once."""
         self._killed = True

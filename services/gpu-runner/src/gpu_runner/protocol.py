@@ -1,7 +1,8 @@
 """What a stage's child process and the runner say to each other.
 
 The runner writes `task.json` into the stage's folder and starts the child there. The child
-answers with one JSON object a line. Any program that keeps to this can be an engine.
+answers with one JSON object a line. SIGTERM asks an engine that makes checkpoints for one. Any
+program that keeps to this can be an engine.
 """
 
 from __future__ import annotations
@@ -46,12 +47,13 @@ class Progress(_Message):
 
 
 class Checkpointed(_Message):
-    """A folder from which the stage could go on."""
+    """A folder from which the stage could go on; `asked_for` if the runner wanted it."""
 
     type: Literal["checkpoint"] = "checkpoint"
     directory: Path
     step: int
     fraction: float
+    asked_for: bool = False
 
 
 class Sampled(_Message):

@@ -9,7 +9,7 @@ the parent stays free to kill it at any moment.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,6 +43,10 @@ class Report(Protocol):
         """Give measurements at `step`, such as `loss` and `lr`, for a curve."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class StageContext:
     """Everything a stage may use.
@@ -51,6 +55,8 @@ class StageContext:
     them. `params` are validated against the engine's `Params` already. `output` is the
     empty folder for results; `scratch` is thrown away. `resume` holds the last checkpoint
     of an earlier attempt at the same stage. `device` is `cuda:N`, `mps` or `cpu`.
+    `checkpoint_wanted` tells that the runner is about to stop: a stage that can offers a
+    checkpoint soon, and goes on until it is ended.
     """
 
     params: Any
@@ -61,6 +67,7 @@ class StageContext:
     seed: int
     report: Report
     resume: Path | None = None
+    checkpoint_wanted: Callable[[], bool] = _never
 
     def one(self, name: str) -> Path:
         """The only file of input `name`."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import structlog
 from contracts.commands import Lane, StageCommand
+from contracts.job import JobState
 from contracts.upcasting import UnknownEventError
 from eventlog import tracing
 from eventlog.broker import Broker
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, UnavailableError
 from eventlog.patience import insist
 from eventlog.queue import HEARTBEAT_S, MAX_DELIVERIES, CommandQueue, Delivery
 from prometheus_client import Counter, Gauge, Histogram
@@ -22,11 +23,14 @@ from pydantic import ValidationError
 from contracts import events as e
 from gpu_runner.attempt import Attempt, Bench
 from gpu_runner.catalogue import Engine
+from gpu_runner.waiting import first_of
 
 log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S = 2.0
 _HINT_WAIT_S = 1.0
+_CATCH_UP_S = 20.0
+_SETTLE_S = 5.0
 
 BUSY = Gauge("myspinbot_runner_busy", "Stages running now", ["lane"])
 STAGES = Counter("myspinbot_runner_stages_total", "Stage attempts worked on", ["kind", "engine"])
@@ -43,6 +47,24 @@ class InHand:
     """The attempts that this runner is working on now, of all its lanes."""
 
     attempts: dict[tuple[str, str, int], Attempt] = field(default_factory=dict)
+    leaving: bool = False
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def settled(self, key: tuple[str, str, int]) -> None:
+        """The command of an attempt is off our hands."""
+        del self.attempts[key]
+        if not self.attempts:
+            self._settled.set()
+
+    async def leave(self, finish_s: float, checkpoint_s: float) -> None:
+        """Take nothing new, and end what is in hand; see `Attempt.leave`."""
+        self.leaving = True
+        self._settled.clear()
+        attempts = tuple(self.attempts.values())
+        log.info("runner.leaving", in_hand=len(attempts))
+        await asyncio.gather(*(attempt.leave(finish_s, checkpoint_s) for attempt in attempts))
+        if self.attempts:
+            await first_of(self._settled, within_s=_SETTLE_S)
 
     def share(self) -> int:
         """The threads of one attempt, when the processors are shared by all that run now."""
@@ -68,12 +90,12 @@ class LaneWorker:
     _hints: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(maxsize=64))
 
     async def work(self) -> None:
-        """Take and do commands, for ever."""
+        """Take and do commands until the runner leaves."""
         queue = CommandQueue(self.broker)
         kinds = sorted({e.kind for e in self.engines.values() if e.lane is self.lane})
         consumers = await self._open(queue, kinds)
         await queue.hints(self.lane, self._hinted)
-        while True:
+        while not self.in_hand.leaving:
             try:
                 delivery = await self._next(queue, consumers)
                 if delivery is not None:
@@ -107,6 +129,9 @@ class LaneWorker:
         return await queue.pull(consumers[kind], wait_s=_HINT_WAIT_S)
 
     async def _take(self, delivery: Delivery) -> None:
+        if self.in_hand.leaving:
+            await delivery.later(0.0)
+            return
         try:
             command = StageCommand.model_validate_json(delivery.body)
         except ValidationError as error:
@@ -145,7 +170,7 @@ class LaneWorker:
                 STAGES.labels(**labels).inc()
                 await self._do(delivery, attempt)
         finally:
-            del self.in_hand.attempts[key]
+            self.in_hand.settled(key)
             BUSY.labels(self.lane).dec()
             structlog.contextvars.unbind_contextvars("job", "stage")
             await self.busy_changed()
@@ -153,7 +178,7 @@ class LaneWorker:
     async def _do(self, delivery: Delivery, attempt: Attempt) -> None:
         command = attempt.command
         try:
-            state = await insist(lambda: self.bench.log.fold(command.job))
+            state = await insist(lambda: self._state(command), _CATCH_UP_S)
         except UnknownEventError as error:
             await self._pass_on(delivery, error)
             return
@@ -162,16 +187,26 @@ class LaneWorker:
             return
         heartbeat = asyncio.create_task(self._heartbeat(delivery))
         try:
-            await attempt.run(state)
+            ended = await attempt.run(state)
         except asyncio.CancelledError:
             # The runner is told to stop: somebody else may have the stage at once.
             await delivery.later(0.0)
             raise
         finally:
             heartbeat.cancel()
+        if not ended:
+            await delivery.later(0.0)
+            return
         with contextlib.suppress(EventLogError):
             # If it is not confirmed, it is delivered again, and the log says that it is done.
             await delivery.done()
+
+    async def _state(self, command: StageCommand) -> JobState:
+        """The job as it stands; UnavailableError if a replica that lags behind has answered."""
+        state = await self.bench.log.fold(command.job)
+        if not state.knows(command.stage, command.attempt):
+            raise UnavailableError(f"job {command.job} up to attempt {command.attempt}")
+        return state
 
     async def _pass_on(self, delivery: Delivery, error: UnknownEventError) -> None:
         """A newer program has written into the job: a newer runner may understand it."""

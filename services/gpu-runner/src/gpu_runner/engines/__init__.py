@@ -25,6 +25,7 @@ def _engine(
     *,
     presets: _Presets | None = None,
     version: str = "1",
+    checkpoints: bool = False,
 ) -> Engine:
     """An engine of this package; `typical_s` is for all qualities, or for each, draft first."""
     module = f"gpu_runner.engines.{folder}.{kind}"
@@ -39,6 +40,7 @@ def _engine(
         params_module=module,
         presets=presets or {},
         typical_s=dict(zip(Quality, each, strict=True)),
+        checkpoints=checkpoints,
     )
 
 
@@ -57,6 +59,7 @@ ENGINES: tuple[Engine, ...] = (
             Quality.STANDARD: {"steps": 100},
             Quality.BEST: {"steps": 300},
         },
+        checkpoints=True,
     ),
     _engine(
         "world",

@@ -65,13 +65,21 @@ class TrainConfig:
     bfloat16: bool
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Whom to tell: of each step its number, loss and learning rate; when to show; when to keep."""
+    """Whom to tell: of each step its number, loss and learning rate; when to show; when to keep.
+
+    `checkpoint_wanted` is asked after each step whether to keep this one out of turn.
+    """
 
     on_step: Callable[[int, float, float], None]
     on_sample: Callable[[int], None]
     on_checkpoint: Callable[[int, Callable[[Path], None]], None]
+    checkpoint_wanted: Callable[[], bool] = _never
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +165,8 @@ class LoraTrainer:
             if step < config.steps and config.sample_every and step % config.sample_every == 0:
                 self._unet.eval()
                 hooks.on_sample(step)
-            if step < config.steps and step % config.checkpoint_every == 0:
+            in_turn = step % config.checkpoint_every == 0
+            if step < config.steps and (in_turn or hooks.checkpoint_wanted()):
                 hooks.on_checkpoint(step, self.save)
         self._unet.eval()
         done = config.steps - first

@@ -223,7 +223,7 @@ def _hooks(context: StageContext, show: _Shows, config: TrainConfig) -> Hooks:
         context.report.checkpoint(directory, step)
         context.report.line(f"checkpoint at step {step}")
 
-    return Hooks(on_step, show.draw, on_checkpoint)
+    return Hooks(on_step, show.draw, on_checkpoint, context.checkpoint_wanted)
 
 
 def _metrics(
