@@ -20,6 +20,8 @@ CONTROL = "CONTROL"
 """Stop commands for attempts that are not wanted any more."""
 STAGE_LOGS = "STAGELOGS"
 """What attempts say while they run, line by line; kept for a while, and not history."""
+SPANS = "SPANS"
+"""The finished spans of jobs, kept for a day for their waterfall; in memory, and not history."""
 CONFIG = "CONFIG"
 """What people have set up: API tokens, webhooks, pipelines, uploads. One value a subject."""
 DELIVERIES = "DELIVERIES"
@@ -36,6 +38,7 @@ ALL_RUNNERS = "runners.>"
 ALL_PLANNERS = "planners.>"
 ALL_STOPS = "control.stop.>"
 ALL_STAGE_LOGS = "logs.>"
+ALL_SPANS = "spans.>"
 ALL_CONFIG = "config.>"
 ALL_DELIVERIES = "deliveries.>"
 ALL_DELIVERED = "delivered.>"
@@ -91,6 +94,11 @@ def stage_log(job: str, stage: str, attempt: int) -> str:
 def job_logs(job: str) -> str:
     """The filter for the lines of all attempts of a job."""
     return f"logs.{job}.>"
+
+
+def job_spans(job: str) -> str:
+    """The subject of the spans of a job."""
+    return f"spans.{job}"
 
 
 def config(kind: str, owner: str, name: str) -> str:

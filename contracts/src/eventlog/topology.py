@@ -16,6 +16,7 @@ CHORES_CONSUMER = "gateway-chores"
 """The gateway's durable place in the log, for what must follow from an event exactly once."""
 DELIVERIES_CONSUMER = "gateway"
 _DAY = 86_400 * _SECOND
+_SPAN_BYTES = 32 << 20
 
 
 def lasting_streams(replicas: int = 1) -> list[dict[str, Any]]:
@@ -129,7 +130,21 @@ def derived_streams(replicas: int = 1) -> list[dict[str, Any]]:
         _board(subjects.RUNNERS, [subjects.ALL_RUNNERS, subjects.ALL_PLANNERS], 30, replicas),
         _board(subjects.CONTROL, [subjects.ALL_STOPS], 86_400, replicas),
     ]
-    return [commands, *boards]
+    spans = {
+        "name": subjects.SPANS,
+        "description": "The finished spans of jobs",
+        "subjects": [subjects.ALL_SPANS],
+        "retention": "limits",
+        "storage": "memory",
+        "allow_direct": True,
+        # The oldest go first: a waterfall is looked at while a job runs, or soon after.
+        "discard": "old",
+        "max_bytes": _SPAN_BYTES,
+        "max_msgs_per_subject": 2_000,
+        "max_age": _DAY,
+        "num_replicas": replicas,
+    }
+    return [commands, *boards, spans]
 
 
 def _board(name: str, board_subjects: list[str], age_s: int, replicas: int) -> dict[str, Any]:

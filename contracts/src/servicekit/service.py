@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import structlog
 import uvloop
 from eventlog.broker import Broker, connect
+from eventlog.metrics import CONNECTED
 
-from servicekit import admin, logs, traces
+from servicekit import admin, logs, metrics, traces
 from servicekit.admin import Readiness
 from servicekit.jobspans import JobSpanProcessor
 from servicekit.settings import Environment, SettingsError
@@ -37,6 +38,7 @@ class Service:
         """A connection to the broker, awaited for as long as it takes."""
         self.readiness.lost("broker")
         broker = await connect(self.environment.broker(role))
+        CONNECTED.set_function(lambda: float(broker.connected))
         self.readiness.reached("broker")
         try:
             async with self.spans.sending(broker) if self.spans else contextlib.nullcontext():
@@ -56,6 +58,7 @@ def run(name: str, body: Callable[[Service], Awaitable[None]], *, own_admin: boo
         logs.configure(name, environment.text("LOG_LEVEL", "INFO"))
         tracing = traces.configure(name, environment)
         service = Service(name, environment, spans=tracing.jobs if tracing else None)
+        metrics.READY.set_function(lambda: float(service.readiness.ready))
         port = int(environment.number("ADMIN_PORT", 0))
         host = environment.text("ADMIN_HOST", "127.0.0.1")
         stop = admin.serve(port, service.readiness, host) if own_admin and port else None
