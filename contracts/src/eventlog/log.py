@@ -18,7 +18,7 @@ from contracts.job import JobState
 from nats.aio.msg import Msg
 
 from contracts import subjects
-from eventlog import tracing
+from eventlog import metrics, tracing
 from eventlog.broker import API, Broker
 from eventlog.errors import BrokerError, ConflictError, EventLogError, UnavailableError
 from eventlog.patience import insist
@@ -128,7 +128,8 @@ class EventLog:
         They enter together or not at all, after the job's event at `expected`; ConflictError if
         that is not its last one. Returns the sequence of the last one. At most 1,000 at once.
         """
-        sequence, _ = await self._send(stored, expected)
+        with metrics.appending():
+            sequence, _ = await self._send(stored, expected)
         return sequence
 
     async def _end_at(self, job: str, expected: int, recorded: Sequence[Recorded]) -> _End:
@@ -163,7 +164,8 @@ class EventLog:
             stored = store(item)
             chain = stored.linked(chain)
             chained.append(replace(stored, headers={**stored.headers, "ce-chain": chain}))
-        sequence, anew = await self._send(chained, end.sequence)
+        with metrics.appending():
+            sequence, anew = await self._send(chained, end.sequence)
         if anew:
             self._remember(recorded[0].job, _End(sequence, chain))
         else:

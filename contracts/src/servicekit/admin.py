@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import make_wsgi_app
+from servicekit import metrics
 
 StartResponse = Callable[..., Any]
 
@@ -45,12 +45,13 @@ class _Quiet(WSGIRequestHandler):
 
 def serve(port: int, readiness: Readiness, host: str = "127.0.0.1") -> Callable[[], None]:
     """Serve from a thread of its own; returns what stops it."""
-    metrics = make_wsgi_app()
 
     def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         match environ["PATH_INFO"]:
             case "/metrics":
-                return metrics(environ, start_response)  # type: ignore[no-any-return]
+                text, media_type = metrics.render(environ.get("HTTP_ACCEPT"))
+                start_response("200 OK", [("Content-Type", media_type)])
+                return [text]
             case "/health":
                 status, body = "200 OK", {"status": "ok"}
             case "/ready":

@@ -18,6 +18,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from contracts.artifacts import Artifact
 
+from servicekit import metrics
 from servicekit.settings import Environment
 
 PART_BYTES = 8 << 20
@@ -156,12 +157,19 @@ class ObjectStore:
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """One call of the S3 client, with its errors made ours."""
+        with metrics.asking_store(operation) as outcome:
+            return await self._call(operation, outcome, arguments)
+
+    async def _call(
+        self, operation: str, outcome: metrics.Outcome, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._patience_s):
-                return dict(await getattr(self._client, operation)(**arguments))
+                reply = dict(await getattr(self._client, operation)(**arguments))
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in ("NoSuchKey", "NoSuchUpload", "404", "NotFound"):
+                outcome.name = "missing"
                 raise MissingObjectError(f"no object {arguments.get('Key')}") from error
             if code == "BucketAlreadyOwnedByYou":
                 raise OwnBucketError(f"{operation}: {error}") from error
@@ -170,6 +178,8 @@ class ObjectStore:
             raise ObjectStoreError(f"{operation}: no answer in {self._patience_s} s") from error
         except (BotoCoreError, OSError) as error:
             raise ObjectStoreError(f"{operation}: {error}") from error
+        outcome.name = "ok"
+        return reply
 
     async def ensure_bucket(self) -> None:
         """Make the bucket if it is not there."""

@@ -7,9 +7,9 @@ from typing import Literal
 from contracts.base import Contract
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import Field
 from servicekit.admin import Readiness
+from servicekit.metrics import render
 
 from gateway.problems import Problem, ProblemKind
 
@@ -63,9 +63,10 @@ async def ready(request: Request) -> JSONResponse:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-async def metrics() -> Response:
-    """Prometheus metrics."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics, as OpenMetrics for who accepts it."""
+    text, media_type = render(request.headers.get("accept"))
+    return Response(text, media_type=media_type)
 
 
 @router.get("/problems")

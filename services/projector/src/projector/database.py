@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
+from projector import metrics
 from projector.errors import DatabaseUnavailableError, UnsupportedDatabaseError
 from projector.upserts import Upsert
 
@@ -86,14 +87,14 @@ class Database:
 
         Raises DatabaseUnavailableError if the database cannot be reached or written.
         """
-        with _translated():
+        with _translated(), metrics.transaction("write"):
             async with self.engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A snapshot: everything read in the block is of one moment."""
-        with _translated():
+        with _translated(), metrics.transaction("read"):
             async with self.readers.connect() as connection:
                 yield connection
 

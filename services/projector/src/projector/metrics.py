@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from eventlog.metrics import exemplar
 from prometheus_client import Counter, Gauge, Histogram
 
 EVENTS = Counter("myspinbot_projector_events", "Events written to the views")
@@ -21,6 +22,13 @@ QUERY_SECONDS = Histogram(
     "Time to answer a query, waiting for the position included",
     ("query", "outcome"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 5, 10),
+)
+
+SQL_SECONDS = Histogram(
+    "myspinbot_sql_transaction_seconds",
+    "Time of a transaction at the database, from its beginning to its commit",
+    ("transaction", "outcome"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
 
@@ -38,4 +46,16 @@ def timed(query: str) -> Iterator[Outcome]:
     try:
         yield outcome
     finally:
-        QUERY_SECONDS.labels(query, outcome.name).observe(time.perf_counter() - start)
+        took_s = time.perf_counter() - start
+        QUERY_SECONDS.labels(query, outcome.name).observe(took_s, exemplar())
+
+
+@contextmanager
+def transaction(kind: str) -> Iterator[None]:
+    """Measures one transaction that reads or writes."""
+    start, outcome = time.perf_counter(), "failed"
+    try:
+        yield
+        outcome = "ok"
+    finally:
+        SQL_SECONDS.labels(kind, outcome).observe(time.perf_counter() - start, exemplar())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from eventlog.metrics import exemplar
 from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from starlette.datastructures import Headers
@@ -63,7 +64,8 @@ class Telemetry:
         finally:
             method, route = scope["method"], route_of(scope)
             metrics.REQUESTS.labels(method, route, str(status)).inc()
-            metrics.LATENCY.labels(method, route).observe(time.perf_counter() - begun)
+            took_s = time.perf_counter() - begun
+            metrics.LATENCY.labels(method, route).observe(took_s, exemplar())
         return status
 
 
