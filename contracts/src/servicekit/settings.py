@@ -32,21 +32,43 @@ class Environment:
         return Environment(dict(os.environ))
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A variable's text; SettingsError if it is missing and has no default."""
-        value = self.values.get(PREFIX + name, default)
+        """A variable's text; SettingsError if it is missing and has no default.
+
+        `MYSPINBOT_<name>_FILE` may name a file that holds the text instead, as containers are
+        given secrets: other processes and crash reports can see a variable, but not a file.
+        """
+        value = self._value(name)
+        if value is None:
+            value = default
         if value is None:
             raise SettingsError(f"set {PREFIX}{name}: this service cannot start without it")
         return value
 
     def number(self, name: str, default: float) -> float:
         """A variable as a number."""
-        value = self.values.get(PREFIX + name)
+        value = self._value(name)
         if value is None:
             return default
         try:
             return float(value)
         except ValueError as error:
             raise SettingsError(f"{PREFIX}{name} must be a number, not {value!r}") from error
+
+    def _value(self, name: str) -> str | None:
+        value = self.values.get(PREFIX + name)
+        file = self.values.get(f"{PREFIX}{name}_FILE")
+        if file is None:
+            return value
+        if value is not None:
+            raise SettingsError(f"set {PREFIX}{name} or {PREFIX}{name}_FILE, not both")
+        try:
+            # Editors end a file with a newline, which no secret has.
+            return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{PREFIX}{name}_FILE names {file!r}, which cannot be read: {error}; "
+                "check that it is there and that this service's user may read it"
+            ) from error
 
     def path(self, name: str) -> Path | None:
         """A variable as a path, if it is set."""

@@ -14,12 +14,13 @@ from projector.database import open_database
 from projector.errors import UnsupportedDatabaseError
 from projector.follower import Follower
 from projector.projections import ALL
+from projector.settings import database_url
 
 
 async def body(service: Service) -> None:
     """Follow the log and answer queries until told to stop."""
     try:
-        database = open_database(service.environment.text("DATABASE_URL"))
+        database = open_database(database_url(service.environment))
     except UnsupportedDatabaseError as error:
         raise SettingsError(str(error)) from error
     try:

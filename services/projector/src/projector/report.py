@@ -27,6 +27,7 @@ from projector.errors import (
 from projector.pace import Step, Tell
 from projector.projection import Projection
 from projector.projections import ALL
+from projector.settings import database_url
 
 DONE, FAILED, MISUSE = 0, 1, 2
 """Exit statuses."""
@@ -111,7 +112,7 @@ async def opened() -> AsyncIterator[tuple[Broker, Database]]:
     """
     environment = Environment.current()
     address = environment.broker("projector")
-    database = open_database(environment.text("DATABASE_URL"))
+    database = open_database(database_url(environment))
     try:
         try:
             async with asyncio.timeout(_CONNECTING_S):

@@ -5,22 +5,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 from datetime import datetime
 from pathlib import Path
 
+from servicekit.settings import Environment, SettingsError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from projector.archive import ArchiveError, Dump, Probe, Sameness, postgresql, sqlite
 from projector.errors import ProjectorError
+from projector.settings import database_url
 
 
 async def _work(options: argparse.Namespace) -> Dump | Probe:
-    url = os.environ.get("MYSPINBOT_DATABASE_URL", "")
-    if not url:
-        raise ArchiveError("No database is named.", "Set MYSPINBOT_DATABASE_URL.")
+    try:
+        url = database_url(Environment.current())
+    except SettingsError as error:
+        raise ArchiveError(
+            f"No database is named: {error}.", "Set MYSPINBOT_DATABASE_URL."
+        ) from error
     in_file = make_url(url).get_backend_name() == sqlite.KIND
     if options.verb == "probe":
         return await (sqlite.probe if in_file else postgresql.probe)(url)
