@@ -24,6 +24,7 @@ from myspinbot.commands import (
     oversight,
     pipelines,
     profiles,
+    provision,
     replay,
     shell,
     show,
@@ -89,6 +90,7 @@ def _myspinbot(
 
 add(app, "up", up.up, _SYSTEM)
 add(app, "doctor", doctor.doctor, _SYSTEM)
+add(app, "provision", provision.provision, _SYSTEM)
 add(app, "open", open.open_page, _SYSTEM)
 add(app, "runners", models.runners, _SYSTEM)
 add(app, "stats", models.stats, _SYSTEM)

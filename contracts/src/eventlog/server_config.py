@@ -66,11 +66,24 @@ def render(
             "sync_interval": sync_interval,
             "max_mem": max_memory_bytes,
         },
-        "authorization": {
-            "users": [_user(role, users[role]) for role in sorted(users)],
-        },
+        "authorization": _authorization(users),
     }
     return json.dumps(config, indent=2) + "\n"
+
+
+def render_users(users: Mapping[str, str]) -> str:
+    """The part of a configuration file that says who may do what, to be included in one.
+
+    `users` maps each role to its public key; others than roles are left out.
+    """
+    known = {role: key for role, key in users.items() if role in ROLES}
+    lines = json.dumps({"authorization": _authorization(known)}, indent=2).splitlines()
+    # Without the outermost braces: an included file is a list of settings, not a value.
+    return "\n".join(line.removeprefix("  ") for line in lines[1:-1]) + "\n"
+
+
+def _authorization(users: Mapping[str, str]) -> dict[str, object]:
+    return {"users": [_user(role, users[role]) for role in sorted(users)]}
 
 
 def _user(role: str, key: str) -> dict[str, object]:
