@@ -9,7 +9,7 @@ import pytest
 from servicekit import admin
 from servicekit.admin import Readiness
 
-from tests.support.ports import free_port
+from tests.support.ports import free_ports
 
 
 def probe(*arguments: str) -> int:
@@ -18,7 +18,7 @@ def probe(*arguments: str) -> int:
 
 
 def test_a_service_is_ready_when_it_waits_for_nothing() -> None:
-    readiness, port = Readiness(), free_port()
+    readiness, port = Readiness(), free_ports(1)[0]
     stop = admin.serve(port, readiness)
     try:
         assert probe(str(port)) == 1
@@ -31,7 +31,7 @@ def test_a_service_is_ready_when_it_waits_for_nothing() -> None:
 
 
 def test_nobody_who_listens_is_not_ready() -> None:
-    assert probe(str(free_port())) == 1
+    assert probe(str(free_ports(1)[0])) == 1
 
 
 @pytest.mark.parametrize("arguments", [(), ("http",), ("1", "2")])

@@ -41,7 +41,7 @@ def test_a_variable_and_its_file_exclude_each_other(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("one")
     with pytest.raises(SettingsError, match="not both"):
-        settings(SECRET="another", SECRET_FILE=str(secret)).text("SECRET")
+        settings(QUOTA="1", QUOTA_FILE=str(secret)).text("QUOTA")
 
 
 def test_what_is_set_nowhere_has_its_default_or_is_asked_for() -> None:
