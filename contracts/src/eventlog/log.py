@@ -6,6 +6,7 @@ import json
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from contracts.events import Event
 from contracts.fold import evolve, initial
 from contracts.job import JobState
 from nats.aio.msg import Msg
+from opentelemetry.trace import Span, SpanKind
 
 from contracts import subjects
 from eventlog import metrics, tracing
@@ -164,13 +166,21 @@ class EventLog:
             stored = store(item)
             chain = stored.linked(chain)
             chained.append(replace(stored, headers={**stored.headers, "ce-chain": chain}))
-        with metrics.appending():
+        with self._traced(recorded), metrics.appending():
             sequence, anew = await self._send(chained, end.sequence)
         if anew:
             self._remember(recorded[0].job, _End(sequence, chain))
         else:
             self._ends.pop(recorded[0].job, None)
         return sequence
+
+    def _traced(self, recorded: Sequence[Recorded]) -> AbstractContextManager[Span]:
+        attributes = tracing.messaging(
+            tracing.SEND, subjects.JOBS, message=recorded[0].id, count=len(recorded)
+        )
+        attributes[tracing.JOB] = recorded[0].job
+        attributes["myspinbot.event.types"] = ",".join(one.type for one in recorded)
+        return tracing.within(f"send {subjects.JOBS}", SpanKind.PRODUCER, attributes)
 
     def _remember(self, job: str, end: _End) -> None:
         self._ends[job] = end

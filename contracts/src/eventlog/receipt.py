@@ -29,6 +29,11 @@ class Receipt:
         """How often this message has been delivered, from 1."""
         return int(self.reply.split(".")[-5])
 
+    @property
+    def published_ns(self) -> int:
+        """When the broker took the message in, in nanoseconds since 1970."""
+        return int(self.reply.split(".")[-2])
+
     async def working(self) -> None:
         """Say that the message is still being worked on."""
         await self._say(b"+WPI")

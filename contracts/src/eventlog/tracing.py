@@ -25,6 +25,16 @@ LINK = "myspinbot.link"
 
 Attributes = Mapping[str, str | bool | int | float]
 
+SEND, RECEIVE, PROCESS = "send", "receive", "process"
+"""What is done with messages, as OpenTelemetry names it."""
+
+_MESSAGING = {
+    "count": "messaging.batch.message_count",
+    "group": "messaging.consumer.group.name",
+    "message": "messaging.message.id",
+    "size": "messaging.message.body.size",
+}
+
 _tracer = trace.get_tracer("myspinbot.eventlog")
 
 
@@ -58,19 +68,26 @@ def continued(
     kind: SpanKind = SpanKind.CONSUMER,
     attributes: Attributes | None = None,
     links: Iterable[Link | None] = (),
+    began: int | None = None,
 ) -> Iterator[Span]:
-    """A span that goes on with the trace that came with a message."""
-    with _tracer.start_as_current_span(
-        name,
-        context=_context(traceparent),
-        kind=kind,
-        attributes=dict(attributes or {}),
-        links=[one for one in links if one],
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        with _failing(span):
-            yield span
+    """A span that goes on with the trace that came with a message.
+
+    `began` is for what has begun already, in nanoseconds since 1970.
+    """
+    with (
+        _tracer.start_as_current_span(
+            name,
+            context=_context(traceparent),
+            kind=kind,
+            attributes=dict(attributes or {}),
+            links=[one for one in links if one],
+            start_time=began,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span,
+        _failing(span),
+    ):
+        yield span
 
 
 @contextmanager
@@ -84,16 +101,18 @@ def within(
     if not recording():
         yield trace.INVALID_SPAN
         return
-    with _tracer.start_as_current_span(
-        name,
-        kind=kind,
-        attributes=dict(attributes or {}),
-        links=[one for one in links if one],
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        with _failing(span):
-            yield span
+    with (
+        _tracer.start_as_current_span(
+            name,
+            kind=kind,
+            attributes=dict(attributes or {}),
+            links=[one for one in links if one],
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span,
+        _failing(span),
+    ):
+        yield span
 
 
 def failed(span: Span, error_type: str) -> None:
@@ -111,6 +130,7 @@ def told(
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Attributes | None = None,
     links: Iterable[Link | None] = (),
+    error_type: str | None = None,
 ) -> None:
     """A span of something that is over, with its times (in nanoseconds since 1970 if numbers).
 
@@ -128,7 +148,31 @@ def told(
         links=[one for one in links if one],
         start_time=min(_nanoseconds(began), end),
     )
+    if error_type is not None:
+        failed(span, error_type)
     span.end(end)
+
+
+def add_link(traceparent: str | None, what: str) -> None:
+    """Link what is being traced now to the span that a message came from."""
+    if one := link(traceparent, what):
+        trace.get_current_span().add_link(one.context, one.attributes)
+
+
+def messaging(
+    operation: str, stream: str, **more: str | int
+) -> dict[str, str | bool | int | float]:
+    """The attributes of an operation on a stream; `more` are named in `_MESSAGING`.
+
+    https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+    """
+    return {
+        "messaging.system": "nats",
+        "messaging.operation.type": operation,
+        "messaging.operation.name": operation,
+        "messaging.destination.name": stream,
+        **{_MESSAGING[name]: value for name, value in more.items()},
+    }
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from contracts.artifacts import Artifact
 
-from servicekit import metrics
+from servicekit import metrics, storespans
 from servicekit.settings import Environment
 
 PART_BYTES = 8 << 20
@@ -157,7 +157,10 @@ class ObjectStore:
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """One call of the S3 client, with its errors made ours."""
-        with metrics.asking_store(operation) as outcome:
+        with (
+            storespans.calling(operation, self.bucket, arguments),
+            metrics.asking_store(operation) as outcome,
+        ):
             return await self._call(operation, outcome, arguments)
 
     async def _call(
