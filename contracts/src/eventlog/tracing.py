@@ -67,6 +67,7 @@ def continued(
     traceparent: str | None,
     kind: SpanKind = SpanKind.CONSUMER,
     attributes: Attributes | None = None,
+    *,
     links: Iterable[Link | None] = (),
     began: int | None = None,
 ) -> Iterator[Span]:

@@ -18,6 +18,7 @@ from contracts.commands import StageCommand
 from contracts.job import Checkpoint, JobState
 from contracts.progress import StageProgress
 from contracts.stagelog import Level
+from eventlog import tracing
 from eventlog.board import Board
 from eventlog.errors import EventLogError
 from eventlog.log import EventLog, utc_now
@@ -27,7 +28,7 @@ from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
 
 from contracts import events as e
 from contracts import subjects
-from gpu_runner import protocol
+from gpu_runner import protocol, spans
 from gpu_runner.catalogue import Engine
 from gpu_runner.lines import LineWriter
 from gpu_runner.pace import Pace
@@ -155,7 +156,10 @@ class Attempt:
             shutil.rmtree(folder, ignore_errors=True)
             await self._lines.finish()
         await self._tell(event)
-        trace.get_current_span().set_attribute("outcome", event.type_name())
+        span = trace.get_current_span()
+        span.set_attribute("myspinbot.outcome", event.type_name())
+        if isinstance(event, e.StageFailed):
+            tracing.failed(span, event.code)
         log.info("stage.ended", job=command.job, stage=command.stage, outcome=event.type_name())
         return True
 
@@ -196,17 +200,20 @@ class Attempt:
         output, scratch = folder / "output", folder / "scratch"
         output.mkdir()
         scratch.mkdir()
+        with tracing.within("fetch inputs", attributes=spans.attributes(command)):
+            inputs = await transfer.fetch(command.inputs, folder / "inputs")
+            resume = (
+                await transfer.fetch_checkpoint(checkpoint.artifact, folder) if checkpoint else None
+            )
         task = protocol.Task(
             module=self.engine.module,
             params_module=self.engine.params_module,
             params_class=self.engine.params_class,
             params=command.params,
-            inputs=await transfer.fetch(command.inputs, folder / "inputs"),
+            inputs=inputs,
             output=output,
             scratch=scratch,
-            resume=await transfer.fetch_checkpoint(checkpoint.artifact, folder)
-            if checkpoint
-            else None,
+            resume=resume,
             device=self.device,
             seed=command.seed,
         )
@@ -215,7 +222,19 @@ class Attempt:
         count = sum(map(len, command.inputs.values()))
         took = self.bench.clock() - fetching
         await self._lines.say(f"{command.engine} on {self.device}: {count} inputs in {took:.1f} s")
+        told = spans.engine(command, self.device)
+        with tracing.within(f"child {command.engine}", attributes=told) as span:
+            ending = await self._compute(folder, task, transfer)
+            if isinstance(ending, protocol.Failed):
+                tracing.failed(span, ending.code)
+        return ending
+
+    async def _compute(
+        self, folder: Path, task: protocol.Task, transfer: Transfer
+    ) -> protocol.Done | protocol.Failed | None:
+        """Run the child process and pass on what it says, until its end."""
         self._process = await StageProcess.start(folder, task, self.threads())
+        trace.get_current_span().set_attribute("process.pid", self._process.pid)
         ending: protocol.Done | protocol.Failed | None = None
         async with asyncio.TaskGroup() as group:
             async for message in self._process.messages():
@@ -300,7 +319,8 @@ class Attempt:
 
     async def _completed(self, done: protocol.Done, begun: float) -> e.Event:
         duration_s = self.bench.clock() - begun
-        outputs = await self._transfer().put_outputs(done.outputs)
+        with tracing.within("store outputs", attributes=spans.attributes(self.command)):
+            outputs = await self._transfer().put_outputs(done.outputs)
         stored = self.bench.clock() - begun - duration_s
         await self._lines.say(f"done after {duration_s:.1f} s, stored in {stored:.1f} s")
         return e.StageCompleted(

@@ -60,6 +60,11 @@ class StageProcess:
         )
         return StageProcess(process)
 
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
     async def messages(self) -> AsyncIterator[protocol.Message]:
         """What the child says, to its end."""
         ended = False

@@ -17,10 +17,10 @@ from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
 from eventlog.patience import insist
 from eventlog.queue import HEARTBEAT_S, MAX_DELIVERIES, CommandQueue, Delivery
-from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
 
 from contracts import events as e
+from gpu_runner import spans
 from gpu_runner.attempt import Attempt, Bench
 from gpu_runner.catalogue import Engine
 from gpu_runner.waiting import first_of
@@ -31,15 +31,6 @@ _LOOK_AGAIN_S = 2.0
 _HINT_WAIT_S = 1.0
 _CATCH_UP_S = 20.0
 _SETTLE_S = 5.0
-
-BUSY = Gauge("myspinbot_runner_busy", "Stages running now", ["lane"])
-STAGES = Counter("myspinbot_runner_stages_total", "Stage attempts worked on", ["kind", "engine"])
-DURATION = Histogram(
-    "myspinbot_runner_stage_seconds",
-    "How long attempts took",
-    ["kind", "engine"],
-    buckets=(1, 2, 5, 10, 20, 45, 90, 180, 600, 1800, 7200),
-)
 
 
 @dataclass(slots=True)
@@ -151,19 +142,16 @@ class LaneWorker:
         )
         self.in_hand.attempts[key] = attempt
         labels = {"kind": command.kind, "engine": command.engine}
-        attributes: dict[str, str | int | float] = {
-            "job": command.job,
-            "stage": command.stage,
-            "attempt": command.attempt,
-            **labels,
-        }
+        spans.waited(command, delivery)
         structlog.contextvars.bind_contextvars(job=command.job, stage=command.stage)
         BUSY.labels(self.lane).inc()
         try:
             await self.busy_changed()
             with (
                 tracing.continued(
-                    f"stage {command.kind}", delivery.traceparent, attributes=attributes
+                    f"stage {command.kind}",
+                    delivery.traceparent,
+                    attributes=spans.processing(command, delivery),
                 ),
                 DURATION.labels(**labels).time(),
             ):
@@ -186,6 +174,7 @@ class LaneWorker:
             await insist(delivery.done)
             return
         heartbeat = asyncio.create_task(self._heartbeat(delivery))
+        await spans.link_former(self.bench.log, command, delivery)
         try:
             ended = await attempt.run(state)
         except asyncio.CancelledError:
