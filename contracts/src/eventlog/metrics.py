@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opentelemetry import trace
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from prometheus_client import Gauge, Histogram
 
 from eventlog.errors import ConflictError, UnavailableError
@@ -28,9 +29,15 @@ for _outcome in _OUTCOMES:
     APPEND_SECONDS.labels(_outcome)
 
 
-def exemplar() -> dict[str, str] | None:
-    """The trace that a measurement belongs to, as OpenMetrics asks for it; None outside of any."""
+def exemplar(traceparent: str | None = None) -> dict[str, str] | None:
+    """The trace that a measurement belongs to, as OpenMetrics asks for it; None outside of any.
+
+    It is the trace of what runs now, or else of the message that `traceparent` came with.
+    """
     context = trace.get_current_span().get_span_context()
+    if not context.is_valid and traceparent is not None:
+        carried = propagate.extract({"traceparent": traceparent}, Context())
+        context = trace.get_current_span(carried).get_span_context()
     if not (context.is_valid and context.trace_flags.sampled):
         return None
     return {"trace_id": trace.format_trace_id(context.trace_id)}

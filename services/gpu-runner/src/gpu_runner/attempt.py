@@ -28,7 +28,7 @@ from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
 
 from contracts import events as e
 from contracts import subjects
-from gpu_runner import protocol, spans
+from gpu_runner import metrics, protocol, spans
 from gpu_runner.catalogue import Engine
 from gpu_runner.lines import LineWriter
 from gpu_runner.pace import Pace
@@ -76,9 +76,17 @@ class Attempt:
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _uploads: asyncio.Lock = field(default_factory=asyncio.Lock)
     _lines: LineWriter = field(init=False)
+    _heard_at: float = field(init=False)
+    _unit: str | None = None
 
     def __post_init__(self) -> None:
+        self._heard_at = self.bench.clock()
         self._lines = LineWriter(self.bench.lines, self.command, self.bench.clock)
+
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds nothing was heard of the stage's process."""
+        return self.bench.clock() - self._heard_at
 
     async def stop(self) -> None:
         """Nobody wants the result any more."""
@@ -121,6 +129,8 @@ class Attempt:
         try:
             return await self._run(state)
         finally:
+            if self._unit is not None:
+                metrics.pace_of(self.command.kind, self.command.engine, self._unit).set(0)
             self._ended.set()
 
     async def _run(self, state: JobState) -> bool:
@@ -135,9 +145,11 @@ class Attempt:
             await self._started(stage.checkpoint)
             ending = await self._perform(folder, stage.checkpoint)
             if self._stopped:
+                self._note_outcome("stopped")
                 log.info("stage.stopped", job=command.job, stage=command.stage)
                 return True
             if ending is None or (self._leaving and isinstance(ending, protocol.Failed)):
+                self._note_outcome("handed_over")
                 log.info("stage.handed_over", job=command.job, stage=command.stage)
                 return False
             if isinstance(ending, protocol.Done):
@@ -160,8 +172,12 @@ class Attempt:
         span.set_attribute("myspinbot.outcome", event.type_name())
         if isinstance(event, e.StageFailed):
             tracing.failed(span, event.code)
+        self._note_outcome("completed" if isinstance(event, e.StageCompleted) else "failed")
         log.info("stage.ended", job=command.job, stage=command.stage, outcome=event.type_name())
         return True
+
+    def _note_outcome(self, outcome: str) -> None:
+        metrics.OUTCOMES.labels(self.command.kind, self.command.engine, outcome).inc()
 
     async def _highest_posted(self) -> float:
         """How far an earlier attempt was seen to be, so that progress does not go back."""
@@ -238,6 +254,7 @@ class Attempt:
         ending: protocol.Done | protocol.Failed | None = None
         async with asyncio.TaskGroup() as group:
             async for message in self._process.messages():
+                self._heard_at = self.bench.clock()
                 match message:
                     case protocol.Progress():
                         await self._progressed(message)
@@ -273,6 +290,9 @@ class Attempt:
             eta_s=self._pace.eta_s,
             at=utc_now(),
         )
+        self._unit = line.unit
+        pace = metrics.pace_of(self.command.kind, self.command.engine, line.unit)
+        pace.set(self._pace.rate or 0.0)
         subject = subjects.progress(self.command.job, self.command.stage)
         try:
             await self.bench.progress.post(subject, progress.to_json())
@@ -322,6 +342,7 @@ class Attempt:
         with tracing.within("store outputs", attributes=spans.attributes(self.command)):
             outputs = await self._transfer().put_outputs(done.outputs)
         stored = self.bench.clock() - begun - duration_s
+        metrics.note_result(self.command.kind, self.command.engine, done.metrics)
         await self._lines.say(f"done after {duration_s:.1f} s, stored in {stored:.1f} s")
         return e.StageCompleted(
             stage=self.command.stage,

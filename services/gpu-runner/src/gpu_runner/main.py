@@ -27,6 +27,7 @@ from servicekit.service import Service, run
 from servicekit.settings import Environment, SettingsError
 
 from contracts import subjects
+from gpu_runner import metrics
 from gpu_runner.attempt import Bench
 from gpu_runner.catalogue import Engine
 from gpu_runner.devices import find_devices
@@ -49,6 +50,8 @@ async def serve(service: Service) -> None:
     engines = {(engine.kind, engine.name): engine for engine in load_engines(environment)}
     manifests = tuple(engine.manifest() for engine in engines.values())
     in_hand = InHand()
+    metrics.MACHINE.devices, metrics.MACHINE.scratch = devices, scratch
+    metrics.MACHINE.engines, metrics.MACHINE.silences = tuple(engines), in_hand.silences
     async with (
         service.broker("runner") as broker,
         open_store(StoreAddress.of(environment)) as store,

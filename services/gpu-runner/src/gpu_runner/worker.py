@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -20,7 +20,7 @@ from eventlog.queue import HEARTBEAT_S, MAX_DELIVERIES, CommandQueue, Delivery
 from pydantic import ValidationError
 
 from contracts import events as e
-from gpu_runner import spans
+from gpu_runner import metrics, spans
 from gpu_runner.attempt import Attempt, Bench
 from gpu_runner.catalogue import Engine
 from gpu_runner.waiting import first_of
@@ -61,6 +61,12 @@ class InHand:
         """The threads of one attempt, when the processors are shared by all that run now."""
         return max(1, (os.cpu_count() or 1) // max(1, len(self.attempts)))
 
+    def silences(self) -> Iterator[metrics.Silence]:
+        """For how long each attempt has said nothing. Any thread may ask."""
+        for attempt in tuple(self.attempts.values()):
+            command = attempt.command
+            yield metrics.Silence(command.kind, command.engine, attempt.silent_s)
+
     async def stop(self, job: str, stage: str, attempt: int) -> None:
         """End an attempt that nobody wants any more."""
         if running := self.attempts.get((job, stage, attempt)):
@@ -82,6 +88,8 @@ class LaneWorker:
 
     async def work(self) -> None:
         """Take and do commands until the runner leaves."""
+        metrics.SLOTS.labels(self.lane).inc()
+        metrics.BUSY.labels(self.lane).inc(0)
         queue = CommandQueue(self.broker)
         kinds = sorted({e.kind for e in self.engines.values() if e.lane is self.lane})
         consumers = await self._open(queue, kinds)
@@ -141,10 +149,9 @@ class LaneWorker:
             self.bench, command, engine, self.device, delivery.number, self.in_hand.share
         )
         self.in_hand.attempts[key] = attempt
-        labels = {"kind": command.kind, "engine": command.engine}
         spans.waited(command, delivery)
         structlog.contextvars.bind_contextvars(job=command.job, stage=command.stage)
-        BUSY.labels(self.lane).inc()
+        metrics.BUSY.labels(self.lane).inc()
         try:
             await self.busy_changed()
             with (
@@ -153,13 +160,12 @@ class LaneWorker:
                     delivery.traceparent,
                     attributes=spans.processing(command, delivery),
                 ),
-                DURATION.labels(**labels).time(),
+                metrics.working(command.kind, command.engine),
             ):
-                STAGES.labels(**labels).inc()
                 await self._do(delivery, attempt)
         finally:
             self.in_hand.settled(key)
-            BUSY.labels(self.lane).dec()
+            metrics.BUSY.labels(self.lane).dec()
             structlog.contextvars.unbind_contextvars("job", "stage")
             await self.busy_changed()
 

@@ -19,6 +19,7 @@ from eventlog.topology import ensure_derived
 from servicekit.service import Service, run
 
 from contracts import subjects
+from planner import metrics
 from planner.domain.decide import RUNNER_GRACE_S
 from planner.domain.fleet import Fleet
 from planner.domain.graphs import offers
@@ -59,6 +60,8 @@ async def _plan(service: Service, broker: Broker) -> None:
         runner_grace_s=grace_s,
         memory=await insist(lambda: snapshots.recall(event_log, end)),
     )
+
+    metrics.STANDING.look = reconciler.standing
 
     async def fleet_changed(manifests: tuple[RunnerManifest, ...]) -> None:
         await reconciler.fleet_changed(Fleet(manifests, known_since))

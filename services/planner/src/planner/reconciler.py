@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -18,30 +19,24 @@ from contracts.commands import StageCommand, StopCommand
 from contracts.envelope import Recorded
 from contracts.fold import evolve, initial
 from contracts.job import JobState
-from eventlog import tracing
 from eventlog.board import Board
 from eventlog.errors import ConflictError, EventLogError
 from eventlog.log import EventLog
 from eventlog.patience import insist
 from eventlog.queue import CommandQueue
-from opentelemetry.trace import SpanKind
-from prometheus_client import Counter, Gauge
 
 from contracts import events as e
 from contracts import subjects
+from planner import metrics, spans
 from planner.domain.decide import RUNNER_GRACE_S, World, decide
 from planner.domain.effects import command_of, commands, stops
 from planner.domain.fleet import Fleet
 from planner.domain.memory import Memory
+from planner.domain.standing import Standing, standing
 
 log = structlog.get_logger(__name__)
 
 _APPEND_PAUSE = timedelta(seconds=1)
-
-ACTIVE = Gauge("myspinbot_planner_active_jobs", "Jobs that have not ended")
-DECISIONS = Counter("myspinbot_planner_decisions_total", "Events decided", ["type"])
-CONFLICTS = Counter("myspinbot_planner_conflicts_total", "Decisions overtaken by other events")
-COMMANDS = Counter("myspinbot_planner_commands_total", "Stage commands published", ["kind"])
 
 
 class Reconciler:
@@ -73,21 +68,22 @@ class Reconciler:
     async def read(self, batch: Iterable[Recorded]) -> None:
         """Take in events; once caught up, act on what they change."""
         async with self._lock:
-            moved: dict[str, None] = {}
+            moved: dict[str, str | None] = {}
             for recorded in batch:
                 before = await self._state_before(recorded)
                 if recorded.sequence <= before.sequence:
                     continue
                 after = self._memory.take(recorded, before)
-                moved[recorded.job] = None
+                moved[recorded.job] = spans.cause_of(recorded) or moved.get(recorded.job)
                 if after.status.ended:
                     self._wakes.pop(recorded.job, None)
                 if self._live:
+                    metrics.note(recorded, after, self._knows)
                     await self._effects(recorded, before, after)
-            ACTIVE.set(len(self._memory.jobs))
+            metrics.ACTIVE.set(len(self._memory.jobs))
             if self._live:
-                for job in moved:
-                    await self._decide(job)
+                for job, cause in moved.items():
+                    await self._decide(job, cause)
 
     async def go_live(self) -> None:
         """The log has been read to its end: publish what is outstanding and decide."""
@@ -125,6 +121,7 @@ class Reconciler:
             retryable=False,
         )
         await self._log.tell(letter.job, event)
+        metrics.DEAD_LETTERS.inc()
         log.warning("planner.dead_letter", job=letter.job, stage=letter.stage)
 
     async def keep_time(self) -> None:
@@ -144,6 +141,13 @@ class Reconciler:
                 if self._wakes.get(job) == at:
                     del self._wakes[job]
                     await self._decide(job)
+
+    def standing(self) -> Standing:
+        """How the work of all jobs stands now. Any thread may ask."""
+        return standing(tuple(self._memory.jobs.values()), self._fleet, metrics.KINDS, self._now())
+
+    def _knows(self, kind: str) -> bool:
+        return kind in metrics.KINDS or any(self._fleet.engines(kind))
 
     @property
     def memory(self) -> Memory:
@@ -180,9 +184,10 @@ class Reconciler:
         log.info("planner.stopped", job=stop.job, stage=stop.stage, attempt=stop.attempt)
 
     async def _publish(self, command: StageCommand, traceparent: str | None) -> None:
-        if await insist(lambda: self._queue.publish(command, traceparent)):
-            COMMANDS.labels(command.kind).inc()
-            log.info("planner.commanded", job=command.job, stage=command.stage)
+        with spans.sending(command, traceparent) as sent_from:
+            if await insist(lambda: self._queue.publish(command, sent_from)):
+                metrics.COMMANDS.labels(command.kind).inc()
+                log.info("planner.commanded", job=command.job, stage=command.stage)
 
     async def _publish_outstanding(self) -> None:
         for state in self._memory.jobs.values():
@@ -199,7 +204,7 @@ class Reconciler:
             return None
         return await self._log.fold(fork.job)
 
-    async def _decide(self, job: str) -> None:
+    async def _decide(self, job: str, cause: str | None = None) -> None:
         state = self._memory.jobs.get(job)
         if state is None:
             return
@@ -210,24 +215,26 @@ class Reconciler:
             self._wake(job, self._now() + _APPEND_PAUSE)
             return
         world = World(self._now(), self._fleet, self._memory.reusable.find, parent, self._grace)
-        with tracing.continued("plan", state.traceparent, SpanKind.INTERNAL, {"job": job}) as span:
-            decision = decide(state, world)
-            span.set_attribute("decisions", len(decision.events))
-            if decision.wake_at is not None:
-                self._wake(job, decision.wake_at)
-            if not decision.events:
-                return
+        began = time.time_ns()
+        decision = decide(state, world)
+        if decision.wake_at is not None:
+            self._wake(job, decision.wake_at)
+        if not decision.events:
+            return
+        with spans.deciding(state, decision.events, began, cause):
             recorded = [self._log.record(job, event) for event in decision.events]
             try:
                 await self._log.append(recorded, expected=state.sequence)
             except ConflictError:
                 # The events that overtook this decision are on their way and will nudge again.
-                CONFLICTS.inc()
+                metrics.CONFLICTS.inc()
                 return
             except EventLogError as error:
                 log.warning("planner.append_failed", job=job, detail=str(error))
                 self._wake(job, self._now() + _APPEND_PAUSE)
                 return
-        for event in decision.events:
-            DECISIONS.labels(event.type_name()).inc()
-            log.info("planner.decided", job=job, type=event.type_name())
+            for event in decision.events:
+                metrics.DECISIONS.labels(event.type_name()).inc()
+                log.info("planner.decided", job=job, type=event.type_name())
+            await spans.tell_reuse(self._log, job, decision.events, began)
+        spans.tell_end(state, decision.events, self._now())
