@@ -47,10 +47,9 @@ class Service:
             await broker.close()
 
 
-def run(name: str, body: Callable[[Service], Awaitable[None]], *, own_admin: bool = True) -> None:
+def run(name: str, body: Callable[[Service], Awaitable[None]]) -> None:
     """Run a service's body until it ends or the process is told to stop.
 
-    `own_admin` is False for a service that answers /health, /ready and /metrics itself.
     Ends the process with status 2 if its settings are wrong, and 1 if the body raised.
     """
     environment = Environment.current()
@@ -61,7 +60,7 @@ def run(name: str, body: Callable[[Service], Awaitable[None]], *, own_admin: boo
         metrics.READY.set_function(lambda: float(service.readiness.ready))
         port = int(environment.number("ADMIN_PORT", 0))
         host = environment.text("ADMIN_HOST", "127.0.0.1")
-        stop = admin.serve(port, service.readiness, host) if own_admin and port else None
+        stop = admin.serve(port, service.readiness, host) if port else None
     except SettingsError as error:
         log.error("service.misconfigured", detail=str(error))  # noqa: TRY400 - no trace needed
         sys.exit(2)

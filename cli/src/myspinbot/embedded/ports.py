@@ -18,6 +18,8 @@ NAMES = (
     "planner_admin",
     "runner_admin",
     "projector_admin",
+    "gateway_admin",
+    "metrics",
     "s3",
     "master",
     "volume",

@@ -40,9 +40,11 @@ class _Service:
     name: str
     module: str
     role: str
-    port: int
+    admin_port: int
     settings: Mapping[str, str]
     uses: tuple[str, ...] = ()
+    http_port: int | None = None
+    """Where it is ready when it answers; absent: at its port for operators."""
     host: str = LOOPBACK
 
 
@@ -73,7 +75,14 @@ def programs(
             "gpu-runner", "gpu_runner", "runner", ports["runner_admin"], objects | scratch, (WEED,)
         ),
         _Service(
-            "gateway", "gateway", "gateway", ports["http"], objects | web, (WEED,), facing.probed
+            "gateway",
+            "gateway",
+            "gateway",
+            ports["gateway_admin"],
+            objects | web,
+            uses=(WEED,),
+            http_port=ports["http"],
+            host=facing.probed,
         ),
     )
     return [_program(service, home, ports["nats"], seeds, environment) for service in table]
@@ -103,12 +112,12 @@ def _program(
         "MYSPINBOT_NATS_URL": f"nats://127.0.0.1:{nats_port}",
         "MYSPINBOT_NATS_SEED": str(seeds[service.role]),
         "MYSPINBOT_SPANS_DIR": str(home.spans),
-        "MYSPINBOT_ADMIN_HOST": "127.0.0.1",
-        "MYSPINBOT_ADMIN_PORT": str(service.port),
+        "MYSPINBOT_ADMIN_HOST": LOOPBACK,
+        "MYSPINBOT_ADMIN_PORT": str(service.admin_port),
     }
 
     async def ready() -> bool:
-        return await answers_ok(service.port, "/ready", service.host)
+        return await answers_ok(service.http_port or service.admin_port, "/ready", service.host)
 
     return Program(
         name=service.name,

@@ -193,7 +193,7 @@ async def _reached(store: ObjectStore) -> None:
 
 def main() -> None:
     """Run the gateway until it is told to stop."""
-    service.run("gateway", body, own_admin=False)
+    service.run("gateway", body)
 
 
 if __name__ == "__main__":
