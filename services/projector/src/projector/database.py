@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
-from projector import metrics
+from projector import metrics, spans
 from projector.errors import DatabaseUnavailableError, UnsupportedDatabaseError
 from projector.upserts import Upsert
 
@@ -154,11 +154,13 @@ def open_database(url: str) -> Database:
         engine = create_async_engine(url, pool_size=3, max_overflow=0)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        spans.watch(engine.sync_engine)
         return Database(engine.execution_options(**{_WRITES: True}), engine, sqlite.insert)
     if scheme == _POSTGRESQL:
         from sqlalchemy.dialects import postgresql
 
         engine = create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True)
+        spans.watch(engine.sync_engine)
         readers = engine.execution_options(isolation_level="REPEATABLE READ")
         return Database(engine, readers, postgresql.insert)
     raise UnsupportedDatabaseError(scheme)

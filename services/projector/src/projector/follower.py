@@ -31,6 +31,7 @@ from projector.errors import (
 from projector.projection import Projection
 from projector.projections import jobs
 from projector.reading import Batches, read, up_to
+from projector.spans import processing
 from projector.track import Track
 from projector.writer import writing
 
@@ -105,7 +106,10 @@ class Follower:
     async def _along(self, track: Track, batches: Batches, far: int, end: LogPosition) -> None:
         async with (
             writing(self._database, far) as write,
-            aclosing(track.follow(batches, write)) as written,
+            # What was told long ago is in no trace that anybody waits for.
+            aclosing(
+                track.follow(batches, write) if far else track.follow(batches, write, processing)
+            ) as written,
         ):
             async for events in written:
                 metrics.EVENTS.inc(len(events))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -20,12 +21,18 @@ from projector.projections import jobs
 from projector.transaction import Transaction, Write
 
 Key = Callable[[Row], object]
+Around = Callable[[Sequence[Recorded]], AbstractContextManager[None]]
+"""What is to happen around the writing of a batch."""
 
 BATCH = 1000
 """Events per transaction."""
 _AHEAD = 12
 """Batches that may be ready before they are written: as long as it takes to start a process."""
 _KEPT_STATES = 256
+
+
+def _nothing(_events: Sequence[Recorded]) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Track:
         self._written(batch)
 
     async def follow(
-        self, batches: AsyncIterable[Sequence[Recorded]], write: Write
+        self, batches: AsyncIterable[Sequence[Recorded]], write: Write, around: Around = _nothing
     ) -> AsyncGenerator[Sequence[Recorded], None]:
         """Apply each batch, and give it back once it is written.
 
@@ -98,7 +105,8 @@ class Track:
         ahead = deque(asyncio.create_task(prepared()) for _ in range(_AHEAD))
         try:
             while (batch := await ahead[0]) is not None:
-                await write(batch.transaction)
+                with around(batch.events):
+                    await write(batch.transaction)
                 self._written(batch)
                 yield batch.events
                 ahead.popleft()
