@@ -34,6 +34,7 @@ def calling(
     attributes |= {
         name: arguments[argument] for argument, name in _ARGUMENTS.items() if argument in arguments
     }
-    if (body := arguments.get("Body")) is not None:
+    # A body that is a stream knows no length.
+    if isinstance(body := arguments.get("Body"), bytes):
         attributes["http.request.body.size"] = len(body)
     return tracing.within(f"S3/{method}", SpanKind.CLIENT, attributes)
