@@ -104,6 +104,7 @@ OPERATOR_PASSWORD = "traefik/password"  # noqa: S105 - the name of its file
 STORE_KEY, STORE_SECRET = "s3/access_key", "s3/secret_key"
 WORDS: dict[str, int] = {
     "postgres/password": 32,
+    "nats/route_password": 32,
     STORE_KEY: 10,
     STORE_SECRET: 30,
     OPERATOR_PASSWORD: 18,
