@@ -96,7 +96,8 @@ async def test_a_job_shows_what_it_was_given_and_what_was_tried(
         ("clip", "audio/wav", f"/api/jobs/{job}/inputs/clip/0"),
     ]
     assert len(view["traceId"]) == 32
-    assert (view["traceUrl"], view["forkedFrom"], view["queuePosition"]) == (None, None, None)
+    assert (view["forkedFrom"], view["queuePosition"]) == (None, None)
+    assert view["traceUrl"] == f"/#/job/{view['jobId']}?view=trace"
     [stage] = [one for one in view["stages"] if one["id"] == "prepare_dataset"]
     assert [one["caption"] for one in stage["samples"]] == ["step 5", "step 5 again"]
     assert [one["url"].rpartition("/")[2] for one in stage["samples"]] == ["1-5-0", "1-5-1"]

@@ -36,6 +36,7 @@ from gateway.oversight import audit, usage
 from gateway.pipelines import routes as pipelines
 from gateway.profiles import routes as profiles
 from gateway.settings import Settings
+from gateway.traces import routes as traces
 from gateway.uploads import routes as uploads
 from gateway.webhooks import routes as webhooks
 
@@ -105,6 +106,7 @@ def build(readiness: Readiness) -> FastAPI:
         operations,
         timeline,
         logs,
+        traces,
         sse,
         playback,
         sockets,

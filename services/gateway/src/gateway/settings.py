@@ -57,7 +57,7 @@ class Settings:
         are believed. All are separated by commas. `S3_PUBLIC_ENDPOINT` is where
         browsers reach the object store, if they do. `QUOTA_BYTES` is how
         much each owner may store, without limit if it is unset. `TRACE_URL` is where a trace
-        can be looked at, with `{traceId}` in its place.
+        can be looked at, with `{traceId}` in its place; without it, that is the page.
         """
         defaults = Limits()
         access = AccessSettings.of(environment)

@@ -82,7 +82,7 @@ _WORDS: dict[str, Any] = {
     "tokenId": "t9c2e4a6b8d0",
     "total": 400,
     "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
-    "traceUrl": None,
+    "traceUrl": f"/#/job/{JOB}?view=trace",
     "unit": "step",
     "updatedAt": "2026-11-22T18:56:11Z",
     "uploadId": "u0f3a5c7e9b1d2f4a6c8e0b2d4f6a8c0",

@@ -78,7 +78,7 @@ class JobView(Contract):
     ended_at: Timestamp | None
     sequence: int = Field(description="position in the log that this view has reached")
     trace_id: str | None = Field(description="the OpenTelemetry trace that the request began")
-    trace_url: str | None = Field(description="where to look at the trace, if that is set up")
+    trace_url: str | None = Field(description="where to look at the trace")
     inputs: tuple[InputView, ...]
     stages: tuple[StageView, ...] = Field(description="each after those it waits for")
     artifacts: tuple[ArtifactView, ...] = Field(description="every result of every stage")
@@ -120,12 +120,11 @@ def job_of(
     """The job in full.
 
     `texts` has what its owner wrote, by input; `positions` the places in the queue, by stage;
-    `trace_url` is an address with `{traceId}` in it.
+    `trace_url` is an address with `{traceId}` in it, if traces are looked at elsewhere.
     """
     state, request = live.state, live.state.request
     if request is None:
         raise ValueError(f"job {state.job} has no request")
-    trace_id = state.traceparent.split("-")[1] if state.traceparent else None
     return JobView(
         job_id=state.job,
         type=request.type,
@@ -152,12 +151,29 @@ def job_of(
         updated_at=state.updated_at,
         ended_at=state.ended_at,
         sequence=state.sequence,
-        trace_id=trace_id,
-        trace_url=trace_url.replace("{traceId}", trace_id) if trace_url and trace_id else None,
+        trace_id=trace_id_of(state),
+        trace_url=trace_url_of(state, trace_url),
         inputs=tuple(_inputs(state)),
         stages=tuple(stage_of(live, one, now, positions.get(one)) for one in _order(state)),
         artifacts=tuple(artifact_views(live)),
     )
+
+
+def trace_id_of(state: JobState) -> str | None:
+    """The id of the trace that the request began; None if it was not traced."""
+    return state.traceparent.split("-")[1] if state.traceparent else None
+
+
+def trace_url_of(state: JobState, template: str | None) -> str | None:
+    """Where to look at the trace: at what is set up for it, or else on the page.
+
+    None if the trace is looked at elsewhere and there is none.
+    """
+    if template is None:
+        return f"/#/job/{state.job}?view=trace"
+    if (trace := trace_id_of(state)) is None:
+        return None
+    return template.replace("{traceId}", trace).replace("{jobId}", state.job)
 
 
 def update_of(live: LiveJob, now: datetime) -> JobUpdate:
