@@ -180,7 +180,9 @@ class EventLog:
         )
         attributes[tracing.JOB] = recorded[0].job
         attributes["myspinbot.event.types"] = ",".join(one.type for one in recorded)
-        return tracing.within(f"send {subjects.JOBS}", SpanKind.PRODUCER, attributes)
+        return tracing.within(
+            f"send {subjects.JOBS}", SpanKind.PRODUCER, attributes, expected=(ConflictError,)
+        )
 
     def _remember(self, job: str, end: _End) -> None:
         self._ends[job] = end

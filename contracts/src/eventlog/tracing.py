@@ -97,8 +97,12 @@ def within(
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Attributes | None = None,
     links: Iterable[Link | None] = (),
+    expected: tuple[type[Exception], ...] = (),
 ) -> Iterator[Span]:
-    """A span inside of what is being traced now; outside of any trace, nothing is recorded."""
+    """A span inside of what is being traced now; outside of any trace, nothing is recorded.
+
+    An error that is `expected` is an answer like any other, and no failure.
+    """
     if not recording():
         yield trace.INVALID_SPAN
         return
@@ -111,7 +115,7 @@ def within(
             record_exception=False,
             set_status_on_exception=False,
         ) as span,
-        _failing(span),
+        _failing(span, expected),
     ):
         yield span
 
@@ -177,9 +181,12 @@ def messaging(
 
 
 @contextmanager
-def _failing(span: Span) -> Iterator[None]:
+def _failing(span: Span, expected: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     try:
         yield
+    except expected as error:
+        span.set_attribute("error.type", type(error).__name__)
+        raise
     except Exception as error:
         failed(span, type(error).__name__)
         raise

@@ -158,7 +158,7 @@ class ObjectStore:
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """One call of the S3 client, with its errors made ours."""
         with (
-            storespans.calling(operation, self.bucket, arguments),
+            storespans.calling(operation, self.bucket, arguments, (MissingObjectError,)),
             metrics.asking_store(operation) as outcome,
         ):
             return await self._call(operation, outcome, arguments)

@@ -20,9 +20,12 @@ _ARGUMENTS = {
 
 
 def calling(
-    operation: str, bucket: str, arguments: Mapping[str, Any]
+    operation: str,
+    bucket: str,
+    arguments: Mapping[str, Any],
+    expected: tuple[type[Exception], ...] = (),
 ) -> AbstractContextManager[Span]:
-    """The span of one call, such as `get_object`, within what is being traced now."""
+    """The span of one call, such as `get_object`, within what is being traced now; see `tracing.within`."""
     if not tracing.recording():
         return tracing.within(operation)
     method = operation.title().replace("_", "")
@@ -37,4 +40,4 @@ def calling(
     # A body that is a stream knows no length.
     if isinstance(body := arguments.get("Body"), bytes):
         attributes["http.request.body.size"] = len(body)
-    return tracing.within(f"S3/{method}", SpanKind.CLIENT, attributes)
+    return tracing.within(f"S3/{method}", SpanKind.CLIENT, attributes, expected=expected)
