@@ -20,6 +20,7 @@ from contracts.events import EVENTS
 from contracts.examples import JOB, Examples
 from contracts.progress import StageProgress
 from contracts.queries import QUERIES, RESULTS, Answer
+from contracts.spans import SpanBatch
 from contracts.stagelog import StageLine
 from eventlog.broker import API
 from eventlog.permissions import ROLES
@@ -42,10 +43,12 @@ _TAGS = {
     "work": "What is to be done. Derived from the log, and taken by one runner at a time.",
     "boards": "How it stands. Only the latest message of each subject counts.",
     "lines": "What attempts say while they run. Kept for a while.",
+    "spans": "What services did for a job, and how long it took. Kept for a day, in memory.",
     "queries": "Questions to the projector, answered by request and reply.",
 }
 _WORDS: dict[str, Any] = {
     "at": "2026-11-22T18:56:11Z",
+    "attributes": {"myspinbot.stage.id": "train_lora"},
     "attempt": 1,
     "becauseOf": "train_lora",
     "by": "ada",
@@ -77,7 +80,9 @@ _WORDS: dict[str, Any] = {
     "mediaType": "application/x-safetensors",
     "message": "loss 0.507",
     "metrics": {"identity_after": 0.31},
+    "name": "stage train_lora",
     "owner": "ada",
+    "parentId": "b7ad6b7169203331",
     "params": {"steps": 400},
     "rate": 3.8,
     "remedy": "Use a photo that shows one face, from the front.",
@@ -85,11 +90,14 @@ _WORDS: dict[str, Any] = {
     "result": {},
     "runner": "workshop-1",
     "sequence": 1804,
+    "service": "gpu-runner",
     "signature": 86 * "A" + "==",
     "size": 1_482_003,
+    "spanId": "00f067aa0ba902b7",
     "stage": "train_lora",
     "step": 120,
     "total": 400,
+    "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
     "type": "pipeline",
     "unit": "step",
     "values": {"loss": 0.507, "lr": 0.0001},
@@ -144,6 +152,7 @@ def _channels() -> Iterator[_Channel]:
     yield _Channel(subjects.runner("{runner}"), RunnerManifest, "boards", subjects.RUNNERS)
     yield _Channel(subjects.planner("{planner}"), PlannerManifest, "boards", subjects.RUNNERS)
     yield _Channel("logs.{job}.{stage}.{attempt}", StageLine, "lines", subjects.STAGE_LOGS)
+    yield _Channel(subjects.job_spans("{job}"), SpanBatch, "spans", subjects.SPANS)
     for name, query in sorted(QUERIES.items()):
         yield _Channel(subjects.query(name), query, "queries")
 
@@ -277,8 +286,8 @@ def _tellers(one: _Channel) -> list[str]:
 
 
 def _hearers(one: _Channel) -> list[str]:
-    """Who takes it in: from the log by reading it, else by subscription."""
-    if one.stream in (subjects.JOBS, subjects.CHECKPOINTS):
+    """Who takes it in: by reading the stream where that is the way, else by subscription."""
+    if one.stream in (subjects.JOBS, subjects.CHECKPOINTS, subjects.SPANS):
         read = f"{API}DIRECT.GET.{one.stream}"
         return [role for role, may in _services().items() if read in may.publish]
     return [

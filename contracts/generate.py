@@ -22,6 +22,7 @@ from contracts.envelope import dataschema
 from contracts.events import EVENTS
 from contracts.progress import StageProgress
 from contracts.queries import QUERIES, RESULTS, Answer
+from contracts.spans import SpanBatch
 from contracts.stagelog import StageLine
 from pydantic import BaseModel
 
@@ -35,6 +36,7 @@ _MESSAGES: dict[str, type[BaseModel]] = {
     "schemas/boards/RunnerManifest.v1.json": RunnerManifest,
     "schemas/boards/PlannerManifest.v1.json": PlannerManifest,
     "schemas/boards/StageLine.v1.json": StageLine,
+    "schemas/boards/SpanBatch.v1.json": SpanBatch,
     "schemas/queries/Answer.json": Answer,
 }
 

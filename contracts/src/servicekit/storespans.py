@@ -25,7 +25,10 @@ def calling(
     arguments: Mapping[str, Any],
     expected: tuple[type[Exception], ...] = (),
 ) -> AbstractContextManager[Span]:
-    """The span of one call, such as `get_object`, within what is being traced now; see `tracing.within`."""
+    """The span of one call, such as `get_object`, if anything is being traced now.
+
+    `expected` errors are answers, as in `tracing.within`.
+    """
     if not tracing.recording():
         return tracing.within(operation)
     method = operation.title().replace("_", "")

@@ -16,7 +16,7 @@ from gateway.traces.story import Told
 MOST_SPANS = 5_000
 
 
-class LinkView(Contract):
+class SpanLinkView(Contract):
     """Another span that a span has to do with."""
 
     trace_id: TraceId
@@ -47,7 +47,7 @@ class SpanView(Contract):
     attributes: dict[str, AttributeValue] = Field(
         description="by OpenTelemetry's semantic conventions; never what a person wrote"
     )
-    links: tuple[LinkView, ...]
+    links: tuple[SpanLinkView, ...]
 
 
 class TraceView(Contract):
@@ -115,7 +115,7 @@ def _of_span(span: Span, spans: Sequence[Span]) -> SpanView:
         source="span",
         attributes=span.attributes,
         links=tuple(
-            LinkView(
+            SpanLinkView(
                 trace_id=link.trace_id,
                 span_id=link.span_id,
                 relation=str(link.attributes[LINK]) if LINK in link.attributes else None,
