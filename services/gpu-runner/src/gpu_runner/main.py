@@ -9,11 +9,12 @@ import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import structlog
-from contracts.capabilities import RunnerManifest
+from contracts.capabilities import Device, RunnerManifest
 from contracts.commands import Lane, StopCommand
 from eventlog.board import Board, Note
 from eventlog.broker import Broker
@@ -47,7 +48,12 @@ async def serve(service: Service) -> None:
     runner = environment.text("RUNNER_ID", _default_id())
     scratch = make_scratch(environment.path("SCRATCH") or Path(tempfile.gettempdir()))
     devices = find_devices()
-    engines = {(engine.kind, engine.name): engine for engine in load_engines(environment)}
+    allowed = allowed_lanes(environment)
+    engines = {
+        (engine.kind, engine.name): engine
+        for engine in load_engines(environment)
+        if engine.lane in allowed
+    }
     manifests = tuple(engine.manifest() for engine in engines.values())
     in_hand = InHand()
     metrics.MACHINE.devices, metrics.MACHINE.scratch = devices, scratch
@@ -80,7 +86,7 @@ async def serve(service: Service) -> None:
         finish_s = environment.number("DRAIN_S", _FINISH_S)
         checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
         service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
-        lanes = [(Lane.GPU, device.name) for device in devices] + [(Lane.CPU, "cpu")]
+        lanes = [(lane, device) for lane, device in lanes_of(devices) if lane in allowed]
         async with asyncio.TaskGroup() as group:
             for lane, device in lanes:
                 worker = LaneWorker(broker, bench, lane, device, engines, in_hand, tell_all)
@@ -122,6 +128,23 @@ def load_engines(environment: Environment) -> tuple[Engine, ...]:
         except (ImportError, AttributeError) as error:
             raise SettingsError(f"MYSPINBOT_ENGINES: there is no {place!r}: {error}") from error
     return tuple(engines)
+
+
+def allowed_lanes(environment: Environment) -> frozenset[Lane]:
+    """The lanes that this runner works off: `MYSPINBOT_LANES`, such as `cpu`; all if it is unset.
+
+    Where some machines have GPUs, those without leave the GPU lane to them.
+    """
+    named = environment.text("LANES", ",".join(Lane)).replace(",", " ").split()
+    if not named or (unknown := sorted(set(named) - set(Lane))):
+        wrong = unknown[0] if named else ""
+        raise SettingsError(f"MYSPINBOT_LANES has {wrong!r}; there are {', '.join(Lane)}")
+    return frozenset(Lane(name) for name in named)
+
+
+def lanes_of(devices: Sequence[Device]) -> list[tuple[Lane, str]]:
+    """Each lane with a device that works it off: every device of the GPU lane, and the CPU."""
+    return [*((Lane.GPU, device.name) for device in devices), (Lane.CPU, "cpu")]
 
 
 def _default_id() -> str:
