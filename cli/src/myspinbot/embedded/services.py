@@ -27,6 +27,12 @@ _OTHERS = (
 )
 
 
+def admin_ports(ports: Mapping[str, int]) -> dict[str, int]:
+    """The port for operators of each service, by the name that its metrics have."""
+    names = ("gateway", "planner", "projector", "runner")
+    return {name: ports[f"{name}_admin"] for name in names}
+
+
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """What children get of our environment: all but addresses and credentials of other stacks."""
     ours = tuple(f"MYSPINBOT_{prefix}" for prefix in _OTHERS)

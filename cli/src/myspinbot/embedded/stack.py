@@ -10,10 +10,11 @@ import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from myspinbot.embedded import broker, objects, ports, services
+from myspinbot.embedded import broker, metrics, objects, ports, services
 from myspinbot.embedded.home import Facing, Home, StackNote
 from myspinbot.embedded.journal import Journal
 from myspinbot.embedded.notary import StackNotary
@@ -94,12 +95,18 @@ async def run_stack(
         told("stack.started", pid=note.pid, home=str(home.root))
         on_start(stack)
         try:
-            await supervisor.run(ready)
+            async with _metrics(note, supervisor) if parts is None else contextlib.nullcontext():
+                await supervisor.run(ready)
         finally:
             if notary is not None:
                 await notary.end()
             home.write_note(replace(note, pid=0, ready=False))
             told("stack.stopped")
+
+
+def _metrics(note: StackNote, supervisor: Supervisor) -> AbstractAsyncContextManager[None]:
+    ports = services.admin_ports(note.ports)
+    return metrics.served(note.ports["metrics"], ports, lambda: supervisor.states)
 
 
 def _notary(home: Home, note: StackNote, tell: Tell) -> StackNotary:

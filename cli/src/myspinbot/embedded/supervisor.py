@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from asyncio.subprocess import Process
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,11 @@ class Supervisor:
         self._stirred = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        """How each program stands now."""
+        return dict(self._states)
 
     def stop(self) -> None:
         """Begin to stop everything; `run` returns when it is done."""
