@@ -145,7 +145,8 @@ ROLES: dict[str, Permissions] = {
             *_READ_JOB,
             f"{API}DIRECT.GET.{subjects.PROGRESS}",
             f"{API}DIRECT.GET.{subjects.CONTROL}",
-            f"{API}CONSUMER.CREATE.{subjects.COMMANDS}.>",
+            # With a filter only: one that takes everything would keep work from the others.
+            f"{API}CONSUMER.CREATE.{subjects.COMMANDS}.*.{subjects.ALL_COMMANDS}",
             f"{API}CONSUMER.MSG.NEXT.{subjects.COMMANDS}.>",
             f"$JS.ACK.{subjects.COMMANDS}.>",
         ),
