@@ -56,6 +56,11 @@ ENTRYPOINT ["myspinbot-gpu-runner"]
 FROM service AS debug
 USER 0:0
 COPY requirements/debug.txt /tmp/debug.txt
+# Whatever Debian has now is good enough to work with.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git openssh-client procps \
+    && rm -rf /var/lib/apt/lists/*
 RUN python -m pip --python /opt/myspinbot/bin/python install --no-cache-dir --no-deps --require-hashes -r /tmp/debug.txt
 USER 10001:10001
 
