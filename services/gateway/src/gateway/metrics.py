@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contracts.events import JobType
 from prometheus_client import Counter, Gauge, Histogram
+
+from gateway.uploads.judge import FileKind
 
 REQUESTS = Counter(
     "myspinbot_gateway_requests_total",
@@ -26,3 +29,11 @@ STREAMS = Gauge("myspinbot_gateway_sse_clients", "Open event streams")
 STALLED = Counter(
     "myspinbot_gateway_stalled_clients_total", "Clients let go as they took nothing", ("way",)
 )
+
+# What has not happened yet counts as 0, so that the first time shows as an increase.
+for _kind in FileKind:
+    UPLOADED_BYTES.labels(_kind)
+for _type in JobType:
+    JOBS.labels(_type)
+for _way in ("websocket", "sse", "download"):
+    STALLED.labels(_way)

@@ -37,6 +37,8 @@ _PAUSE_S = 1.0
 _AFTER_MISTAKE_S = 60.0
 
 TRIES = Counter("myspinbot_webhook_tries_total", "Tries to deliver to webhooks", ["outcome"])
+for _outcome in ("delivered", "failed"):
+    TRIES.labels(_outcome)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""What is asked of metrics, and the page about them."""
