@@ -65,7 +65,7 @@ export function headerView(id, reload) {
     // Few vary a job, so what that takes is fetched when somebody does.
     const forking = () => import("./fork.js").catch(() => { throw api.unreachable(); });
     const fork = withIcon("fork", strings.fork, () => act(async () => (await forking()).forkDialog(job)));
-    const trace = job.traceUrl && h("a", { className: "button quiet", href: job.traceUrl, target: "_blank", rel: "noopener" }, icon("trace"), h("span", {}, strings.trace));
+    const trace = job.traceUrl && !job.traceUrl.startsWith("/#") && h("a", { className: "button quiet", href: job.traceUrl, target: "_blank", rel: "noopener" }, icon("trace"), h("span", {}, strings.trace));
     if (active) {
       return [trace, job.stages.length > 0 && fork, job.cancelRequested
         ? button(strings.cancelling, null, { disabled: true })

@@ -22,7 +22,7 @@ const SETTLE_MS = 150;
 const LONG = 900;
 
 // `at` is the sequence of an event to look at first; with a `speed` the job is played back.
-export function jobView(id, { at = null, speed = null } = {}) {
+export function jobView(id, { at = null, speed = null, tab = null } = {}) {
   const playback = speed !== null;
   let job = null;
   let past = null;
@@ -48,11 +48,14 @@ export function jobView(id, { at = null, speed = null } = {}) {
   const log = logView();
   const result = h("div", {});
   const words = h("div", {});
-  const activity = tabs([[strings.timeline, timeline.element], [strings.log, log.element]]);
+  const spans = h("div", {});
+  let waterfall = null;
+  const activity = tabs([[strings.timeline, timeline.element], [strings.log, log.element], ...(playback ? [] : [[strings.trace, spans, "trace"]])], tab, tabbed);
+  const columns = h("div", { className: "columns" }, h("div", { className: "stack" }, stage.element, words), activity.element);
   const waiting = skeleton(4);
   const body = h("div", { className: "job-body", hidden: true },
     slider.element, result, h("section", { className: "card graph-card" }, h("h2", {}, strings.stagesTitle), graph.element),
-    h("div", { className: "columns" }, h("div", { className: "stack" }, stage.element, words), activity.element));
+    columns);
   const element = h("div", { className: `view wide${playback ? " playback" : ""}` }, header.element, trouble, waiting, body);
 
   async function load() {
@@ -160,13 +163,29 @@ export function jobView(id, { at = null, speed = null } = {}) {
     timeline.show(planned, journal.events, position);
     log.show(planned, lines);
     activity.show(journal.events.length > 0 || lines.length > 0);
+    waterfall?.moved(job.sequence);
     fill(words, `${job.script}|${job.prompt}`, () => texts(job));
     const made = `${shown.artifacts.map((one) => one.sha256).join()}${shown.status}${(shown.inputs ?? []).length}`;
     fill(result, made, () => (ACTIVE.includes(shown.status) ? [] : resultView(shown)));
   }
 
   const leave = playback ? playBack() : followLive();
-  return { title: strings.jobs, element, leave: () => { left = true; clearTimeout(reloading); journal.close(); whole.close(); leave(); } };
+  return { title: strings.jobs, element, leave: () => { left = true; waterfall?.leave(); clearTimeout(reloading); journal.close(); whole.close(); leave(); } };
+
+  // Few look at where the time went, so what shows it is fetched when somebody does.
+  async function tabbed(name) {
+    columns.classList.toggle("tracing", name === "trace");
+    if (name !== "trace" || waterfall !== null) return;
+    try {
+      waterfall = (await import("./waterfall.js")).waterfallView(id);
+    } catch {
+      spans.replaceChildren(problemBox(api.unreachable(), h("button", { type: "button", className: "retry", onclick: () => tabbed(name) }, strings.tryNow)));
+      return;
+    }
+    spans.replaceChildren(waterfall.element);
+    if (left) return;
+    waterfall.open(job?.sequence ?? 0);
+  }
 
   function followLive() {
     const unwatch = live.watch(id, {
@@ -215,7 +234,7 @@ function texts(job) {
   return told.length > 0 && h("section", { className: "card" }, ...told.map(([name, text]) => h("div", {}, h("h3", {}, name), h("p", { className: "words", tabIndex: text.length > LONG ? 0 : -1 }, text))));
 }
 
-function tabs(pages) {
+function tabs(pages, wanted, onPick) {
   const knobs = pages.map(([name], index) => h("button", { type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `page-${index}`, onclick: () => pick(index), onkeydown }, name));
   const boxes = pages.map(([, element], index) => h("div", { role: "tabpanel", id: `page-${index}`, "aria-labelledby": `tab-${index}` }, element));
   const element = h("section", { className: "card activity", "aria-label": strings.activity }, h("div", { className: "tabs", role: "tablist" }, ...knobs), ...boxes);
@@ -226,6 +245,7 @@ function tabs(pages) {
       knob.tabIndex = index === wanted ? 0 : -1;
       boxes[index].hidden = index !== wanted;
     });
+    onPick(pages[wanted][2]);
   }
 
   function onkeydown(event) {
@@ -235,6 +255,7 @@ function tabs(pages) {
     pick(next);
     knobs[next].focus();
   }
-  pick(0);
+  // Not before those who are told have all that they need.
+  queueMicrotask(() => pick(Math.max(0, pages.findIndex(([, , name]) => name && name === wanted))));
   return { element, show: (any) => { element.hidden = !any; } };
 }
