@@ -26,6 +26,7 @@ class Params(BaseModel):
         "count", "refuse", "crash", "die", "abort", "hang", "talk", "die_after_checkpoint"
     ] = "count"
     steps: int = 3
+    pause_s: float = 0.0
 
 
 def run(context: StageContext) -> StageResult:
@@ -49,6 +50,7 @@ def run(context: StageContext) -> StageResult:
                 context.report.progress(1, 10, "step")
                 time.sleep(0.1)
     for step in range(first + 1, params.steps + 1):
+        time.sleep(params.pause_s)
         context.report.progress(step, params.steps, "step")
         if params.does == "die_after_checkpoint" and first == 0 and step == 2:
             folder = context.scratch / "checkpoint"
