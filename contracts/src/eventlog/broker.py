@@ -26,7 +26,14 @@ from eventlog.errors import BrokerError, DeniedError, UnavailableError
 log = structlog.get_logger(__name__)
 
 API = "$JS.API."
-_NO_SUCH_STREAM = 10059
+# What passes by itself: a cluster has no leader at the moment, or its servers have not all met yet.
+# The codes are those of https://github.com/nats-io/nats-server/blob/main/server/errors.json.
+_PASSING = {
+    10059: "the streams are not made yet",
+    10005: "too few servers have joined the cluster",
+    10008: "the cluster has no leader yet",
+    10009: "another server leads the cluster now",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +114,7 @@ class Broker:
         payload = json.dumps(body).encode() if body is not None else b""
         reply = json.loads((await self.request(API + subject, payload, timeout=timeout)).data)
         if error := reply.get("error"):
-            if int(error.get("err_code", 0)) == _NO_SUCH_STREAM:
-                raise UnavailableError(f"{subject} (the streams are not made yet)")
+            _check_passing(subject, error)
             raise BrokerError(subject, int(error.get("err_code", 0)), error.get("description", ""))
         return dict(reply)
 
@@ -116,7 +122,10 @@ class Broker:
         self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """Publish to a stream and return its acknowledgement, which may be an `error`."""
-        return dict(json.loads((await self.request(subject, payload, headers)).data))
+        reply = dict(json.loads((await self.request(subject, payload, headers)).data))
+        if error := reply.get("error"):
+            _check_passing(subject, error)
+        return reply
 
     async def pull(self, stream: str, consumer: str, wait_s: float = 0.0) -> Msg | None:
         """The next message of a pull consumer, or None if none comes within `wait_s`."""
@@ -192,6 +201,12 @@ class Broker:
         log.info("broker.reconnected", url=self.address.url)
         for callback in tuple(self._on_reconnect):
             await callback()
+
+
+def _check_passing(subject: str, error: Mapping[str, Any]) -> None:
+    """UnavailableError if what the broker cannot do now it can do later."""
+    if why := _PASSING.get(int(error.get("err_code", 0))):
+        raise UnavailableError(f"{subject} ({why})")
 
 
 async def _next(subscription: Subscription, timeout: float) -> Msg:
