@@ -11,7 +11,7 @@ $ErrorActionPreference = 'Stop'
 Set-StrictMode -Version Latest
 
 $root = (Resolve-Path (Join-Path $PSScriptRoot '..\..')).Path
-$image = if ($env:MYSPINBOT_CLI_IMAGE) { $env:MYSPINBOT_CLI_IMAGE } else { 'myspinbot-cli' }
+$image = if ($env:MYSPINBOT_CLI_IMAGE) { $env:MYSPINBOT_CLI_IMAGE } else { 'myspinbot/cli:0.1.0' }
 $secrets = Join-Path $root 'deploy\secrets'
 
 if (-not (Get-Command docker -ErrorAction SilentlyContinue)) {

@@ -8,7 +8,7 @@ umask 077
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 cd "$root"
-image=${MYSPINBOT_CLI_IMAGE:-myspinbot-cli}
+image=${MYSPINBOT_CLI_IMAGE:-myspinbot/cli:0.1.0}
 
 if [ -x .venv/bin/myspinbot ]; then
   exec .venv/bin/myspinbot provision "$@"
