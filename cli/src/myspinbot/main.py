@@ -31,6 +31,7 @@ from myspinbot.commands import (
     steer,
     submit,
     tokens,
+    trace,
     up,
     watch,
     webhooks,
@@ -109,6 +110,7 @@ add(app, "watch", watch.watch, _FOLLOW)
 add(app, "jobs", jobs.jobs, _FOLLOW)
 add(app, "show", show.show, _FOLLOW)
 add(app, "logs", logs.logs, _FOLLOW)
+add(app, "trace", trace.trace, _FOLLOW)
 add(app, "cancel", steer.cancel, _STEER)
 add(app, "retry", steer.retry, _STEER)
 add(app, "fork", steer.fork, _STEER)

@@ -21,6 +21,7 @@ from myspinbot.client.replies import (
     Status,
     Timeline,
     TimelineEvent,
+    Trace,
 )
 from myspinbot.client.transport import Transport
 from myspinbot.client.uploads import AsyncUploads, OnSent
@@ -176,6 +177,10 @@ class AsyncJobs:
         async with contextlib.aclosing(live.watch(self._transport, job)) as updates:
             async for update in updates:
                 yield update
+
+    async def trace(self, job: str) -> Trace:
+        """Where the time of a job went, span by span."""
+        return await self._transport.get(Trace, f"/api/jobs/{job}/trace")
 
     async def logs(
         self,

@@ -34,6 +34,7 @@ class Jobs(Blocking[AsyncJobs]):
     status = blocking(AsyncJobs.status)
     get = blocking(AsyncJobs.get)
     timeline = blocking(AsyncJobs.timeline)
+    trace = blocking(AsyncJobs.trace)
     history = iterating(AsyncJobs.history)
     events = iterating(AsyncJobs.events)
     watch = iterating(AsyncJobs.watch)

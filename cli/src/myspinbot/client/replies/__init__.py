@@ -43,6 +43,7 @@ from myspinbot.client.replies.system import (
     Stats,
     Weights,
 )
+from myspinbot.client.replies.traces import Span, SpanLink, Trace
 from myspinbot.client.replies.uploads import Upload, UploadPart
 
 __all__ = [
@@ -76,6 +77,8 @@ __all__ = [
     "SampleLink",
     "Session",
     "SignedLink",
+    "Span",
+    "SpanLink",
     "StageDetail",
     "StageTimes",
     "StageUpdate",
@@ -85,6 +88,7 @@ __all__ = [
     "Timeline",
     "TimelineEvent",
     "Token",
+    "Trace",
     "Upload",
     "UploadPart",
     "UsageDay",

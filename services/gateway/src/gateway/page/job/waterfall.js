@@ -50,7 +50,9 @@ export function waterfallView(id) {
     const away = trace.traceUrl && !trace.traceUrl.startsWith("/#");
     elsewhere.replaceChildren(...(away ? [h("a", { href: trace.traceUrl, target: "_blank", rel: "noopener" }, strings.traceElsewhere)] : []));
     const focused = bars.contains(document.activeElement);
+    const scrolled = bars.querySelector("[role=tree]")?.scrollTop ?? 0;
     bars.replaceChildren(asTable.checked ? asRows() : asTree());
+    bars.querySelector("[role=tree]")?.scrollTo(0, scrolled);
     if (focused) current()?.focus();
     describe(trace.spans.find((span) => span.spanId === picked));
   }
@@ -65,7 +67,8 @@ export function waterfallView(id) {
     if (!rows.some((row) => row.span.spanId === picked)) picked = rows[0]?.span.spanId ?? null;
     const whole = trace.durationS || 1;
     const axis = h("div", { className: "span-axis", "aria-hidden": "true" }, ...Array.from({ length: TICKS + 1 }, (_, tick) => h("span", {}, took((whole * tick) / TICKS))));
-    return h("div", {}, axis, h("ul", { role: "tree", "aria-label": strings.trace, onkeydown }, ...rows.map((row) => item(row, whole))));
+    const services = [...new Set(trace.spans.map((span) => span.service))].map((name) => h("span", {}, h("span", { className: `span-dot span-bar ${name}`, "aria-hidden": "true" }), name));
+    return h("div", {}, h("p", { className: "hint span-services" }, ...services), axis, h("ul", { role: "tree", "aria-label": strings.trace, onkeydown }, ...rows.map((row) => item(row, whole))));
   }
 
   function item({ span, open }, whole) {
@@ -150,12 +153,14 @@ export function waterfallView(id) {
 
 function nameOf(span) {
   const [what, ...rest] = span.name.split(" ");
-  const stage = STEPS.test(span.name) && (strings.stages[rest.join(" ")]?.[0] ?? rest.join(" "));
+  const kind = rest.join(" ");
+  const stage = STEPS.test(span.name) && (what === "child" ? kind : strings.stages[kind]?.[0] ?? span.stage ?? kind);
   const again = span.attempt > 1 ? ` (${strings.attempt(span.attempt)})` : "";
   return stage ? `${strings.spanNames[what]} ${stage}${again}` : span.name;
 }
 
 function took(seconds) {
+  if (seconds === 0) return "0";
   if (seconds < 0.001) return `${number(seconds * 1000, 1)} ms`;
   if (seconds < 1) return `${number(seconds * 1000)} ms`;
   return seconds < 90 ? `${number(seconds, 1)} s` : duration(seconds);
