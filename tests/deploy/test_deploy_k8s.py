@@ -1,0 +1,451 @@
+"""The manifests for Kubernetes: rendered by kubectl, checked against the API's own schemas.
+
+What no schema knows is checked against the code: that probes ask for what is there, that settings
+are read, that queues have these names, and that policies let through what the table of services says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from contracts.commands import Lane
+from eventlog.permissions import ROLES
+from eventlog.server_config import ensure_seeds
+from gpu_runner.engines import ENGINES
+
+from contracts import subjects
+from tests.support.broker import binary
+
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "deploy" / "k8s"
+OVERLAYS = ("single-node", "cluster")
+API = "1.34"
+"""The oldest Kubernetes that is supported upstream, and so the strictest to write for."""
+FOREIGN = {"keda.sh", "postgresql.cnpg.io", "monitoring.coreos.com"}
+OURS = {"gateway", "planner", "projector", "runner", "streams"}
+SOURCES = [
+    *(ROOT / "contracts/src").rglob("*.py"),
+    *(ROOT / "services").glob("*/src/**/*.py"),
+]
+
+Object = dict[str, Any]
+
+
+def kustomize(folder: Path) -> list[Object]:
+    command = [binary("kubectl"), "kustomize", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+RENDERED = {overlay: kustomize(K8S / "overlays" / overlay) for overlay in OVERLAYS}
+
+
+@pytest.fixture(params=OVERLAYS)
+def objects(request: pytest.FixtureRequest) -> list[Object]:
+    return RENDERED[request.param]
+
+
+def of(objects: list[Object], *kinds: str) -> Iterator[Object]:
+    return (item for item in objects if item["kind"] in kinds)
+
+
+def templates(objects: list[Object]) -> Iterator[tuple[str, Object]]:
+    """The name of each workload and its pods."""
+    for item in of(objects, "Deployment", "StatefulSet", "Job"):
+        yield item["metadata"]["name"], item["spec"]["template"]
+
+
+def name_of(template: Object) -> str:
+    return str(template["metadata"]["labels"]["app.kubernetes.io/name"])
+
+
+def container(template: Object) -> Object:
+    (only,) = template["spec"]["containers"]
+    return dict(only)
+
+
+def settings(template: Object, objects: list[Object]) -> dict[str, str]:
+    """What the container's environment says, with what it takes from config maps."""
+    maps = {item["metadata"]["name"]: item["data"] for item in of(objects, "ConfigMap")}
+    found: dict[str, str] = {}
+    for source in container(template).get("envFrom", ()):
+        found |= maps[source["configMapRef"]["name"]]
+    for variable in container(template).get("env", ()):
+        found[variable["name"]] = variable.get("value", "")
+    return found
+
+
+def matches(selector: Object, labels: dict[str, str]) -> bool:
+    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
+        return False
+    for expression in selector.get("matchExpressions", ()):
+        assert expression["operator"] == "In"
+        if labels.get(expression["key"]) not in expression["values"]:
+            return False
+    return True
+
+
+def test_every_object_is_one_that_kubernetes_takes(objects: list[Object]) -> None:
+    for item in objects:
+        if item["apiVersion"].split("/")[0] not in FOREIGN:
+            kubernetes_validate.validate(item, API, strict=True)
+
+
+def test_a_wrong_field_is_found(objects: list[Object]) -> None:
+    deployment = next(of(objects, "Deployment"))
+    wrong = {**deployment, "spec": {**deployment["spec"], "replica": 1}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, API, strict=True)
+
+
+def test_all_is_in_one_namespace_that_enforces_the_restricted_standard(
+    objects: list[Object],
+) -> None:
+    (namespace,) = of(objects, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    spaces = {item["metadata"].get("namespace") for item in objects if item is not namespace}
+    assert spaces == {namespace["metadata"]["name"]}
+
+
+def test_no_pod_runs_as_root_writes_to_its_image_or_keeps_privileges(objects: list[Object]) -> None:
+    for name, template in templates(objects):
+        pod, own = template["spec"]["securityContext"], container(template)["securityContext"]
+        assert pod["runAsNonRoot"] is True, name
+        assert pod["runAsUser"] >= 1000, name
+        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert own["readOnlyRootFilesystem"] is True, name
+        assert own["allowPrivilegeEscalation"] is False, name
+        assert own["capabilities"] == {"drop": ["ALL"]}, name
+        assert template["spec"]["automountServiceAccountToken"] is False, name
+
+
+def test_every_pod_says_what_it_needs_and_how_much_it_may_take(objects: list[Object]) -> None:
+    for name, template in templates(objects):
+        resources = container(template)["resources"]
+        assert {"cpu", "memory"} <= resources["requests"].keys(), name
+        assert "memory" in resources["limits"], name
+
+
+def test_no_image_is_the_latest_of_anything(objects: list[Object]) -> None:
+    for _, template in templates(objects):
+        assert re.search(r":\d[\w.-]*(@sha256:[0-9a-f]{64})?$", container(template)["image"])
+
+
+def test_images_are_those_that_compose_runs(objects: list[Object]) -> None:
+    compose = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
+    version = re.compile(r"\$\{[^}]*:-([^}]*)\}")
+    known = {version.sub(r"\1", each["image"]) for each in compose.values() if "image" in each}
+    names = {image.split(":")[0] for image in known}
+    for _, template in templates(objects):
+        image = container(template)["image"].removeprefix("registry.example.org/")
+        assert image in known or image.split(":")[0] in names - {"nats"}, image
+
+
+def test_probes_ask_a_port_that_is_open_for_a_path_that_is_answered(objects: list[Object]) -> None:
+    admin = (ROOT / "contracts/src/servicekit/admin.py").read_text()
+    gateway = (ROOT / "services/gateway/src/gateway/operations.py").read_text()
+    for name, template in templates(objects):
+        if name == "streams":
+            continue
+        own = container(template)
+        ports = {port["name"]: port["containerPort"] for port in own["ports"]}
+        values = settings(template, objects)
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+            probe = own[kind]["httpGet"]
+            listening = ports[probe["port"]]
+            if name == "nats":
+                assert (listening, probe["path"].split("?")[0]) == (8222, "/healthz")
+            elif name == "gateway":
+                assert str(listening) == values["MYSPINBOT_HTTP_PORT"]
+                assert f'"{probe["path"]}"' in gateway
+            else:
+                assert str(listening) == values["MYSPINBOT_ADMIN_PORT"]
+                assert values["MYSPINBOT_ADMIN_HOST"] == "0.0.0.0"  # noqa: S104
+                assert f'"{probe["path"]}"' in admin
+        assert own["livenessProbe"]["httpGet"]["path"] != own["readinessProbe"]["httpGet"][
+            "path"
+        ] or (name == "nats")
+
+
+def test_every_setting_is_one_that_some_service_reads(objects: list[Object]) -> None:
+    source = "\n".join(path.read_text() for path in SOURCES)
+    for name, template in templates(objects):
+        for variable in settings(template, objects):
+            if variable.startswith("MYSPINBOT_"):
+                plain = variable.removeprefix("MYSPINBOT_").removesuffix("_FILE")
+                assert f'"{plain}"' in source, f"{name} is told {variable}, which nobody reads"
+
+
+def test_each_service_has_the_seed_of_its_own_role_and_no_other(objects: list[Object]) -> None:
+    for name, template in templates(objects):
+        if name == "nats":
+            continue
+        secrets = {
+            volume["secret"]["secretName"]
+            for volume in template["spec"]["volumes"]
+            if "secret" in volume
+        }
+        role = {"streams": "admin"}.get(name_of(template), name_of(template))
+        assert role in ROLES
+        assert {each for each in secrets if each.startswith("nats-")} == {f"nats-{role}"}
+        assert ("gateway" in secrets) == (role == "gateway")
+        assert ("s3" in secrets) == (role in ("gateway", "runner"))
+
+
+def test_files_that_settings_name_are_mounted(objects: list[Object]) -> None:
+    for name, template in templates(objects):
+        mounts = [mount["mountPath"] for mount in container(template).get("volumeMounts", ())]
+        for variable, value in settings(template, objects).items():
+            if value.startswith("/") and value != "/scratch":
+                assert any(value.startswith(f"{mount}/") for mount in mounts), (name, variable)
+
+
+def test_a_runner_gets_more_time_to_stop_than_it_takes(objects: list[Object]) -> None:
+    runners = [each for _, each in templates(objects) if name_of(each) == "runner"]
+    assert runners
+    for template in runners:
+        values = settings(template, objects)
+        takes = float(values["MYSPINBOT_DRAIN_S"]) + 2 * float(
+            values["MYSPINBOT_CHECKPOINT_WAIT_S"]
+        )
+        assert template["spec"]["terminationGracePeriodSeconds"] > takes
+
+
+def test_the_broker_is_configured_as_under_compose() -> None:
+    assert (K8S / "base/nats/nats.conf").read_text() == (ROOT / "deploy/nats/nats.conf").read_text()
+
+
+def test_streams_are_kept_on_as_many_servers_as_there_are(objects: list[Object]) -> None:
+    (broker,) = of(objects, "StatefulSet")
+    replicas = str(broker["spec"]["replicas"])
+    told = {
+        name: settings(template, objects)["MYSPINBOT_STREAM_REPLICAS"]
+        for name, template in templates(objects)
+        if name in ("streams", "planner")
+    }
+    assert told == {"streams": replicas, "planner": replicas}
+
+
+def test_runners_are_scaled_by_queues_that_exist() -> None:
+    objects = RENDERED["cluster"]
+    deployments = {item["metadata"]["name"]: item for item in of(objects, "Deployment")}
+    queues = {f"{engine.kind}-{Lane.GPU}" for engine in ENGINES if engine.lane is Lane.GPU}
+    scaled = list(of(objects, "ScaledObject"))
+    assert scaled
+    for item in scaled:
+        spec = item["spec"]
+        target = deployments[spec["scaleTargetRef"]["name"]]
+        assert "replicas" not in target["spec"]
+        triggers = spec["triggers"]
+        assert {trigger["metadata"]["consumer"] for trigger in triggers} == queues
+        for trigger in triggers:
+            assert trigger["type"] == "nats-jetstream"
+            # The names of https://keda.sh/docs/latest/scalers/nats-jetstream/, all of them text.
+            assert trigger["metadata"].keys() == {
+                "natsServerMonitoringEndpoint",
+                "account",
+                "stream",
+                "consumer",
+                "lagThreshold",
+                "activationLagThreshold",
+            }
+            assert all(isinstance(value, str) for value in trigger["metadata"].values())
+            assert trigger["metadata"]["stream"] == subjects.COMMANDS
+            host = trigger["metadata"]["natsServerMonitoringEndpoint"]
+            assert host == "nats.myspinbot.svc.cluster.local:8222"
+    assert any(item["spec"]["minReplicaCount"] >= 1 for item in scaled)
+
+
+def test_every_lane_is_worked_off_by_somebody(objects: list[Object]) -> None:
+    lanes: set[str] = set()
+    for _, template in templates(objects):
+        if name_of(template) == "runner":
+            values = settings(template, objects)
+            lanes |= set(values.get("MYSPINBOT_LANES", ",".join(Lane)).split(","))
+    assert lanes == set(Lane)
+
+
+def reaches(
+    objects: list[Object], source: dict[str, str], target: dict[str, str], port: int
+) -> bool:
+    """Whether policies let pods with these labels connect, as both sides must allow it."""
+    policies = [item["spec"] for item in of(objects, "NetworkPolicy")]
+
+    def allowed(direction: str, subject: dict[str, str], peer: dict[str, str]) -> bool:
+        ruled = [
+            each
+            for each in policies
+            if direction.title() in each["policyTypes"] and matches(each["podSelector"], subject)
+        ]
+        key = "from" if direction == "ingress" else "to"
+        return not ruled or any(
+            any(
+                "podSelector" in each
+                and "namespaceSelector" not in each
+                and matches(each["podSelector"], peer)
+                for each in rule[key]
+            )
+            and any(each["port"] == port for each in rule["ports"])
+            for policy in ruled
+            for rule in policy.get(direction, ())
+        )
+
+    return allowed("egress", source, target) and allowed("ingress", target, source)
+
+
+PORTS = (4222, 6222, 8222, 5432, 8080, 9100)
+
+
+def test_pods_reach_what_the_architecture_says_and_nothing_else(objects: list[Object]) -> None:
+    pods = {name_of(each): each["metadata"]["labels"] for _, each in templates(objects)}
+    clustered = any(of(objects, "Cluster"))
+    expected = {(service, "nats", 4222) for service in OURS} | {("nats", "nats", 6222)}
+    if clustered:
+        pods["postgres"] = {"cnpg.io/cluster": "postgres"}
+        expected |= {("projector", "postgres", 5432), ("postgres", "postgres", 5432)}
+    found = {
+        (source, target, port)
+        for source in pods
+        for target in pods
+        for port in PORTS
+        if reaches(objects, pods[source], pods[target], port)
+    }
+    assert found == expected
+
+
+def test_nobody_else_may_come_in_but_the_ingress_and_those_who_watch(objects: list[Object]) -> None:
+    outside: dict[str, set[int]] = {}
+    for item in of(objects, "NetworkPolicy"):
+        for rule in item["spec"].get("ingress", ()):
+            for peer in rule["from"]:
+                selector = peer.get("namespaceSelector")
+                if selector is None:
+                    continue
+                names = selector.get("matchLabels", {}).values() or [
+                    value for each in selector["matchExpressions"] for value in each["values"]
+                ]
+                for name in names:
+                    outside.setdefault(name, set()).update(each["port"] for each in rule["ports"])
+    assert outside.keys() <= {"traefik", "monitoring", "keda", "cnpg-system"}
+    assert outside["traefik"] == {8080}
+    assert outside["keda"] == {8222}
+
+
+def test_services_and_budgets_select_pods_that_are_there(objects: list[Object]) -> None:
+    labels = [template["metadata"]["labels"] for _, template in templates(objects)]
+    for service in of(objects, "Service"):
+        selector = {"matchLabels": service["spec"]["selector"]}
+        chosen = [
+            template
+            for _, template in templates(objects)
+            if matches(selector, template["metadata"]["labels"])
+        ]
+        assert chosen, service["metadata"]["name"]
+        names = {port["name"] for each in chosen for port in container(each)["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
+    for budget in of(objects, "PodDisruptionBudget"):
+        assert any(matches(budget["spec"]["selector"], each) for each in labels)
+
+
+def test_workloads_select_their_own_pods_alone(objects: list[Object]) -> None:
+    workloads = list(of(objects, "Deployment", "StatefulSet"))
+    for item in workloads:
+        own = [
+            other["metadata"]["name"]
+            for other in workloads
+            if matches(item["spec"]["selector"], other["spec"]["template"]["metadata"]["labels"])
+        ]
+        assert own == [item["metadata"]["name"]]
+
+
+def test_the_ingress_leads_to_the_gateway_over_tls(objects: list[Object]) -> None:
+    (ingress,) = of(objects, "Ingress")
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "gateway", "port": {"name": "http"}}
+    assert rule["host"] in ingress["spec"]["tls"][0]["hosts"]
+
+
+SECRETS = {
+    "nats/users.conf": "authorization {}",
+    "nats/route_password": "word",
+    "s3/access_key": "key",
+    "s3/secret_key": "secret",
+    "gateway/secret": "secret",
+    "gateway/admin_token": "token",
+}
+
+
+def provisioned(folder: Path) -> Path:
+    """As `deploy/provision` leaves it, as far as the cluster needs it."""
+    from myspinbot.provision.layout import Layout
+
+    ensure_seeds(Layout(folder).seeds)
+    for name, text in SECRETS.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    (folder / "tls").mkdir()
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-subj", "/CN=app.myspinbot.local", "-days", "1"]
+    command += [
+        "-keyout",
+        str(folder / "tls/myspinbot.key"),
+        "-out",
+        str(folder / "tls/myspinbot.crt"),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return folder
+
+
+def make_secrets(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(K8S / "secrets.sh"), str(folder)],
+        env={**os.environ, "KUBECTL": binary("kubectl")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_secrets_that_pods_need_are_made_with_the_keys_that_they_need(tmp_path: Path) -> None:
+    done = make_secrets(provisioned(tmp_path / "secrets"))
+    assert done.returncode == 0, done.stderr
+    made = {
+        item["metadata"]["name"]: set(item["data"])
+        for item in yaml.safe_load_all(done.stdout)
+        if item
+    }
+    for objects in RENDERED.values():
+        (ingress,) = of(objects, "Ingress")
+        assert made[ingress["spec"]["tls"][0]["secretName"]] == {"tls.crt", "tls.key"}
+        for name, template in templates(objects):
+            for volume in template["spec"].get("volumes", ()):
+                if "secret" in volume:
+                    secret = volume["secret"]["secretName"]
+                    # That one is CloudNativePG's.
+                    assert secret in made or secret == "postgres-app", name  # noqa: S105
+            for variable in container(template).get("env", ()):
+                reference = variable.get("valueFrom", {}).get("secretKeyRef")
+                if reference:
+                    assert reference["key"] in made[reference["name"]]
+    assert made["nats-gateway"] == {"seed"}
+    assert made["s3"] == {"access_key", "secret_key"}
+
+
+def test_without_provisioning_there_are_no_secrets_and_a_word_about_it(tmp_path: Path) -> None:
+    done = make_secrets(tmp_path)
+    assert done.returncode == 1
+    assert "provision.sh" in done.stderr
+    assert not done.stdout
