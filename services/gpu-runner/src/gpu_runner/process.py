@@ -104,19 +104,22 @@ class StageProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def _drain(self) -> None:
-        """Pass on what libraries print, and keep its end in case it explains a death."""
+        """Keep the end of what libraries print, in case it explains a death.
+
+        It may quote what the user wrote, so only who asks for it (`LOG_LEVEL=DEBUG`) finds it
+        in the runner's log.
+        """
         if self._process.stderr is None:
             raise RuntimeError("the child was started without a pipe")
         while chunk := await self._process.stderr.read(_CHUNK):
-            sys.stderr.write(chunk.decode(errors="replace"))
+            log.debug("stage.printed", text=chunk.decode(errors="replace"))
             self._stderr_tail = (self._stderr_tail + chunk)[-_CHUNK:]
 
 
 def last_words(stderr: str) -> Iterator[str]:
     """Where a dying interpreter stood, of all that was printed.
 
-    Anything else that libraries print may quote what the user wrote, so it stays in the runner's
-    own log. The format is that of https://docs.python.org/3/library/faulthandler.html.
+    Anything else that libraries print may quote what the user wrote. The format is that of https://docs.python.org/3/library/faulthandler.html.
     """
     frames = 0
     for line in stderr.splitlines():
@@ -138,6 +141,6 @@ def _died(status: int) -> protocol.Failed:
     return protocol.Failed(
         code="stage-crashed",
         cause=f"the stage's process ended with status {status} and no word",
-        remedy="See the runner's log; if it happens again, report it",
+        remedy="See the stage's log; if it happens again, report it",
         retryable=True,
     )
