@@ -21,7 +21,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start clean
+.PHONY: help setup demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start images sbom clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -40,6 +40,8 @@ help:
 	@echo "make bench-replay"
 	@echo "             measure how fast the log is folded and views are rebuilt, of 100,000 events"
 	@echo "make bench-start  measure how soon the planner is ready on a long log"
+	@echo "make images  build the images of a deployment, with what they are made of attached to them"
+	@echo "make sbom    write what each image is made of, as CycloneDX files in build/sbom"
 	@echo "make setup   install into .venv (the others do it when needed)"
 	@echo "make clean   remove .venv and caches; your data stays"
 
@@ -91,8 +93,31 @@ bench-start: .venv/.installed-dev
 bench-replay: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.replay
 
+# Attestations need the containerd image store or a buildx builder of one's own: see the
+# documentation of docker buildx about attestations. They list Debian's packages too.
+images:
+	MYSPINBOT_REVISION=$$(git rev-parse HEAD) MYSPINBOT_CREATED=$$(git log -1 --format=%cI) \
+	  docker compose --profile tools build --sbom true --provenance true
+
+IMAGES := gateway planner projector runner cli
+
+# Of the runner all but PyTorch, which no lock holds: the attestation of its image names it.
+sbom: .venv-sbom/.installed
+	@mkdir -p build/sbom
+	@for image in $(IMAGES); do \
+	  .venv-sbom/bin/cyclonedx-py requirements requirements/$$image.txt --validate \
+	    --output-reproducible --of JSON -o build/sbom/$$image.cdx.json || exit 1; \
+	done
+	@ls -l build/sbom
+
+# In an environment of its own, as it would change what tests find installed.
+.venv-sbom/.installed: requirements/sbom.txt
+	@$(PYTHON) -m venv .venv-sbom
+	@.venv-sbom/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements/sbom.txt
+	@touch $@
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/.python:
 	@command -v $(PYTHON) > /dev/null || { \

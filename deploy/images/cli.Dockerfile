@@ -3,7 +3,7 @@
 #
 #   docker build -f deploy/images/cli.Dockerfile -t myspinbot/cli .
 #
-# Expected size: 352 MB, of which 125 MB are Debian and Python and 227 MB ours (measured by install.sh).
+# Expected size: 420 MB, of which some 125 MB are Debian and Python and 298 MB ours (measured by install.sh).
 # 130 MB of that are the broker and the object store, which `myspinbot up` starts.
 # The base is pinned by digest; `docker buildx imagetools inspect python:3.11-slim-bookworm` tells a
 # newer one, which every file in this folder is to have.

@@ -3,7 +3,7 @@
 #
 #   docker build -f deploy/images/projector.Dockerfile -t myspinbot/projector .
 #
-# Expected size: 217 MB, of which 125 MB are Debian and Python and 92 MB ours (measured by install.sh).
+# Expected size: 217 MB, of which some 125 MB are Debian and Python and 92 MB ours (measured by install.sh).
 # The base is pinned by digest; `docker buildx imagetools inspect python:3.11-slim-bookworm` tells a
 # newer one, which every file in this folder is to have.
 ARG BASE=python:3.11-slim-bookworm@sha256:528257d48c1da0dcecc2e725d1ae34498d60c965f1241e39cd6a85a8859bdf84
