@@ -17,7 +17,12 @@ from typing import Any
 import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
+from nats.errors import (
+    ConnectionClosedError,
+    NoRespondersError,
+    OutboundBufferLimitError,
+    UnexpectedEOF,
+)
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from eventlog.client import QuickClient
@@ -26,6 +31,8 @@ from eventlog.errors import BrokerError, DeniedError, UnavailableError
 log = structlog.get_logger(__name__)
 
 API = "$JS.API."
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 2.0
+"""Between tries to reach a broker that is away: twice as long each time."""
 # What passes by itself: a cluster has no leader at the moment, or its servers have not all met yet.
 # The codes are those of https://github.com/nats-io/nats-server/blob/main/server/errors.json.
 _PASSING = {
@@ -56,6 +63,8 @@ class Broker:
     address: BrokerAddress
     _waiting: dict[str, set[asyncio.Future[Msg]]] = field(default_factory=dict)
     _on_reconnect: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    _on_disconnect: list[Callable[[], None]] = field(default_factory=list)
+    _away: bool = False
     refused: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the broker does not know who we are."""
 
@@ -73,6 +82,10 @@ class Broker:
         """Call back after every reconnection; returns a function that ends it."""
         self._on_reconnect.append(callback)
         return lambda: self._on_reconnect.remove(callback)
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Call back whenever the connection is lost."""
+        self._on_disconnect.append(callback)
 
     async def request(
         self,
@@ -194,11 +207,44 @@ class Broker:
                         if not future.done():
                             future.set_exception(DeniedError(text))
             return
+        if self._away:
+            # One line has told of it; each try in vain is no news, and may wait longer.
+            self._pause(2.0)
+            return
+        if self.connected and isinstance(error, UnexpectedEOF):
+            # The line about the lost connection follows.
+            return
+        if not self.connected:
+            self._away = True
         log.warning("broker.error", detail=text or type(error).__name__)
+
+    async def note_disconnection(self) -> None:
+        """For the client: the broker is away."""
+        if self.client.is_closed:
+            return
+        if not self._away:
+            log.warning("broker.disconnected", url=self.address.url)
+        self._away = True
+        for callback in self._on_disconnect:
+            callback()
+
+    def _pause(self, factor: float) -> None:
+        """Wait so many times as long before the next try; 0 is as short as at first."""
+        wait_s = self.client.options["reconnect_time_wait"] * factor
+        self.client.options["reconnect_time_wait"] = min(
+            max(wait_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S
+        )
+
+    def note_connection(self) -> None:
+        """The broker is there. Who has heard that it was away is told."""
+        if self._away:
+            log.info("broker.reconnected", url=self.address.url)
+        self._away = False
+        self._pause(0.0)
 
     async def note_reconnection(self) -> None:
         """For the client: the broker is back."""
-        log.info("broker.reconnected", url=self.address.url)
+        self.note_connection()
         for callback in tuple(self._on_reconnect):
             await callback()
 
@@ -259,21 +305,18 @@ async def reach(address: BrokerAddress, within_s: float = 5.0) -> Broker:
 async def _open(broker: Broker) -> None:
     address = broker.address
 
-    async def disconnected() -> None:
-        if not broker.client.is_closed:
-            log.warning("broker.disconnected", url=address.url)
-
     await broker.client.connect(
         address.url.split(","),
         name=f"myspinbot-{address.role}",
         nkeys_seed=str(address.seed_file) if address.seed_file else None,
         inbox_prefix=f"_INBOX_{address.role}",
         error_cb=broker.note_error,
-        disconnected_cb=disconnected,
+        disconnected_cb=broker.note_disconnection,
         reconnected_cb=broker.note_reconnection,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.25,  # type: ignore[arg-type]  # it is only slept for
+        reconnect_time_wait=_FIRST_PAUSE_S,  # type: ignore[arg-type]  # it is only slept for
         connect_timeout=2,
         ping_interval=10,
         max_outstanding_pings=2,
     )
+    broker.note_connection()

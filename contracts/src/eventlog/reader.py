@@ -89,10 +89,11 @@ async def _read(
     understand: Callable[[Msg], E],
     only: Sequence[str] = EVERYTHING,
 ) -> AsyncIterator[list[E]]:
-    whole = tuple(only) == EVERYTHING
+    whole, told = tuple(only) == EVERYTHING, False
     while True:
         try:
             async for messages in _read_once(broker, after, window, only):
+                told = False
                 events = [understand(msg) for msg in messages]
                 for item in events:
                     if whole and item.sequence != after + 1:
@@ -100,7 +101,9 @@ async def _read(
                     after = item.sequence
                 yield events
         except UnavailableError as error:
-            log.warning("reader.waiting", after=after, detail=str(error))
+            if not told:
+                log.warning("reader.waiting", after=after, detail=str(error))
+            told = True
         except BrokerError as error:
             log.warning("reader.refused", after=after, detail=str(error))
         await asyncio.sleep(0.25)

@@ -40,6 +40,12 @@ class Service:
         broker = await connect(self.environment.broker(role))
         CONNECTED.set_function(lambda: float(broker.connected))
         self.readiness.reached("broker")
+
+        async def reconnected() -> None:
+            self.readiness.reached("broker")
+
+        broker.on_disconnect(lambda: self.readiness.lost("broker"))
+        broker.on_reconnect(reconnected)
         try:
             async with self.spans.sending(broker) if self.spans else contextlib.nullcontext():
                 yield broker

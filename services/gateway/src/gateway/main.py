@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from servicekit import service
 from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open_store
 from servicekit.service import Service
+from servicekit.waiting import Need
 
 from gateway import app as application
 from gateway.access.authenticator import Authenticator
@@ -112,10 +113,9 @@ async def _work(
         open_store(address, _STORE_PATIENCE_S) as store,
         _public(settings, address) as public_store,
     ):
-        await _reached(store)
+        await Need("objects", running.readiness).insist(store.ensure_bucket, ObjectStoreError)
         if public_store is not None:
             await admit(store, settings)
-        running.readiness.reached("objects")
         event_log, config = EventLog(broker, "gateway"), KeyValue(broker)
         runners, planners = live_runners(broker, utc_now), live_planners(broker, utc_now)
         outlook = Outlook(lambda: runners.live)
@@ -177,18 +177,6 @@ async def _public(settings: Settings, address: StoreAddress) -> AsyncIterator[Ob
         return
     async with open_store(replace(address, endpoint=settings.public_store)) as store:
         yield store
-
-
-async def _reached(store: ObjectStore) -> None:
-    """Return when the bucket is there, asking for as long as it takes."""
-    while True:
-        try:
-            await store.ensure_bucket()
-        except ObjectStoreError as error:
-            log.info("objects.waiting", detail=str(error))
-            await asyncio.sleep(0.25)
-        else:
-            return
 
 
 def main() -> None:

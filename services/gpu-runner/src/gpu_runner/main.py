@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -18,14 +18,16 @@ from contracts.capabilities import Device, RunnerManifest
 from contracts.commands import Lane, StopCommand
 from eventlog.board import Board, Note
 from eventlog.broker import Broker
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, UnavailableError
 from eventlog.log import EventLog, utc_now
+from eventlog.queue import CommandQueue
 from eventlog.registry import ANNOUNCE_EVERY_S, announce
 from eventlog.stagelogs import StageLogs
-from servicekit.objects import StoreAddress, open_store
+from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open_store
 from servicekit.processes import lives
 from servicekit.service import Service, run
 from servicekit.settings import Environment, SettingsError
+from servicekit.waiting import Need
 
 from contracts import subjects
 from gpu_runner import metrics
@@ -48,7 +50,7 @@ async def serve(service: Service) -> None:
     runner = environment.text("RUNNER_ID", _default_id())
     scratch = make_scratch(environment.path("SCRATCH") or Path(tempfile.gettempdir()))
     devices = find_devices()
-    allowed = allowed_lanes(environment)
+    allowed, per_stage = allowed_lanes(environment), devices_per_stage(environment)
     engines = {
         (engine.kind, engine.name): engine
         for engine in load_engines(environment)
@@ -86,7 +88,8 @@ async def serve(service: Service) -> None:
         finish_s = environment.number("DRAIN_S", _FINISH_S)
         checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
         service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
-        lanes = [(lane, device) for lane, device in lanes_of(devices) if lane in allowed]
+        lanes = [each for each in lanes_of(devices, per_stage) if each[0] in allowed]
+        await _needed(service, broker, store, engines)
         async with asyncio.TaskGroup() as group:
             for lane, device in lanes:
                 worker = LaneWorker(broker, bench, lane, device, engines, in_hand, tell_all)
@@ -95,6 +98,25 @@ async def serve(service: Service) -> None:
             while True:
                 await tell_all()
                 await asyncio.sleep(ANNOUNCE_EVERY_S)
+
+
+async def _needed(
+    service: Service,
+    broker: Broker,
+    store: ObjectStore,
+    engines: Mapping[tuple[str, str], Engine],
+) -> None:
+    """Wait for what every stage needs, as one that was taken without it would only fail."""
+
+    async def bucket_there() -> None:
+        await store.call("head_bucket", Bucket=store.bucket)
+
+    async def queue_there() -> None:
+        for engine in engines.values():
+            await CommandQueue(broker).open(engine.kind, engine.lane)
+
+    await Need("queue", service.readiness).insist(queue_there, UnavailableError)
+    await Need("objects", service.readiness).insist(bucket_there, ObjectStoreError)
 
 
 async def _hear_stops(broker: Broker, in_hand: InHand) -> None:
@@ -142,9 +164,22 @@ def allowed_lanes(environment: Environment) -> frozenset[Lane]:
     return frozenset(Lane(name) for name in named)
 
 
-def lanes_of(devices: Sequence[Device]) -> list[tuple[Lane, str]]:
-    """Each lane with a device that works it off: every device of the GPU lane, and the CPU."""
-    return [*((Lane.GPU, device.name) for device in devices), (Lane.CPU, "cpu")]
+def lanes_of(devices: Sequence[Device], per_stage: int) -> list[tuple[Lane, str]]:
+    """Each lane with what works it off: the devices of the GPU lane, so many a stage, and the CPU.
+
+    Devices that work together are written as `cuda:0+cuda:1`; the last may have fewer with them.
+    """
+    names = [device.name for device in devices]
+    groups = [names[first : first + per_stage] for first in range(0, len(names), per_stage)]
+    return [*((Lane.GPU, "+".join(group)) for group in groups), (Lane.CPU, "cpu")]
+
+
+def devices_per_stage(environment: Environment) -> int:
+    """Over how many devices a stage is spread, if it can be: `MYSPINBOT_DEVICES_PER_STAGE`."""
+    number = environment.number("DEVICES_PER_STAGE", 1)
+    if number < 1 or number != int(number):
+        raise SettingsError(f"MYSPINBOT_DEVICES_PER_STAGE must be 1 or more, not {number:g}")
+    return int(number)
 
 
 def _default_id() -> str:

@@ -10,13 +10,14 @@ from contracts.capabilities import PlannerManifest, RunnerManifest
 from eventlog.board import Board
 from eventlog.broker import Broker
 from eventlog.deadletters import dead_letters
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, UnavailableError
 from eventlog.log import EventLog, utc_now
 from eventlog.patience import insist
 from eventlog.queue import CommandQueue
 from eventlog.registry import ANNOUNCE_EVERY_S, announce, live_runners
 from eventlog.topology import ensure_derived
 from servicekit.service import Service, run
+from servicekit.waiting import Need
 
 from contracts import subjects
 from planner import metrics
@@ -50,7 +51,7 @@ async def _plan(service: Service, broker: Broker) -> None:
     grace_s = service.environment.number("RUNNER_GRACE_S", RUNNER_GRACE_S)
     replicas = service.environment.stream_replicas()
     known_since = utc_now()
-    end = await insist(event_log.position)
+    end = await Need("log", service.readiness).insist(event_log.position, UnavailableError)
     snapshots = Snapshots(service.environment.path("SNAPSHOTS"), end.created)
     reconciler = Reconciler(
         event_log,

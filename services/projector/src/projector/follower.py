@@ -17,6 +17,7 @@ from eventlog.broker import Broker
 from eventlog.errors import UnavailableError
 from eventlog.log import EventLog, LogPosition
 from servicekit.admin import Readiness
+from servicekit.waiting import Need
 
 from projector import metrics, positions
 from projector.answers import Progress
@@ -38,7 +39,6 @@ from projector.writer import writing
 log = structlog.get_logger(__name__)
 
 _WATCH_S = 2.0
-_PAUSE_S = 1.0
 
 
 class Follower:
@@ -61,6 +61,8 @@ class Follower:
         self._readiness = readiness
         self._caught_up = caught_up
         self._log = EventLog(broker, "projector")
+        self._database_there = Need("database", readiness)
+        self._log_there = Need("log", readiness)
         self._newest: datetime | None = None
         self._end = 0
 
@@ -68,6 +70,7 @@ class Follower:
         """Follow the log until cancelled or halted; returns only when halted."""
         self._readiness.lost("catching-up")
         self._readiness.lost("database")
+        self._readiness.lost("log")
         while True:
             try:
                 await self._follow()
@@ -77,19 +80,18 @@ class Follower:
             except PositionMovedError:
                 log.info("projector.overtaken", position=self._progress.position)
             except DatabaseUnavailableError as error:
-                self._readiness.lost("database")
-                log.warning("projector.database_lost", detail=str(error))
-                await asyncio.sleep(_PAUSE_S)
+                self._log_there.reached()
+                await self._database_there.failed(error)
             except UnavailableError as error:
-                log.warning("projector.broker_lost", detail=str(error))
-                await asyncio.sleep(_PAUSE_S)
+                await self._log_there.failed(error)
 
     async def _follow(self) -> None:
         known, end = await positions.open_at_end(
             self._database, (*self._projections, jobs.SCRATCH), self._log
         )
         self._end = end.last_sequence
-        self._readiness.reached("database")
+        self._database_there.reached()
+        self._log_there.reached()
         track = await level(self._database, self._projections, known, partial(read, self._broker))
         log.info("projector.following", position=track.position, log_ends_at=end.last_sequence)
         await self._moved(track, end)
