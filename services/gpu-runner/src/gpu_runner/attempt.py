@@ -212,6 +212,7 @@ class Attempt:
     ) -> protocol.Done | protocol.Failed | None:
         command = self.command
         transfer = self._transfer()
+        devices = tuple(self.device.split("+"))
         fetching = self.bench.clock()
         output, scratch = folder / "output", folder / "scratch"
         output.mkdir()
@@ -230,8 +231,9 @@ class Attempt:
             output=output,
             scratch=scratch,
             resume=resume,
-            device=self.device,
+            device=devices[0],
             seed=command.seed,
+            devices=devices if self.engine.spreads else (),
         )
         if self._stopped or self._leaving:
             return None

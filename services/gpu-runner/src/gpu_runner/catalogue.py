@@ -27,7 +27,8 @@ class Engine:
     `params_class` and imports nothing heavy. `version` changes whenever results would, as
     it decides whether an earlier result may be reused. `typical_s` is by quality: seconds that it
     took where it was measured. `checkpoints` tells that `run` heeds
-    `StageContext.checkpoint_wanted`, so that a runner that stops may ask for one.
+    `StageContext.checkpoint_wanted`, so that a runner that stops may ask for one; `spreads`, that
+    `run` may be one of several processes on as many devices: see `gpu_runner.crew`.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Engine:
     presets: Mapping[Quality, Mapping[str, Any]] = field(default_factory=dict)
     typical_s: Mapping[Quality, float] = field(default_factory=dict)
     checkpoints: bool = False
+    spreads: bool = False
 
     def params(self) -> type[BaseModel]:
         """The model of its parameters."""

@@ -22,7 +22,7 @@ from typing import IO, Any
 from contracts.stagelog import Level
 from pydantic import BaseModel, ValidationError
 
-from gpu_runner import protocol
+from gpu_runner import crew, protocol
 from gpu_runner.stage import Report, StageContext, StageError, StageResult
 
 _PR_SET_PDEATHSIG = 1
@@ -142,7 +142,7 @@ def _failure(error: Exception) -> protocol.Failed:
     return protocol.Failed(
         code="stage-crashed",
         cause=f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}",
-        remedy="This is a defect: see the runner's log, and report it",
+        remedy="This is a defect: see the stage's log, and report it",
         retryable=True,
     )
 
@@ -163,7 +163,8 @@ def main() -> None:
     task = protocol.Task.model_validate_json((Path(sys.argv[1]) / protocol.TASK_FILE).read_bytes())
     report = LineReport(channel)
     signal.signal(signal.SIGTERM, lambda *_: report.ask())
-    report.send(perform(task, report))
+    with crew.muster(task, Path(sys.argv[1])):
+        report.send(perform(task, report))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ class Task(_Message):
     resume: Path | None
     device: str
     seed: int
+    devices: tuple[str, ...] = ()
+    """All devices of the stage, if it may be spread over several; `device` is the first."""
 
 
 class Progress(_Message):

@@ -26,6 +26,7 @@ def _engine(
     presets: _Presets | None = None,
     version: str = "1",
     checkpoints: bool = False,
+    spreads: bool = False,
 ) -> Engine:
     """An engine of this package; `typical_s` is for all qualities, or for each, draft first."""
     module = f"gpu_runner.engines.{folder}.{kind}"
@@ -41,6 +42,7 @@ def _engine(
         presets=presets or {},
         typical_s=dict(zip(Quality, each, strict=True)),
         checkpoints=checkpoints,
+        spreads=spreads,
     )
 
 
@@ -60,6 +62,7 @@ ENGINES: tuple[Engine, ...] = (
             Quality.BEST: {"steps": 300},
         },
         checkpoints=True,
+        spreads=True,
     ),
     _engine(
         "world",

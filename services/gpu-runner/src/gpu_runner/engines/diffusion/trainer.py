@@ -3,6 +3,10 @@
 It knows tensors only: cached latents, cached text embeddings, a UNet with an adapter in
 it and a noise schedule. All randomness comes from one generator whose state is part of
 every checkpoint, so a run that was killed goes on exactly as it would have gone.
+
+Of several processes, each on a device of its own, every one draws the same batch and computes its
+share of it; accelerate adds up the gradients. So all hold the same state at every step, and a
+checkpoint of the first fits any number of processes.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch.nn import functional
@@ -92,7 +97,10 @@ class TrainResult:
 
 
 class LoraTrainer:
-    """One run over `examples`; the adapter is in `unet` from construction on."""
+    """One run over `examples`; the adapter is in `unet` from construction on.
+
+    There must be no more processes than pictures in a batch.
+    """
 
     def __init__(
         self,
@@ -112,6 +120,12 @@ class LoraTrainer:
             self._parameters, lr=config.learning_rate, weight_decay=1e-3
         )
         self._losses: list[float] = []
+        device = examples.latents.device
+        # The model is where it belongs already.
+        self._accelerator = Accelerator(cpu=device.type == "cpu", device_placement=False)
+        self._model, self._stepper = self._accelerator.prepare(unet, self._optimizer)
+        first, every = self._accelerator.process_index, self._accelerator.num_processes
+        self._share = torch.arange(first, config.batch_size, every)
 
     def resume(self, directory: Path) -> int:
         """Take up a checkpoint; returns the steps already done.
@@ -178,7 +192,7 @@ class LoraTrainer:
         device = examples.latents.device
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(step)
-        self._unet.train()
+        self._model.train()
         latents = examples.latents[self._draw(len(examples.latents))]
         words = examples.embeddings[self._draw(len(examples.embeddings))]
         levels = len(self._schedule.alphas_cumprod)
@@ -186,17 +200,19 @@ class LoraTrainer:
         noise = torch.randn(latents.shape, generator=self._generator).to(device)
         # diffusers' annotations ask for a tensor class that torch makes only in its old way.
         noisy = self._schedule.add_noise(latents, noise, times)  # type: ignore[arg-type]
+        mine = self._share.to(device)
+        target = self._target(latents, noise, times)[mine]
+        noisy, times, words = noisy[mine], times[mine], words[mine]
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
-            predicted = self._unet(noisy, times, words, return_dict=False)[0]
-        errors = functional.mse_loss(
-            predicted.float(), self._target(latents, noise, times), reduction="none"
-        )
-        loss = (errors.mean((1, 2, 3)) * self._weights(times)).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+            predicted = self._model(noisy, times, words, return_dict=False)[0]
+        errors = functional.mse_loss(predicted.float(), target, reduction="none")
+        loss = (errors.mean((1, 2, 3)) * self._weights(times)).sum() / config.batch_size
+        # Gradients are averaged over the processes, and each has but its part of the mean.
+        self._accelerator.backward(loss * self._accelerator.num_processes)
         torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        return loss.item()
+        self._stepper.step()
+        self._stepper.zero_grad()
+        return float(self._accelerator.reduce(loss.detach(), reduction="sum").item())
 
     def _rate(self, step: int) -> float:
         return self._config.learning_rate * _schedule(step, self._config)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from contracts.stagelog import Level
 
+from gpu_runner import crew
 from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.components import (
     Components,
@@ -64,6 +65,7 @@ TOLD_EVERY_S = 1.0
 def train(context: StageContext, base: Path) -> StageResult:
     """See `train_lora.run`."""
     params: Params = context.params
+    _require_enough(params)
     context.report.progress(0, params.steps, "step", "loading the base")
     began = time.perf_counter()
     use_processors()
@@ -71,21 +73,23 @@ def train(context: StageContext, base: Path) -> StageResult:
     photos = read_faces(context)
     prompt = prompt_for(params.trigger_word)
     sampling = SamplingConfig(seed=context.seed)
-    before = sample(components, prompt, SHOWN, sampling)
+    before = [] if crew.is_mate() else sample(components, prompt, SHOWN, sampling)
     config = _config(params, context.seed)
     show = _Shows(context, components, prompt, enabled=config.sample_every > 0)
     trainer = LoraTrainer(
         components.unet, components.schedule, _examples(components, photos, params), config
     )
     context.report.line(f"{len(photos)} photos; ready after {time.perf_counter() - began:.1f} s")
-    if not _take_up(trainer, context, config):
+    if not _take_up(trainer, context, config) and before:
         show(before, "before training", 0)
     try:
-        result = trainer.run(_hooks(context, show, config))
+        result = trainer.run(_SILENT if crew.is_mate() else _hooks(context, show, config))
     except TrainingDivergedError as error:
         raise StageError(
             "training-diverged", str(error), "Train again with a lower learning rate"
         ) from error
+    if crew.is_mate():
+        return StageResult({})
     context.report.progress(config.steps, config.steps, "step", "measuring the likeness")
     after = sample(components, prompt, SHOWN, sampling)
     show(after, f"step {config.steps}", config.steps)
@@ -102,6 +106,16 @@ def train(context: StageContext, base: Path) -> StageResult:
     small = [shrink(photo, components.side) for photo in photos[:SHOWN]]
     sheet = write_png(context.output / "samples.png", contact_sheet([small, before, after], TILE))
     return StageResult({"lora": [path], "report": [card], "samples": [sheet]}, metrics)
+
+
+def _require_enough(params: Params) -> None:
+    """StageError unless every device has a picture of each batch to itself."""
+    if params.batch_size < crew.size():
+        raise StageError(
+            "batch-too-small",
+            f"a batch of {params.batch_size} cannot be spread over {crew.size()} devices",
+            f"Choose a batch_size of {crew.size()} or more",
+        )
 
 
 def read_faces(context: StageContext) -> list[Rgb]:
@@ -197,6 +211,10 @@ class _Shows:
         config = SamplingConfig(PREVIEW_STEPS, guidance=1.0, seed=self.context.seed)
         pictures = sample(self.components, self.prompt, PREVIEWED, config)
         self(pictures, f"step {step}", step)
+
+
+_SILENT = Hooks(lambda *_: None, lambda *_: None, lambda *_: None)
+"""Of several processes only the first tells and keeps anything."""
 
 
 def _hooks(context: StageContext, show: _Shows, config: TrainConfig) -> Hooks:
