@@ -22,6 +22,11 @@ class Postgres:
     """A running server that trusts whoever comes over the loopback interface."""
 
     port: int
+    log_file: Path
+
+    def log(self) -> str:
+        """What it has said so far."""
+        return self.log_file.read_text()
 
     async def new_database(self, name: str) -> str:
         """Make an empty database and return its URL for the projector."""
@@ -48,7 +53,8 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
+def postgres(config: Path | None = None) -> Iterator[Postgres]:
+    """A server with its defaults, or with a configuration file as a deployment has it."""
     (port,) = free_ports(1)
     # PostgreSQL refuses to run as root, and whom it runs as instead may not reach our folders:
     # so the programs are copied into one that is open to it.
@@ -80,10 +86,12 @@ def postgres() -> Iterator[Postgres]:
             "fsync": "off",
             "shared_buffers": "16MB",
         }
+        if config:
+            settings["config_file"] = str(shutil.copy(config, folder))
         options = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
         run("pg_ctl", "start", "-w", "-l", str(data / "server.log"), "-o", options)
         try:
-            yield Postgres(port)
+            yield Postgres(port, data / "server.log")
         finally:
             run("pg_ctl", "stop", "-w", "-m", "fast")
 
