@@ -21,7 +21,14 @@ def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> A
 
 def configure(service: str, level: str = "INFO") -> None:
     """Send this process's logs, and those of its libraries, to standard error as JSON."""
+
+    def name_us(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
+        # Not as a context variable: threads of libraries have none of ours.
+        event["service"] = service
+        return event
+
     shared: list[Any] = [
+        name_us,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -50,4 +57,3 @@ def configure(service: str, level: str = "INFO") -> None:
     # Libraries that tell of every request at INFO.
     for name in ("botocore", "aiobotocore", "boto3", "urllib3", "httpx", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    structlog.contextvars.bind_contextvars(service=service)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -24,6 +25,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from servicekit.jobspans import JobSpanProcessor
 from servicekit.settings import Environment, SettingsError
+
+log = structlog.get_logger(__name__)
 
 NAMESPACE = "myspinbot"
 LARGEST_FILE = 64 << 20
@@ -68,37 +71,40 @@ class FileSpanExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-class _OncePerOutage(logging.Filter):
-    """A collector that is away is told of once until it takes spans again, not at every try."""
+class _Overheard(logging.Filter):
+    """Keeps the last thing that the exporter said from the log, to be told in our own words."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told = False
+        self.last = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is the first of this outage."""
-        if record.levelno < logging.WARNING:
-            return True
-        told, self.told = self.told, True
-        return not told
+        """No line of it gets through."""
+        self.last = record.getMessage()
+        return False
 
 
 class _Collector(SpanExporter):
-    """The OTLP exporter, which says once when its collector is away and goes on by itself."""
+    """The OTLP exporter, but a collector that is away is told of once, and when it is back."""
 
     def __init__(self) -> None:
         # Imported where it is used: it brings an HTTP client and protobuf, which take memory.
         from opentelemetry.exporter.otlp.proto.http import trace_exporter
 
         self._exporter = trace_exporter.OTLPSpanExporter()
-        self._outage = _OncePerOutage()
-        logging.getLogger(trace_exporter.__name__).addFilter(self._outage)
+        self._overheard = _Overheard()
+        self._away = False
+        logging.getLogger(trace_exporter.__name__).addFilter(self._overheard)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send spans, with the exporter's own patience."""
         result = self._exporter.export(spans)
-        if result is SpanExportResult.SUCCESS:
-            self._outage.told = False
+        away = result is not SpanExportResult.SUCCESS
+        if away and not self._away:
+            log.warning("traces.collector_away", detail=self._overheard.last)
+        elif self._away and not away:
+            log.info("traces.collector_back")
+        self._away = away
         return result
 
     def shutdown(self) -> None:
