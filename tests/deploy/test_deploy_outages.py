@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -13,13 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from contracts.graph import Graph, Stage
+from eventlog.broker import connect
+from eventlog.log import EventLog
 from gateway_stack import make_streams
 
+from contracts import events as e
 from tests.support.broker import NatsServer, nats_server
 from tests.support.objectstore import ObjectServer, object_server
 from tests.support.ports import free_ports
 
-SOON_S = 40.0
+SOON_S = 60.0
+ROOT = Path(__file__).parents[2]
 MODULES = {
     "gateway": "gateway.main",
     "planner": "planner.main",
@@ -82,7 +88,8 @@ def services(folder: Path, server: NatsServer, objects: ObjectServer) -> Iterato
             "MYSPINBOT_S3_SECRET_KEY": objects.address.secret_key,
             "MYSPINBOT_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/views.db",
             "MYSPINBOT_SCRATCH": str(folder / "scratch"),
-            "MYSPINBOT_TRACES": "off",
+            "MYSPINBOT_ENGINES": "tests.support.engines:ENGINES",
+            "PYTHONPATH": str(ROOT),
         }
         with (folder / f"{name}.log").open("wb") as log:
             running.processes[name] = subprocess.Popen(
@@ -174,3 +181,35 @@ async def test_the_loss_of_the_broker_is_said_once_and_mended_without_help(
             assert len(lost) == 1, (name, lost)
             assert running.told(name, "broker.reconnected")
         assert running.alive()
+
+
+async def test_a_stage_outlasts_the_loss_of_the_object_store_without_using_up_its_attempts(
+    parts: tuple[NatsServer, ObjectServer], tmp_path: Path
+) -> None:
+    server, objects = parts
+    await make_streams(server)
+    admin = await connect(server.address("admin"))
+    log, job = EventLog(admin, "test"), f"job-{secrets.token_hex(4)}"
+    count = Stage(id="count", kind="count", params={"steps": 20, "pause_s": 0.1})
+    request = e.JobRequested(type=e.JobType.PIPELINE, owner="me", graph=Graph(stages=(count,)))
+
+    async def told() -> list[str]:
+        return [recorded.type async for recorded in log.read_job(job)]
+
+    with services(tmp_path, server, objects) as running:
+        until(lambda: all_ready(running), lambda: waits(running))
+        await log.tell(job, request)
+        deadline = time.monotonic() + SOON_S
+        while "StageStarted" not in await told():
+            assert time.monotonic() < deadline, await told()
+        objects.kill()
+        # What it made cannot be stored: that is said, and the attempt is kept.
+        until(lambda: "objects" in running.ready("runner")[1], lambda: waits(running))
+        objects.start()
+        while not (await log.fold(job)).status.ended:
+            assert time.monotonic() < deadline + SOON_S, await told()
+        events = await told()
+        assert events[-1] == "JobCompleted", events
+        assert events.count("StageFailed") == 1, events
+        assert running.alive()
+    await admin.close()

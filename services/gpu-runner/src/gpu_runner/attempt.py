@@ -24,6 +24,7 @@ from eventlog.errors import EventLogError
 from eventlog.log import EventLog, utc_now
 from eventlog.stagelogs import StageLogs
 from opentelemetry import trace
+from servicekit.admin import Readiness
 from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
 
 from contracts import events as e
@@ -31,6 +32,7 @@ from contracts import subjects
 from gpu_runner import metrics, protocol, spans
 from gpu_runner.catalogue import Engine
 from gpu_runner.lines import LineWriter
+from gpu_runner.outage import until_store_answers
 from gpu_runner.pace import Pace
 from gpu_runner.process import StageProcess
 from gpu_runner.transfer import Transfer
@@ -53,6 +55,7 @@ class Bench:
     store: ObjectStore
     runner: str
     scratch: Path
+    readiness: Readiness = field(default_factory=Readiness)
     clock: Callable[[], float] = time.monotonic
 
 
@@ -161,6 +164,12 @@ class Attempt:
             event = await self._failed(_MISSING)
         except ObjectStoreError as error:
             log.warning("stage.store_failed", job=command.job, detail=str(error))
+            await until_store_answers(
+                self.bench.store, self.bench.readiness, lambda: self._stopped or self._leaving
+            )
+            if self._stopped or self._leaving:
+                self._note_outcome("stopped" if self._stopped else "handed_over")
+                return self._stopped
             event = await self._failed(_STORE_AWAY)
         finally:
             if self._process is not None:

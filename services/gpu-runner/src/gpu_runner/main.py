@@ -35,6 +35,7 @@ from gpu_runner.attempt import Bench
 from gpu_runner.catalogue import Engine
 from gpu_runner.devices import find_devices
 from gpu_runner.engines import ENGINES
+from gpu_runner.outage import bucket_answers
 from gpu_runner.worker import InHand, LaneWorker
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ async def serve(service: Service) -> None:
             store=store,
             runner=runner,
             scratch=scratch,
+            readiness=service.readiness,
         )
 
         async def tell_all() -> None:
@@ -108,15 +110,12 @@ async def _needed(
 ) -> None:
     """Wait for what every stage needs, as one that was taken without it would only fail."""
 
-    async def bucket_there() -> None:
-        await store.call("head_bucket", Bucket=store.bucket)
-
     async def queue_there() -> None:
         for engine in engines.values():
             await CommandQueue(broker).open(engine.kind, engine.lane)
 
     await Need("queue", service.readiness).insist(queue_there, UnavailableError)
-    await Need("objects", service.readiness).insist(bucket_there, ObjectStoreError)
+    await Need("objects", service.readiness).insist(lambda: bucket_answers(store), ObjectStoreError)
 
 
 async def _hear_stops(broker: Broker, in_hand: InHand) -> None:
