@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -300,13 +301,17 @@ async def test_a_job_goes_on_with_the_trace_of_its_request(
     assert told is not None
     assert told.split("-")[1] == trace
     spans = stack.folder / "spans" / "gateway.jsonl"
-    while not spans.exists() or trace not in spans.read_text():
+    while not spans.exists() or "http.response.status_code" not in text_of(spans, trace):
         await api.get("/health")
-    [span] = [json.loads(line) for line in spans.read_text().splitlines() if trace in line]
-    assert (span["name"], span["attributes"]["http.response.status_code"]) == (
-        "POST /api/train",
-        202,
-    )
+    found = [json.loads(line) for line in text_of(spans, trace).splitlines()]
+    [span] = [one for one in found if one["name"] == "POST /api/train"]
+    assert span["attributes"]["http.response.status_code"] == 202
+    assert {one["context"]["trace_id"] for one in found} == {f"0x{trace}"}
+
+
+def text_of(file: Path, words: str) -> str:
+    """The lines that have these words."""
+    return "\n".join(line for line in file.read_text().splitlines() if words in line)
 
 
 async def test_a_large_upload_takes_no_more_memory_than_a_small_one(

@@ -67,7 +67,7 @@ def writable(home: Home) -> Finding:
 
 def private(home: Home) -> Finding:
     """Whether faces, voices and keys are closed to others."""
-    candidates = [home.data, home.keys, home.logs, home.spans, home.run]
+    candidates = [home.data, home.keys, home.logs, home.run]
     if home.keys.is_dir() and os.access(home.keys, os.R_OK | os.X_OK):
         candidates += [path for path in home.keys.rglob("*") if path.is_file()]
     lax = [path for path in candidates if path.exists() and path.stat().st_mode & _PRIVATE]
@@ -77,7 +77,7 @@ def private(home: Home) -> Finding:
         "privacy",
         f"Others on this machine can read {lax[0]}"
         + (f" and {len(lax) - 1} more." if len(lax) > 1 else "."),
-        f"Close it: chmod -R go= {home.data} {home.logs} {home.spans} {home.run}",
+        f"Close it: chmod -R go= {home.data} {home.logs} {home.run}",
     )
 
 
@@ -136,5 +136,5 @@ def _clock(since: str) -> str:
 
 
 def _folders(home: Home) -> list[Path]:
-    candidates = (home.root, home.data, home.keys, home.logs, home.spans, home.run)
+    candidates = (home.root, home.data, home.keys, home.logs, home.run)
     return [folder for folder in candidates if folder.exists()]

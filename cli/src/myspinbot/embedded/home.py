@@ -106,11 +106,6 @@ class Home:
         return self.root / "logs"
 
     @property
-    def spans(self) -> Path:
-        """Traces, one file for each service."""
-        return self.root / "spans"
-
-    @property
     def run(self) -> Path:
         """Files that are made anew at each start: configuration and scratch space."""
         return self.root / "run"
@@ -139,7 +134,7 @@ class Home:
         """Make the folders; CommandError if that is not possible."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            for folder in (self.data, self.keys, self.logs, self.spans, self.run):
+            for folder in (self.data, self.keys, self.logs, self.run):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror

@@ -117,7 +117,6 @@ def _program(
     common = {
         "MYSPINBOT_NATS_URL": f"nats://127.0.0.1:{nats_port}",
         "MYSPINBOT_NATS_SEED": str(seeds[service.role]),
-        "MYSPINBOT_SPANS_DIR": str(home.spans),
         "MYSPINBOT_ADMIN_HOST": LOOPBACK,
         "MYSPINBOT_ADMIN_PORT": str(service.admin_port),
     }
