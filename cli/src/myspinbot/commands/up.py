@@ -14,7 +14,7 @@ import typer
 from myspinbot.commands.options import HomeOption, JsonOption, examples, home_of, run
 from myspinbot.embedded.home import ADMIN_TOKEN, LOOPBACK, Facing, Home
 from myspinbot.errors import MISUSED, CommandError
-from myspinbot.screen import err, json_line, plain
+from myspinbot.screen import err, interactive, json_line, plain
 
 if TYPE_CHECKING:
     from myspinbot.embedded.stack import Stack
@@ -47,12 +47,16 @@ def up(
     ] = AccessChoice.LOCAL,
     home: HomeOption = None,
     as_json: JsonOption = False,
+    lines: Annotated[
+        bool, typer.Option("--plain", help="Lines only, and no status that moves.")
+    ] = False,
 ) -> None:
     """Start the whole system and leave it running until Ctrl-C; prints its address.
 
     Everything of it lives in one folder. Ends with status 3 if another system holds that folder.
     With `--access token`, `myspinbot tokens create` lets others in; commands on this machine
-    find the owner's own token by themselves. --json tells address and folder on one line.
+    find the owner's own token by themselves. --json tells address and folder on one line. In a
+    terminal the services, the queue and the jobs at work are shown as they stand now.
     """
     facing = Facing(host, access.value)
     if access is AccessChoice.LOCAL and not _is_loopback(host):
@@ -61,7 +65,8 @@ def up(
             "Add --access token, or leave --host out.",
             MISUSED,
         )
-    run(_up(home_of(home), port, facing, as_json=as_json))
+    live = interactive() and err.is_terminal and not as_json and not lines
+    run(_up(home_of(home), port, facing, as_json=as_json, live=live))
 
 
 def _is_loopback(host: str) -> bool:
@@ -71,12 +76,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool) -> None:
+async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool, live: bool) -> None:
     # Imported where it is used: other commands need no broker, and should start fast.
     from myspinbot.doctor.machine import space
     from myspinbot.embedded.stack import run_stack
 
     begun = time.monotonic()
+    shown: list[asyncio.Task[None]] = []
 
     def on_start(stack: Stack) -> None:
         loop = asyncio.get_running_loop()
@@ -99,6 +105,8 @@ async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool) ->
             json_line({"api": stack.note.api, "home": str(home.root)})
         else:
             plain(stack.note.api)
+        if live:
+            shown.append(asyncio.create_task(_show(stack, home)))
 
     def tell(event: str, **fields: Any) -> None:
         if event == "process.died":
@@ -113,7 +121,35 @@ async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool) ->
         elif event == "checkpoint.failed":
             err.print(f"The log was not signed: {fields['detail']}.", style="yellow", markup=False)
 
-    await run_stack(home, port, on_start, on_ready, facing=facing, tell=tell)
+    try:
+        await run_stack(home, port, on_start, on_ready, facing=facing, tell=tell)
+    finally:
+        for task in shown:
+            task.cancel()
+        await asyncio.gather(*shown, return_exceptions=True)
+
+
+async def _show(stack: Stack, home: Home) -> None:
+    """The status of the stack where its lines end, for as long as it runs."""
+    from rich.live import Live
+
+    from myspinbot.client import AsyncClient
+    from myspinbot.client.target import Target
+    from myspinbot.dashboard import Dashboard
+    from myspinbot.embedded.services import admin_ports
+    from myspinbot.embedded.status import Watcher
+
+    note = stack.note
+    target = Target(note.api, home.admin_token())
+    watcher = Watcher(
+        lambda: stack.supervisor.states, admin_ports(note.ports), lambda: AsyncClient(target)
+    )
+    shown = Dashboard(note.api, note.ports)
+    # Standard output has the address, for scripts; what moves goes where all else is told.
+    with Live(shown, console=err, auto_refresh=False, transient=True) as live:
+        async for status in watcher.looks():
+            shown.show(status)
+            live.refresh()
 
 
 def _stopping(stack: Stack) -> None:

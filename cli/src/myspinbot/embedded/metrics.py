@@ -39,10 +39,15 @@ class Merged(Collector):
 async def gather(ports: Mapping[str, int]) -> Mapping[str, list[Metric]]:
     """The metrics of each service, by its port for operators. One that does not answer has none."""
     answers = await asyncio.gather(*(_fetch(port) for port in ports.values()))
-    return {
-        service: list(text_string_to_metric_families(answer)) if answer else []
-        for service, answer in zip(ports, answers, strict=True)
-    }
+    return {service: _read(answer) for service, answer in zip(ports, answers, strict=True)}
+
+
+def _read(answer: str | None) -> list[Metric]:
+    try:
+        return list(text_string_to_metric_families(answer)) if answer else []
+    except ValueError:
+        # A service that ends while it answers leaves half of it.
+        return []
 
 
 def merge(by_service: Mapping[str, Iterable[Metric]]) -> list[Metric]:
