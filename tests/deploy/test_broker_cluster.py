@@ -35,7 +35,7 @@ from tests.support.objectstore import object_store
 from tests.support.views import assert_views_match_log
 
 JOBS = 3
-STAGES = 5
+STAGES = 4
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ async def site(store: StoreAddress, tmp_path: Path) -> AsyncIterator[Site]:
             asyncio.create_task(project(Service("projector", projector))),
         )
         admin = await connect(cluster.address("admin"))
-        yield Site(cluster, admin, EventLog(admin, "test"), database, services)
+        yield Site(cluster, admin, EventLog(admin, "gateway"), database, services)
         for service in services:
             service.cancel()
         await asyncio.gather(*services, return_exceptions=True)
