@@ -194,6 +194,8 @@ class Broker:
 
     async def note_error(self, error: Exception) -> None:
         """For the client: an error that belongs to no reply."""
+        # Being told to stop while the connection is refused would else be forgotten, see `_next`.
+        _end_if_cancelled()
         text = str(error)
         if "authorization violation" in text.lower():
             self.refused.set()
@@ -262,10 +264,14 @@ async def _next(subscription: Subscription, timeout: float) -> Msg:
     cancelled if a message comes in the same moment; a worker would then never stop.
     """
     msg = await subscription.next_msg(timeout)
+    _end_if_cancelled()
+    return msg
+
+
+def _end_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-    return msg
 
 
 async def connect(address: BrokerAddress) -> Broker:
