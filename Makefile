@@ -30,7 +30,7 @@ help:
 	@echo "make test    run all tests"
 	@echo "make lint    check style, types and the rules of dependency"
 	@echo "make format  bring the code into its style"
-	@echo "make schemas write the published schemas from the contracts and the routes"
+	@echo "make schemas write what is made from code: schemas, references, dashboards"
 	@echo "make release-schemas"
 	@echo "             freeze the shapes of the events that this release is the first to have"
 	@echo "make conformance"
@@ -74,6 +74,8 @@ schemas: .venv/.installed-dev
 	$(BIN)/python contracts/generate.py
 	$(BIN)/python -m myspinbot.reference > docs/cli.md
 	$(BIN)/python services/gateway/generate.py
+	$(BIN)/python -m deploy.grafana.dashboards
+	$(BIN)/python -m deploy.prometheus.reference
 
 release-schemas: .venv/.installed-dev
 	$(BIN)/python contracts/release.py
