@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY, Gauge, Histogram, disable_created_metric
 from prometheus_client.exposition import choose_encoder
 
 # Half as many series again, of which no question is asked.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 READY = Gauge("myspinbot_service_ready", "1 while the service does its work, as `/ready` tells")
 S3_SECONDS = Histogram(

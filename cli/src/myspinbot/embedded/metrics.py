@@ -44,7 +44,8 @@ async def gather(ports: Mapping[str, int]) -> Mapping[str, list[Metric]]:
 
 def _read(answer: str | None) -> list[Metric]:
     try:
-        return list(text_string_to_metric_families(answer)) if answer else []
+        families = text_string_to_metric_families(answer or "# EOF\n")  # type: ignore[no-untyped-call]
+        return list(families)
     except ValueError:
         # A service that ends while it answers leaves half of it.
         return []
