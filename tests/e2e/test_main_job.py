@@ -151,18 +151,40 @@ def test_one_trace_leads_from_the_request_to_the_last_stage(
     stack: RunningStack, updates: list[dict[str, Any]]
 ) -> None:
     job = updates[0]["jobId"]
-    trace_id = stack.history(job)[0]["traceparent"].split("-")[1]
-    names: dict[str, set[str]] = {}
     deadline = time.monotonic() + 10
+    names: dict[str, set[str]] = {}
     while time.monotonic() < deadline and "stage render_video" not in names.get("gpu-runner", ()):
         time.sleep(0.5)
-        for path in (stack.home / "spans").glob("*.jsonl"):
-            spans = [json.loads(line) for line in path.read_text().splitlines()]
-            mine = {s["name"] for s in spans if s["context"]["trace_id"] == f"0x{trace_id}"}
-            names[path.stem] = mine
-    assert {f"stage {stage}" for stage in STAGES} <= names["gpu-runner"]
-    assert "plan" in names["planner"]
+        trace = stack.get(f"/api/jobs/{job}/trace")
+        names = {}
+        for span in trace["spans"]:
+            if span["source"] == "span":
+                names.setdefault(span["service"], set()).add(span["name"])
+    assert {f"{what} {stage}" for stage in STAGES for what in ("queue", "stage")} <= names[
+        "gpu-runner"
+    ]
+    assert {"plan", "job generate"} <= names["planner"]
+    assert "process JOBS" in names["projector"]
     assert any("generate" in name for name in names["gateway"])
+    assert trace["traceId"] == stack.history(job)[0]["traceparent"].split("-")[1]
+    made = {
+        span["attributes"]["gen_ai.output.type"]
+        for span in trace["spans"]
+        if span["attributes"].get("gen_ai.operation.name") == "generate_content"
+    }
+    assert made == {"speech", "image", "video"}
+
+
+def test_no_log_and_no_span_holds_what_a_person_wrote(
+    stack: RunningStack, updates: list[dict[str, Any]]
+) -> None:
+    view = stack.get(f"/api/jobs/{updates[0]['jobId']}")
+    told = [path.read_text() for path in (stack.home / "logs").glob("*.log")]
+    told.append(json.dumps(stack.get(f"/api/jobs/{view['jobId']}/trace")))
+    assert len(told) > 4
+    for words in filter(None, (view["name"], view["script"], view["prompt"])):
+        assert not any(words in text for text in told), words
+    assert view["script"]
 
 
 def test_capabilities_name_jobs_engines_and_devices(stack: RunningStack) -> None:

@@ -12,6 +12,7 @@ import pytest
 from contracts.spans import Span, SpanKind, SpanLink
 from eventlog.broker import Broker
 from eventlog.spans import JobSpans
+from eventlog.topology import ensure_derived
 from gateway_media import PHOTO
 from gateway_stack import Stack, another_gateway
 from gateway_story import Story
@@ -186,3 +187,20 @@ async def test_a_cancelled_job_has_nothing_that_runs(
     await story.tell(e.JobCancelled())
     trace = await trace_of(api, story.job, "stage prepare_dataset")
     assert "running" not in {one["status"] for one in trace["spans"]}
+
+
+async def test_a_broker_that_has_forgotten_all_spans_leaves_the_log(
+    api: httpx.AsyncClient, broker: Broker
+) -> None:
+    story = await Story.begin(broker, api)
+    await story.plan()
+    await story.start("prepare_dataset")
+    await broker.api("STREAM.DELETE.SPANS")
+    try:
+        trace = await trace_of(api, story.job, "stage prepare_dataset")
+        assert {one["source"] for one in trace["spans"]} == {"log"}
+        assert not trace["sampled"]
+        # What there is to see has the ids that spans of it would have.
+        assert trace["spans"][0]["traceId"] == trace["traceId"]
+    finally:
+        await ensure_derived(broker)

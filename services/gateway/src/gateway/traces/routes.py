@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.spans import Span
+from eventlog.errors import UnavailableError
 from eventlog.log import utc_now
 from eventlog.spans import JobSpans
 from fastapi import APIRouter
@@ -25,7 +26,11 @@ async def get_trace(job: str, gateway: TheGateway, owner: Owner) -> TraceView:
     Spans are kept for a day, and only of traced requests; the log tells of the rest.
     """
     live = await find(gateway, job, owner)
-    spans = await JobSpans(gateway.broker).read(job)
+    try:
+        spans = await JobSpans(gateway.broker).read(job)
+    except UnavailableError:
+        # A broker that has just started has no stream of spans yet; the log tells the rest.
+        spans = []
     told = story([recorded async for recorded in gateway.log.read_job(job)])
     views = views_of(_newest(spans), told, utc_now())
     begin = views[0].started_at if views else None
