@@ -18,7 +18,7 @@ from eventlog.log import EventLog
 from eventlog.queue import MAX_DELIVERIES, CommandQueue, Delivery
 from eventlog.stagelogs import StageLogs
 from eventlog.topology import ensure
-from gpu_runner.attempt import Bench
+from gpu_runner.bench import Bench
 from gpu_runner.worker import InHand, LaneWorker
 from planner.main import plan
 from servicekit.objects import StoreAddress, open_store

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,47 +15,26 @@ from pathlib import Path
 import structlog
 from contracts.commands import StageCommand
 from contracts.job import Checkpoint, JobState
-from contracts.progress import StageProgress
 from contracts.stagelog import Level
 from eventlog import tracing
-from eventlog.board import Board
-from eventlog.errors import EventLogError
-from eventlog.log import EventLog, utc_now
-from eventlog.stagelogs import StageLogs
 from opentelemetry import trace
-from servicekit.admin import Readiness
-from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
+from servicekit.objects import MissingObjectError, ObjectStoreError
 
 from contracts import events as e
-from contracts import subjects
-from gpu_runner import metrics, protocol, spans
+from gpu_runner import failures, metrics, protocol, spans
+from gpu_runner.bench import Bench
 from gpu_runner.catalogue import Engine
 from gpu_runner.lines import LineWriter
 from gpu_runner.outage import until_store_answers
-from gpu_runner.pace import Pace
 from gpu_runner.process import StageProcess
+from gpu_runner.progress import ProgressWriter
 from gpu_runner.transfer import Transfer
 from gpu_runner.waiting import first_of
 
 log = structlog.get_logger(__name__)
 
-_PROGRESS_EVERY_S = 0.4
 _LOOK_EVERY_S = 1.0
 _TELL_PATIENCE_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where attempts are made: the connections, the device, and the scratch disk."""
-
-    log: EventLog
-    progress: Board
-    lines: StageLogs
-    store: ObjectStore
-    runner: str
-    scratch: Path
-    readiness: Readiness = field(default_factory=Readiness)
-    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(slots=True)
@@ -69,9 +47,6 @@ class Attempt:
     device: str
     delivery: int
     threads: Callable[[], int]
-    _pace: Pace = field(default_factory=Pace)
-    _high: float = 0.0
-    _posted_at: float = float("-inf")
     _process: StageProcess | None = None
     _stopped: bool = False
     _leaving: bool = False
@@ -80,11 +55,12 @@ class Attempt:
     _uploads: asyncio.Lock = field(default_factory=asyncio.Lock)
     _lines: LineWriter = field(init=False)
     _heard_at: float = field(init=False)
-    _unit: str | None = None
+    _progress: ProgressWriter = field(init=False)
 
     def __post_init__(self) -> None:
         self._heard_at = self.bench.clock()
         self._lines = LineWriter(self.bench.lines, self.command, self.bench.clock)
+        self._progress = ProgressWriter(self.bench.progress, self.command, self.bench.clock)
 
     @property
     def silent_s(self) -> float:
@@ -117,7 +93,7 @@ class Attempt:
     async def _ends_within(self, finish_s: float) -> bool:
         deadline = self.bench.clock() + finish_s
         while (left := deadline - self.bench.clock()) > 0:
-            eta_s = self._pace.eta_s
+            eta_s = self._progress.eta_s
             if eta_s is not None and eta_s > left:
                 break
             if await first_of(self._ended, within_s=min(left, _LOOK_EVERY_S)):
@@ -132,8 +108,7 @@ class Attempt:
         try:
             return await self._run(state)
         finally:
-            if self._unit is not None:
-                metrics.pace_of(self.command.kind, self.command.engine, self._unit).set(0)
+            self._progress.finish()
             self._ended.set()
 
     async def _run(self, state: JobState) -> bool:
@@ -143,7 +118,7 @@ class Attempt:
         folder.mkdir(parents=True)
         begun = self.bench.clock()
         stage = state.stages[command.stage]
-        self._high = max(stage.fraction, await self._highest_posted())
+        await self._progress.begin(stage.fraction)
         try:
             await self._started(stage.checkpoint)
             ending = await self._perform(folder, stage.checkpoint)
@@ -161,7 +136,7 @@ class Attempt:
                 event = await self._failed(ending)
         except MissingObjectError as error:
             log.warning("stage.input_missing", job=command.job, detail=str(error))
-            event = await self._failed(_MISSING)
+            event = await self._failed(failures.INPUT_MISSING)
         except ObjectStoreError as error:
             log.warning("stage.store_failed", job=command.job, detail=str(error))
             await until_store_answers(
@@ -170,7 +145,7 @@ class Attempt:
             if self._stopped or self._leaving:
                 self._note_outcome("stopped" if self._stopped else "handed_over")
                 return self._stopped
-            event = await self._failed(_STORE_AWAY)
+            event = await self._failed(failures.STORE_AWAY)
         finally:
             if self._process is not None:
                 await self._process.kill()
@@ -187,17 +162,6 @@ class Attempt:
 
     def _note_outcome(self, outcome: str) -> None:
         metrics.OUTCOMES.labels(self.command.kind, self.command.engine, outcome).inc()
-
-    async def _highest_posted(self) -> float:
-        """How far an earlier attempt was seen to be, so that progress does not go back."""
-        subject = subjects.progress(self.command.job, self.command.stage)
-        high = 0.0
-        try:
-            async for note in self.bench.progress.all(subject):
-                high = StageProgress.model_validate_json(note.data).high
-        except EventLogError as error:
-            log.warning("stage.progress_unknown", job=self.command.job, detail=str(error))
-        return high
 
     async def _tell(self, event: e.Event) -> None:
         await self.bench.log.tell(self.command.job, event, patience_s=_TELL_PATIENCE_S)
@@ -268,7 +232,7 @@ class Attempt:
                 self._heard_at = self.bench.clock()
                 match message:
                     case protocol.Progress():
-                        await self._progressed(message)
+                        await self._progress.write(message)
                     case protocol.Line():
                         await self._lines.write(message)
                     case protocol.Checkpointed():
@@ -278,38 +242,6 @@ class Attempt:
                     case protocol.Done() | protocol.Failed():
                         ending = message
         return ending
-
-    async def _progressed(self, line: protocol.Progress) -> None:
-        now = self.bench.clock()
-        self._pace.mark(now, line.done, line.total)
-        if now - self._posted_at < _PROGRESS_EVERY_S and line.done < line.total:
-            return
-        self._posted_at = now
-        fraction = min(max(line.done / line.total, 0.0), 1.0) if line.total else 0.0
-        self._high = max(self._high, fraction)
-        progress = StageProgress(
-            job=self.command.job,
-            stage=self.command.stage,
-            attempt=self.command.attempt,
-            fraction=fraction,
-            high=self._high,
-            done=line.done,
-            total=line.total,
-            unit=line.unit,
-            message=line.message,
-            rate=self._pace.rate,
-            eta_s=self._pace.eta_s,
-            at=utc_now(),
-        )
-        self._unit = line.unit
-        pace = metrics.pace_of(self.command.kind, self.command.engine, line.unit)
-        pace.set(self._pace.rate or 0.0)
-        subject = subjects.progress(self.command.job, self.command.stage)
-        try:
-            await self.bench.progress.post(subject, progress.to_json())
-        except EventLogError as error:
-            # Progress is a courtesy: the stage goes on without it.
-            log.warning("stage.progress_lost", job=self.command.job, detail=str(error))
 
     async def _checkpointed(self, transfer: Transfer, line: protocol.Checkpointed) -> None:
         async with self._uploads:
@@ -379,17 +311,3 @@ class Attempt:
             retryable=failed.retryable,
             runner=self.bench.runner,
         )
-
-
-_MISSING = protocol.Failed(
-    code="input-missing",
-    cause="an input of the stage is not in the object store any more",
-    remedy="Upload the files again and start a new job",
-    retryable=False,
-)
-_STORE_AWAY = protocol.Failed(
-    code="store-unavailable",
-    cause="the object store could not be reached, or gave something else than was put in",
-    remedy="Check that the object store is running and has space; the stage is tried again",
-    retryable=True,
-)

@@ -31,7 +31,7 @@ from servicekit.waiting import Need
 
 from contracts import subjects
 from gpu_runner import metrics
-from gpu_runner.attempt import Bench
+from gpu_runner.bench import Bench
 from gpu_runner.catalogue import Engine
 from gpu_runner.devices import find_devices
 from gpu_runner.engines import ENGINES

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 
 from contracts import events as e
 from gpu_runner import metrics, spans
-from gpu_runner.attempt import Attempt, Bench
+from gpu_runner.attempt import Attempt
+from gpu_runner.bench import Bench
 from gpu_runner.catalogue import Engine
 from gpu_runner.waiting import first_of
 

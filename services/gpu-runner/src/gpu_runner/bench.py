@@ -1,0 +1,28 @@
+"""Where attempts are made: the connections of the runner, and its scratch disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eventlog.board import Board
+from eventlog.log import EventLog
+from eventlog.stagelogs import StageLogs
+from servicekit.admin import Readiness
+from servicekit.objects import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all attempts of a runner share."""
+
+    log: EventLog
+    progress: Board
+    lines: StageLogs
+    store: ObjectStore
+    runner: str
+    scratch: Path
+    readiness: Readiness = field(default_factory=Readiness)
+    clock: Callable[[], float] = time.monotonic

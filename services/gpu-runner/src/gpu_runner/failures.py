@@ -1,0 +1,18 @@
+"""How an attempt fails for reasons that lie outside of its stage."""
+
+from __future__ import annotations
+
+from gpu_runner import protocol
+
+INPUT_MISSING = protocol.Failed(
+    code="input-missing",
+    cause="an input of the stage is not in the object store any more",
+    remedy="Upload the files again and start a new job",
+    retryable=False,
+)
+STORE_AWAY = protocol.Failed(
+    code="store-unavailable",
+    cause="the object store could not be reached, or gave something else than was put in",
+    remedy="Check that the object store is running and has space; the stage is tried again",
+    retryable=True,
+)
