@@ -1,7 +1,7 @@
 """The manifests for Kubernetes: rendered by kubectl, checked against the API's own schemas.
 
 What no schema knows is checked against the code: that probes ask for what is there, that settings
-are read, that queues have these names, and that policies let through what the table of services says.
+are read, that queues have these names, and that policies let through what the architecture says.
 """
 
 from __future__ import annotations
@@ -374,6 +374,45 @@ def test_the_ingress_leads_to_the_gateway_over_tls(objects: list[Object]) -> Non
     (path,) = rule["http"]["paths"]
     assert path["backend"]["service"] == {"name": "gateway", "port": {"name": "http"}}
     assert rule["host"] in ingress["spec"]["tls"][0]["hosts"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_of_ones_own_can_add_monitoring_and_its_own_store(
+    overlay: str, tmp_path: Path
+) -> None:
+    def beside(folder: Path) -> str:
+        return os.path.relpath(folder.resolve(), tmp_path.resolve())
+
+    own = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "myspinbot",
+        "resources": [beside(K8S / "overlays" / overlay)],
+        "components": [beside(K8S / "components/monitoring")],
+        "configMapGenerator": [
+            {
+                "name": "object-store",
+                "behavior": "merge",
+                "literals": ["MYSPINBOT_S3_ENDPOINT=https://s3.eu-central-1.amazonaws.com"],
+            }
+        ],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(own))
+    objects = kustomize(tmp_path)
+    pods = dict(templates(objects))
+    gateway = settings(pods["gateway"], objects)
+    assert gateway["MYSPINBOT_S3_ENDPOINT"] == "https://s3.eu-central-1.amazonaws.com"
+    assert gateway["MYSPINBOT_S3_BUCKET"] == "myspinbot"
+    assert gateway["OTEL_EXPORTER_OTLP_ENDPOINT"].endswith(":4318")
+    scraped: set[str] = set()
+    for monitor in of(objects, "PodMonitor"):
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        for template in pods.values():
+            if matches(monitor["spec"]["selector"], template["metadata"]["labels"]):
+                ports = {port["name"] for port in container(template)["ports"]}
+                assert endpoint["port"] in ports
+                scraped.add(name_of(template))
+    assert scraped == OURS - {"streams"}
 
 
 SECRETS = {

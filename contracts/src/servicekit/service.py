@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 import uvloop
@@ -113,7 +114,8 @@ async def _drained(service: Service, work: asyncio.Future[None], stopping: async
     service.readiness.lost("stopping")
     draining = asyncio.ensure_future(service.drain())
     again = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({work, draining, again}, return_when=asyncio.FIRST_COMPLETED)
+    waits: set[asyncio.Future[Any]] = {work, draining, again}
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, again):
         task.cancel()
     for result in await asyncio.gather(draining, again, return_exceptions=True):
