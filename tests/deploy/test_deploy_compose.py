@@ -124,6 +124,19 @@ def test_nobody_waits_for_health_that_is_never_told(overrides: tuple[str, ...]) 
             ends = how["condition"] == "service_completed_successfully"
             assert ends == (other in RUNS_ONCE), (name, other)
             assert ends or other not in NO_PROBE, (name, other)
+    # `up --wait` fails over what ends, unless something that stays has waited for its end.
+    staying = [service for name, service in found.items() if name not in RUNS_ONCE]
+    awaited = {other for service in staying for other in service.get("depends_on", {})}
+    assert RUNS_ONCE - {"cli"} <= awaited
+
+
+def test_a_runner_has_time_to_finish_what_it_may_finish() -> None:
+    runner = services()["runner"]
+    grace = re.fullmatch(r"(\d+)m(\d+)s", runner["stop_grace_period"])
+    assert grace
+    finishing_s = float(runner["environment"]["MYSPINBOT_DRAIN_S"])
+    assert int(grace[1]) * 60 + int(grace[2]) >= finishing_s + 60
+    assert services(("dev",))["runner"]["environment"]["MYSPINBOT_DRAIN_S"] == "0"
 
 
 @pytest.mark.parametrize("overrides", DEPLOYED)
