@@ -25,8 +25,10 @@ from tests.support.programs import required
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.promql import DEPLOY, alerts, metric, of_dashboards, selectors
 from tests.support.stack import RunningStack, running_stack
+from tests.support.traefik import DOMAIN, Traefik, traefik
 
 PHOTOS = Path(__file__).parents[2] / "samples" / "photos"
+NOBODY = "http://127.0.0.1:9/v1/traces"
 DOCUMENT = DEPLOY.parent / "docs" / "metrics.md"
 SERVICES = ("gateway", "planner", "projector", "runner")
 
@@ -62,10 +64,6 @@ ELSEWHERE = {
         "jetstream_stream_last_seq",
     },
     "the exporter of PostgreSQL comes with a PostgreSQL": {"pg_stat_database_numbackends"},
-    "Traefik stands before a deployment only": {
-        "traefik_service_requests_total",
-        "traefik_tls_certs_not_after",
-    },
 }
 ABSENT = frozenset[str]().union(*ELSEWHERE.values())
 
@@ -107,15 +105,30 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     folder = tmp_path_factory.mktemp("observed")
     with running_stack(folder / "home") as running, node_exporter() as node:
         ports = json.loads((running.home / "stack.json").read_text())["ports"]
+        entrance = traefik(folder / "traefik", collector=NOBODY, MYSPINBOT_GATEWAY_URL=running.api)
         targets = {service: ports[f"{service}_admin"] for service in SERVICES}
-        with prometheus(folder / "prometheus", targets | {"node": node}) as server:
+        with (
+            entrance as proxy,
+            prometheus(
+                folder / "prometheus", targets | {"node": node, "traefik": proxy.metrics_port}
+            ) as server,
+        ):
             server.await_true("sum(myspinbot_service_ready) == 4")
+            _come_in(proxy)
             traces = _work(running, folder)
             # A rate takes two answers after the last thing that happened.
             server.await_true("sum(myspinbot_planner_jobs_ended_total) == 3")
             server.await_true("max(myspinbot_projector_lag_events) == 0")
             server.await_true('min(count_over_time(up{job="runner"}[2s])) >= 3')
             yield Observed(running, ports, server, traces)
+
+
+def _come_in(proxy: Traefik) -> None:
+    """One request from outside, over TLS."""
+    host = f"app.{DOMAIN}"
+    with httpx.Client(verify=proxy.trust, trust_env=False) as client:
+        url = f"https://127.0.0.1:{proxy.https_port}/health"
+        client.get(url, headers={"Host": host}, extensions={"sni_hostname": host})
 
 
 def _work(running: RunningStack, folder: Path) -> dict[str, str]:
