@@ -57,8 +57,8 @@ up: .venv/.installed
 	@exec $(BIN)/myspinbot up
 
 test: .venv/.installed-dev
-	$(BIN)/pytest -m "not alone" -n $(JOBS) --dist loadfile
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m "not alone" -n $(JOBS) --dist loadfile --durations 15
+	$(BIN)/pytest -m alone --durations 15
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check
