@@ -25,8 +25,8 @@ DEPLOYED = [(), ("cpu",), ("minio",), ("cpu", "minio")]
 """What is meant to be reached by others; compose.dev.yml is for one's own machine."""
 
 RUNS_ONCE = {"prepare", "streams", "cli"}
-NO_PROBE = {"otel-collector", "tempo"}
-"""Their images hold no program that could ask them."""
+NO_PROBE = {"notary", "otel-collector", "tempo"}
+"""The notary answers nobody; the images of the others hold no program that could ask them."""
 ROOTS = {"prepare", "cadvisor", "dcgm-exporter"}
 CAPABILITIES = {"prepare": ["CHOWN"], "dcgm-exporter": ["SYS_ADMIN"]}
 
@@ -191,6 +191,7 @@ def test_every_secret_is_made_by_provisioning_and_given_to_who_needs_it(
         "planner": {"nkeys/planner.nk"},
         "projector": {"nkeys/projector.nk"},
         "runner": {"nkeys/runner.nk"},
+        "notary": {"nkeys/notary.nk"},
         "nui": {"nkeys/observer.nk"},
     }
     assert {name for name, has in given.items() if "postgres/password" in has} == {
@@ -204,7 +205,7 @@ def test_what_was_asked_for_is_there() -> None:
     expected = {
         (): {
             "traefik", "nats", "seaweedfs", "postgres", "gateway", "planner", "projector",
-            "runner", "prepare", "streams",
+            "runner", "notary", "prepare", "streams",
         },
         ("observability",): {
             "prometheus", "grafana", "tempo", "loki", "alloy", "otel-collector", "nats-exporter",
