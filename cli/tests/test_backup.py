@@ -133,6 +133,8 @@ def test_a_backup_while_events_come_is_one_of_a_single_moment(tmp_path: Path) ->
                 while not stop.is_set():
                     await told(broker, store, f"job-{number}")
                     number += 1
+                    # Each is read again and again afterwards: some dozens are enough.
+                    await asyncio.sleep(0.05)
 
         working = asyncio.create_task(work())
         words = ("backup", str(shelf), "--home", str(home.root))
