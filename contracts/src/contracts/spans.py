@@ -7,6 +7,7 @@ conventions and never hold what a person wrote.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from contracts.base import Contract, Id, Timestamp
 
 TraceId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 SpanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 AttributeValue = bool | int | float | str | tuple[bool | int | float | str, ...]
 
 
@@ -60,3 +62,12 @@ class SpanBatch(Contract):
     version: Literal[1] = 1
     job: Id
     spans: tuple[Span, ...]
+
+
+def ids_of(traceparent: str | None) -> tuple[TraceId | None, SpanId | None]:
+    """(trace, span) that a `traceparent` names; nothing if it is none, whoever wrote it.
+
+    https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+    """
+    found = _TRACEPARENT.fullmatch(traceparent or "")
+    return (found[1], found[2]) if found else (None, None)

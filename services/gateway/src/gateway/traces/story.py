@@ -13,6 +13,7 @@ from datetime import datetime
 
 from contracts.base import Name
 from contracts.envelope import Recorded
+from contracts.spans import ids_of
 
 from contracts import events as e
 
@@ -120,8 +121,8 @@ def _told(recorded: Recorded, name: str, parent: str | None, ended: datetime | N
 
 
 def _trace_of(recorded: Recorded) -> str | None:
-    return recorded.traceparent.split("-")[1] if recorded.traceparent else None
+    return ids_of(recorded.traceparent)[0]
 
 
 def _span_of(recorded: Recorded) -> str | None:
-    return recorded.traceparent.split("-")[2] if recorded.traceparent else None
+    return ids_of(recorded.traceparent)[1]

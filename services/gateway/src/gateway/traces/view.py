@@ -65,7 +65,8 @@ class TraceView(Contract):
 
 def views_of(spans: Sequence[Span], told: Iterable[Told], now: datetime) -> tuple[SpanView, ...]:
     """All spans as a tree; what the log tells fills in what no span tells of."""
-    found = {span.span_id: _of_span(span, spans) for span in spans}
+    here = {span.span_id for span in spans}
+    found = {span.span_id: _of_span(span, here) for span in spans}
     queues = {(one.stage, one.attempt) for one in found.values() if one.name.startswith("queue ")}
     for one in told:
         known = one.span_id in found or (
@@ -95,8 +96,7 @@ def _in_order(spans: list[SpanView]) -> Iterator[SpanView]:
         waiting += [(child, depth + 1) for child in reversed(below.get(span.span_id, ()))]
 
 
-def _of_span(span: Span, spans: Sequence[Span]) -> SpanView:
-    here = {one.span_id for one in spans} if span.links else set()
+def _of_span(span: Span, here: set[SpanId]) -> SpanView:
     stage, attempt = span.attributes.get(STAGE), span.attributes.get(ATTEMPT)
     return SpanView(
         span_id=span.span_id,

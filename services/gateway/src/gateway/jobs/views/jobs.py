@@ -9,6 +9,7 @@ from typing import Any, Literal
 from contracts.base import Contract, Id, Name, Timestamp
 from contracts.events import JobType, Quality
 from contracts.job import Failure, JobState, JobStatus
+from contracts.spans import ids_of
 from pydantic import Field
 
 from gateway.jobs.views.stages import (
@@ -161,7 +162,7 @@ def job_of(
 
 def trace_id_of(state: JobState) -> str | None:
     """The id of the trace that the request began; None if it was not traced."""
-    return state.traceparent.split("-")[1] if state.traceparent else None
+    return ids_of(state.traceparent)[0]
 
 
 def trace_url_of(state: JobState, template: str | None) -> str | None:
