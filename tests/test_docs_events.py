@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,7 @@ def chained() -> list[dict]:
     events, previous = [], ""
     for recorded in HISTORY:
         previous = store(recorded).linked(previous)
-        events.append(store(replace(recorded, chain=previous)).structured())
+        events.append(store(recorded._replace(chain=previous)).structured())
     return events
 
 
@@ -152,7 +151,7 @@ def test_the_subjects_and_streams_of_the_table_are_those_of_the_system() -> None
 def test_every_header_of_an_event_is_in_the_table_and_no_other() -> None:
     section = DOC.partition("## Headers")[2].partition("\n## ")[0]
     told = set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE))
-    recorded = replace(HISTORY[0], chain="0" * 64, traceparent="00-1-2-01")
+    recorded = HISTORY[0]._replace(chain="0" * 64, traceparent="00-1-2-01")
     assert told == {*to_headers(recorded), "Nats-Msg-Id"}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,7 +86,7 @@ def histories() -> list[list[Stored]]:
         chain, stored = "", []
         for each in load(path):
             chain = store(each).linked(chain)
-            stored.append(store(replace(each, chain=chain)))
+            stored.append(store(each._replace(chain=chain)))
         jobs.append(stored)
     return sorted(jobs, key=lambda events: events[0].headers["ce-time"])
 

@@ -7,7 +7,6 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ async def fill(server: NatsServer) -> int:
         chain, stored = "", []
         for each in load(path):
             chain = store(each).linked(chain)
-            stored.append(store(replace(each, chain=chain)))
+            stored.append(store(each._replace(chain=chain)))
         last = await log.copy(stored, 0)
         if stored[0].job == JOB:
             begin = last - len(stored) + 1

@@ -499,16 +499,16 @@ def test_a_job_of_more_events_than_enter_at_once_enters_in_order(
 ) -> None:
     [job] = [each for each in histories() if each[-1].type == "JobCancelled"]
     log_events = [each.recorded() for each in job]
-    many = replace(
-        log_events[-2], event=e.JobCancelRequested(by="local"), source="/myspinbot/gateway"
+    many = log_events[-2]._replace(
+        event=e.JobCancelRequested(by="local"), source="/myspinbot/gateway"
     )
-    events = [*log_events[:-1], *(replace(many, id=f"again-{n}") for n in range(2100))]
+    events = [*log_events[:-1], *(many._replace(id=f"again-{n}") for n in range(2100))]
     events.append(log_events[-1])
     chain, written = "", []
     for sequence, each in enumerate(events, 1):
-        bare = replace(each, chain=None, sequence=sequence)
+        bare = each._replace(chain=None, sequence=sequence)
         chain = store(bare).linked(chain)
-        written.append(to_structured(replace(bare, chain=chain)))
+        written.append(to_structured(bare._replace(chain=chain)))
     path = tmp_path / "long.jsonl"
     path.write_bytes(b"".join(encoded(entry) + b"\n" for entry in written))
     assert there.take(str(path), "--partial").status == 0

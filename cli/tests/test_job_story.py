@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -470,7 +469,7 @@ def test_a_log_is_counted_event_by_event() -> None:
     for events in logs:
         for each in events:
             number += 1
-            found.add(store(replace(each, sequence=number)))
+            found.add(store(each._replace(sequence=number)))
     document = json.loads(json.dumps(found.document()))
     assert document["events"] == sum(map(len, logs)) == number
     assert document["jobs"] == len(logs)

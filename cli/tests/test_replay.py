@@ -130,7 +130,7 @@ def test_pauses_are_shortened_by_the_speed_and_never_longer_than_wanted() -> Non
     began = datetime(2026, 5, 3, tzinfo=UTC)
     times = [0, 20, 10, 30, 3600]
     events = [
-        store(replace(recorded, time=began + timedelta(seconds=at)))
+        store(recorded._replace(time=began + timedelta(seconds=at)))
         for recorded, at in zip(FORKED, times, strict=False)
     ]
     assert [pause for pause, _ in paused(events, 10.0, 5.0)] == [0.0, 2.0, 0.0, 1.0, 5.0]

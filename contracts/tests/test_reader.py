@@ -7,11 +7,10 @@ import secrets
 import pytest
 from contracts.events import JobRequested, JobType
 from eventlog.broker import Broker
-from eventlog.client import QuickClient
+from eventlog.client import Frame, QuickClient, read_headers
 from eventlog.log import EventLog
 from eventlog.reader import read_log, read_stored_log
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 REQUEST = JobRequested(type=JobType.TRAIN, owner="me")
 
@@ -63,7 +62,7 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_headers_are_read_as_the_library_reads_them(block: bytes) -> None:
-    assert QuickClient._parse_header_lines(block) == Client._parse_header_lines(block)
+    assert read_headers(block) == Client._parse_header_lines(block)
 
 
 async def test_the_library_still_asks_for_headers_by_this_name(admin: Broker) -> None:
@@ -81,19 +80,75 @@ async def test_the_library_still_asks_for_headers_by_this_name(admin: Broker) ->
     assert read
 
 
-async def test_the_library_still_gives_messages_to_this_method(admin: Broker) -> None:
-    """Without it they would come by the queue, to the same end and later."""
+async def test_the_library_still_parses_with_ours_and_gives_the_rest_to_this_method(
+    admin: Broker,
+) -> None:
+    """Without them messages would come by the queue, to the same end and later."""
     callers: list[str] = []
 
-    def sink(_msg: Msg) -> None:
+    def sink(_frame: Frame) -> None:
         callers.append(inspect.stack()[1].function)
 
     inbox = admin.client.new_inbox()
     subscription = await admin.client.pour(inbox, sink)
+    # An answer of the broker's has no headers, and an event that was told has.
     await ask_how_it_is(admin, inbox)
+    await admin.client.publish(inbox, b"x", reply="somebody", headers={"a": "b"})
+    await admin.api("INFO")
     await admin.client.stop_pouring(subscription)
     await ask_how_it_is(admin, inbox)
-    assert callers == ["_process_msg"]
+    assert callers == ["_process_msg", "_pour"]
+
+
+SENT = [
+    Frame(
+        b"jobs.1.A",
+        b"$JS.ACK.1",
+        b"NATS/1.0\r\nce-id: 1\r\n\r\n",
+        b'{"a":"\r\nHMSG x 7 y 1 2\r\n"}',
+    ),
+    Frame(b"jobs.2.B", b"$JS.ACK.2", b"NATS/1.0\r\n\r\n", b""),
+    Frame(b"jobs.3.C", b"$JS.ACK.3", b"NATS/1.0\r\nce-id: 3\r\n\r\n", b"z" * 5000),
+]
+SILENCE = Frame(b"inbox", b"", b"NATS/1.0 100 Idle Heartbeat\r\n\r\n", b"")
+
+
+def on_the_wire(frame: Frame) -> bytes:
+    sizes = b"%d %d" % (len(frame.headers), len(frame.headers) + len(frame.body))
+    line = b" ".join(part for part in (b"HMSG", frame.subject, b"7", frame.reply, sizes) if part)
+    return line + b"\r\n" + frame.headers + frame.body + b"\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 40, 64, 1000, 100_000])
+async def test_frames_are_the_same_wherever_what_arrives_is_cut(size: int) -> None:
+    frames: list[Frame] = []
+    others: list[tuple[object, ...]] = []
+
+    async def theirs(sid: int, subject: bytes, reply: bytes, data: bytes, _headers: bytes) -> None:
+        others.append((sid, subject, reply, data))
+
+    class Watched(QuickClient):
+        async def _process_msg(self, sid: int, *message: bytes) -> None:
+            await (theirs(sid, *message) if sid == 8 else super()._process_msg(sid, *message))
+
+    client = Watched()
+    client.sinks[7] = frames.append
+    pieces = [
+        b"+OK\r\n",
+        on_the_wire(SENT[0]),
+        on_the_wire(SENT[1]),
+        b"MSG other 8 2\r\nhi\r\n",
+        on_the_wire(SENT[2]),
+        on_the_wire(SILENCE),
+        on_the_wire(SENT[0]).replace(b" 7 ", b" 8 ", 1),
+        on_the_wire(SENT[1]),
+    ]
+    wire = b"".join(pieces)
+    for start in range(0, len(wire), size):
+        await client._ps.parse(wire[start : start + size])
+    assert frames == [*SENT, SILENCE, SENT[1]]
+    assert others == [(8, b"other", b"", b"hi"), (8, b"jobs.1.A", b"$JS.ACK.1", SENT[0].body)]
+    assert not client._ps.buf
 
 
 async def ask_how_it_is(broker: Broker, inbox: str) -> None:

@@ -84,7 +84,7 @@ class Driver:
     def ready(self, transaction: Rows) -> Statements:
         """(statement, parameters) of a transaction."""
         return [
-            (upsert.sql, [upsert.parameters(row) for row in rows])
+            (upsert.sql, upsert.parameters(rows))
             for table, rows in transaction
             if (upsert := self._database.upsert_of(table))
         ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from contracts.chain import BEGIN
@@ -76,7 +76,7 @@ def _chained(log: EventLog, job: str, events: Iterable[e.Event]) -> Iterator[Rec
     for event in events:
         recorded = log.record(job, event)
         chain = store(recorded).linked(chain)
-        yield replace(recorded, chain=chain)
+        yield recorded._replace(chain=chain)
 
 
 def _message(recorded: Recorded) -> tuple[str, bytes, str, dict[str, str]]:

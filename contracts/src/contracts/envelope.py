@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts import chain
 from contracts.events import Event
@@ -21,8 +21,7 @@ TYPE_PREFIX = "myspinbot."
 _CONTENT_TYPE = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An event with its envelope, as it stands in the log.
 
     `sequence` is its position in the stream, from 1; `time` is when it was told. `chain` ties it
@@ -41,7 +40,7 @@ class Recorded:
     @property
     def type(self) -> str:
         """The event's type name."""
-        return self.event.type_name()
+        return type(self.event).__name__
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
     changes = _changes(state, recorded)
     if changes is None:
         return changed(state, {"sequence": max(recorded.sequence, state.sequence)})
-    return changed(state, changes | {"sequence": recorded.sequence, "updated_at": recorded.time})
+    changes["sequence"], changes["updated_at"] = recorded.sequence, recorded.time
+    return changed(state, changes)
 
 
 def _changes(state: JobState, recorded: Recorded) -> Changes | None:
@@ -46,8 +47,7 @@ def _changes(state: JobState, recorded: Recorded) -> Changes | None:
     stage = state.stages.get(getattr(event, "stage", ""))
     if stage is None or stage.status.ended or state.status.ended:
         return None
-    attempts = state.graph.stage(stage.id).retry.attempts if state.graph else 1
-    changes = stage_changes(stage, recorded, attempts)
+    changes = stage_changes(stage, recorded, state.graph)
     if changes is None:
         return None
     status = state.status if type(event) is e.StageScheduled else JobStatus.RUNNING

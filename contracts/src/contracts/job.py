@@ -22,10 +22,10 @@ class JobStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
-    @property
-    def ended(self) -> bool:
+    def __init__(self, word: str) -> None:
+        # Asked for every event of a fold, so it is known beforehand.
+        self.ended = word in ("completed", "failed", "cancelled")
         """Whether nothing more happens unless somebody asks for it."""
-        return self in _ENDED
 
 
 class StageStatus(StrEnum):
@@ -42,21 +42,11 @@ class StageStatus(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
 
-    @property
-    def ended(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.ended = word in ("completed", "failed", "skipped")
         """Whether this stage has no further attempt."""
-        return self in _ENDED_STAGE
-
-    @property
-    def outstanding(self) -> bool:
+        self.outstanding = word in ("scheduled", "running")
         """Whether an attempt is in the queue or on a runner."""
-        return self in _OUTSTANDING
-
-
-# Asked for every event of a fold, and an enum's members are slow to look up.
-_ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
-_ENDED_STAGE = (StageStatus.COMPLETED, StageStatus.FAILED, StageStatus.SKIPPED)
-_OUTSTANDING = (StageStatus.SCHEDULED, StageStatus.RUNNING)
 
 
 class Failure(Contract):

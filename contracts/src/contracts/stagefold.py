@@ -9,6 +9,7 @@ from contracts import events as e
 from contracts.artifacts import Artifacts
 from contracts.base import Contract, Timestamp
 from contracts.envelope import Recorded
+from contracts.graph import Graph
 from contracts.job import (
     AttemptState,
     Checkpoint,
@@ -35,7 +36,13 @@ def changed(model: M, changes: Changes) -> M:
     copied = object.__new__(type(model))
     put = object.__setattr__  # Contracts are frozen.
     put(copied, "__dict__", {**model.__dict__, **changes})
-    put(copied, "__pydantic_fields_set__", model.__pydantic_fields_set__ | changes.keys())
+    known = model.__pydantic_fields_set__
+    # Nobody changes the set of a frozen model, so that it may be shared.
+    put(
+        copied,
+        "__pydantic_fields_set__",
+        known if changes.keys() <= known else known | changes.keys(),
+    )
     put(copied, "__pydantic_extra__", None)
     put(copied, "__pydantic_private__", None)
     return copied
@@ -49,12 +56,12 @@ def stopped(stage: StageState, time: Timestamp) -> StageState:
     return changed(stage, {"attempts": _last_changed(stage, stopped)})
 
 
-def stage_changes(stage: StageState, recorded: Recorded, attempts: int) -> Changes | None:
-    """What an event about a stage that has not ended changes in it."""
+def stage_changes(stage: StageState, recorded: Recorded, graph: Graph | None) -> Changes | None:
+    """What an event about a stage of this graph, which has not ended, changes in it."""
     event, time = recorded.event, recorded.time
     if attempt_rule := _ATTEMPT_RULES.get(type(event)):
         wanted = getattr(event, "attempt", 0) == stage.attempt and stage.status.outstanding
-        return attempt_rule(stage, event, time, attempts) if wanted else None
+        return attempt_rule(stage, event, time, graph) if wanted else None
     match event:
         case e.StageScheduled() if event.attempt == stage.attempt + 1:
             return {
@@ -81,7 +88,9 @@ def stage_changes(stage: StageState, recorded: Recorded, attempts: int) -> Chang
     return None
 
 
-def _attempt_started(stage: StageState, event: e.StageStarted, time: Timestamp, _: int) -> Changes:
+def _attempt_started(
+    stage: StageState, event: e.StageStarted, time: Timestamp, _: object
+) -> Changes:
     attempt = {
         "outcome": Outcome.RUNNING,
         "runner": event.runner,
@@ -98,7 +107,9 @@ def _attempt_started(stage: StageState, event: e.StageStarted, time: Timestamp, 
     }
 
 
-def _attempt_sampled(stage: StageState, event: e.StageSampled, time: Timestamp, _: int) -> Changes:
+def _attempt_sampled(
+    stage: StageState, event: e.StageSampled, time: Timestamp, _: object
+) -> Changes:
     sample = Sample(
         attempt=event.attempt,
         step=event.step,
@@ -110,7 +121,7 @@ def _attempt_sampled(stage: StageState, event: e.StageSampled, time: Timestamp, 
 
 
 def _attempt_checkpointed(
-    stage: StageState, event: e.StageCheckpointed, _: Timestamp, __: int
+    stage: StageState, event: e.StageCheckpointed, _: Timestamp, __: object
 ) -> Changes:
     return {
         "checkpoint": Checkpoint(step=event.step, artifact=event.artifact),
@@ -119,7 +130,7 @@ def _attempt_checkpointed(
 
 
 def _attempt_completed(
-    stage: StageState, event: e.StageCompleted, time: Timestamp, _: int
+    stage: StageState, event: e.StageCompleted, time: Timestamp, _: object
 ) -> Changes:
     ended = {"outcome": Outcome.COMPLETED, "runner": event.runner, "ended_at": time}
     return _completion(event.outputs, event.metrics, time) | {
@@ -129,7 +140,7 @@ def _attempt_completed(
 
 
 def _attempt_failed(
-    stage: StageState, event: e.StageFailed, time: Timestamp, attempts: int
+    stage: StageState, event: e.StageFailed, time: Timestamp, graph: Graph | None
 ) -> Changes:
     failure = Failure(
         stage=stage.id,
@@ -138,6 +149,7 @@ def _attempt_failed(
         remedy=event.remedy,
         retryable=event.retryable,
     )
+    attempts = graph.stage(stage.id).retry.attempts if graph else 1
     tries_left = event.retryable and stage.attempt - stage.attempts_forgiven < attempts
     failed = {"outcome": Outcome.FAILED, "failure": failure, "ended_at": time}
     return {
@@ -148,7 +160,9 @@ def _attempt_failed(
     }
 
 
-_ATTEMPT_RULES: dict[type[e.Event], Callable[[StageState, Any, Timestamp, int], Changes]] = {
+_ATTEMPT_RULES: dict[
+    type[e.Event], Callable[[StageState, Any, Timestamp, Graph | None], Changes]
+] = {
     e.StageStarted: _attempt_started,
     e.StageSampled: _attempt_sampled,
     e.StageCheckpointed: _attempt_checkpointed,

@@ -58,13 +58,20 @@ class Upcasters:
             raise UnknownEventError(
                 f"unknown event type {name!r}: a newer MySpinBot is needed, one that knows it"
             )
+        event: Event
         try:
-            return model.model_validate_json(body)
+            # What `model_validate_json` asks, without its way there, which is a third of the time.
+            event = model.__pydantic_validator__.validate_json(body)
         except ValidationError as error:
             # Nearly all events are of the newest version, so the others pay for being old.
-            raised = self._raised(name, newest(model), body)
-            if raised is None:
-                raise _unreadable(name, newest(model), body, error) from error
+            event = self._older(name, model, body, error)
+        return event
+
+    def _older(self, name: str, model: type[Event], body: bytes, cause: ValidationError) -> Event:
+        """The event in a body that is not of the newest version, or UnknownEventError."""
+        raised = self._raised(name, newest(model), body)
+        if raised is None:
+            raise _unreadable(name, newest(model), body, cause) from cause
         try:
             return model.model_validate(raised)
         except ValidationError as error:

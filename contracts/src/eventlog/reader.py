@@ -24,6 +24,7 @@ from nats.errors import ConnectionClosedError
 
 from contracts import subjects
 from eventlog.broker import API, Broker
+from eventlog.client import Frame
 from eventlog.errors import BrokerError, GapError, UnavailableError
 from eventlog.log import stored_event
 
@@ -34,6 +35,8 @@ EVERYTHING = (subjects.ALL_EVENTS,)
 _HEARTBEAT_S = 2.0
 _EXPIRES_S = 30.0
 _SECOND = 1_000_000_000
+_HEARTBEAT = b"NATS/1.0 100"
+_REFUSED = b"NATS/1.0 409"
 _UNSENT = "Nats-Pending-Messages"
 
 E = TypeVar("E", Recorded, Stored)
@@ -48,13 +51,15 @@ class _Window:
     """
 
     size: int
-    arrived: deque[Msg] = field(default_factory=deque)
+    arrived: deque[Frame] = field(default_factory=deque)
     awaited: int = 0
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def receive(self, msg: Msg) -> None:
-        self.arrived.append(msg)
-        if len(self.arrived) >= self.size or not _more_follow(msg):
+    def receive(self, frame: Frame) -> None:
+        self.arrived.append(frame)
+        reply = frame.reply
+        # The broker's own word has no reply. Of a message it ends with how many more there are.
+        if not reply or reply.endswith(b".0") or len(self.arrived) >= self.size:
             self.stirred.set()
 
 
@@ -66,7 +71,7 @@ async def read_log(
     Survives the loss of the connection and of the broker. Raises GapError when events are
     missing from the log, and UnknownEventError when one cannot be understood.
     """
-    async for events in _read(broker, after, window, from_delivery):
+    async for events in _read(broker, after, window, _recorded):
         yield events
 
 
@@ -78,7 +83,7 @@ async def read_stored_log(
     With `only`, the broker sends the events of these subjects and reads no others. They must not
     overlap, and what else is missing from the log is then not noticed.
     """
-    async for events in _read(broker, after, window, stored_from_delivery, only):
+    async for events in _read(broker, after, window, _stored, only):
         yield events
 
 
@@ -86,15 +91,15 @@ async def _read(
     broker: Broker,
     after: int,
     window: int,
-    understand: Callable[[Msg], E],
+    understand: Callable[[Frame], E],
     only: Sequence[str] = EVERYTHING,
 ) -> AsyncIterator[list[E]]:
     whole, told = tuple(only) == EVERYTHING, False
     while True:
         try:
-            async for messages in _read_once(broker, after, window, only):
+            async for frames in _read_once(broker, after, window, only):
                 told = False
-                events = [understand(msg) for msg in messages]
+                events = [understand(frame) for frame in frames]
                 for item in events:
                     if whole and item.sequence != after + 1:
                         raise GapError(after + 1, item.sequence)
@@ -111,7 +116,7 @@ async def _read(
 
 async def _read_once(
     broker: Broker, after: int, window: int, only: Sequence[str]
-) -> AsyncIterator[list[Msg]]:
+) -> AsyncIterator[list[Frame]]:
     """Messages of one broker-side consumer, until it falls silent or the connection breaks."""
     name = f"{broker.address.role}-{secrets.token_hex(6)}"
     one = len(only) == 1
@@ -150,8 +155,8 @@ async def _read_once(
             if not await _stirred(incoming):
                 log.warning("reader.silent", consumer=name)
                 return
-            if messages := _take(incoming):
-                yield messages
+            if frames := _take(incoming):
+                yield frames
     finally:
         forget()
         await _leave(broker, name, subscription)
@@ -180,22 +185,22 @@ async def _stirred(incoming: _Window) -> bool:
     return True
 
 
-def _take(incoming: _Window) -> list[Msg]:
-    messages: list[Msg] = []
-    while incoming.arrived and len(messages) < incoming.size:
-        msg = incoming.arrived.popleft()
-        status = (msg.headers or {}).get("Status")
-        if status is None:
-            messages.append(msg)
+def _take(incoming: _Window) -> list[Frame]:
+    frames: list[Frame] = []
+    while incoming.arrived and len(frames) < incoming.size:
+        frame = incoming.arrived.popleft()
+        if frame.reply:
+            frames.append(frame)
             incoming.awaited -= 1
-        elif status != "100":
+        elif not frame.headers.startswith(_HEARTBEAT):
             # A request ended early: its time is over, or the consumer is gone.
-            incoming.awaited -= int((msg.headers or {}).get(_UNSENT, incoming.awaited))
-            if status == "409" and "Deleted" in str(msg.headers):
+            unsent = frame.read_headers().get(_UNSENT)
+            incoming.awaited -= int(unsent) if unsent else incoming.awaited
+            if frame.headers.startswith(_REFUSED) and b"Deleted" in frame.headers:
                 raise UnavailableError("the reader's consumer was deleted")
     if len(incoming.arrived) < incoming.size:
         incoming.stirred.clear()
-    return messages
+    return frames
 
 
 async def _leave(broker: Broker, name: str, subscription: Subscription) -> None:
@@ -207,20 +212,19 @@ async def _leave(broker: Broker, name: str, subscription: Subscription) -> None:
 
 def from_delivery(msg: Msg) -> Recorded:
     """The event in a message that a consumer of the log delivered."""
-    return from_headers(msg.headers or {}, msg.data, _sequence(msg))
+    return from_headers(msg.headers or {}, msg.data, _sequence(msg.reply))
 
 
-def stored_from_delivery(msg: Msg) -> Stored:
-    """The same as it was written."""
-    return stored_event(msg.headers or {}, msg.data, _sequence(msg), msg.subject)
+def _recorded(frame: Frame) -> Recorded:
+    return from_headers(frame.read_headers(), frame.body, _sequence(frame.reply.decode()))
 
 
-def _more_follow(msg: Msg) -> bool:
-    """Whether the broker has more for us after this; it has not if the message is its own word."""
-    return bool(msg.reply) and not msg.reply.endswith(".0")
+def _stored(frame: Frame) -> Stored:
+    sequence = _sequence(frame.reply.decode())
+    return stored_event(frame.read_headers(), frame.body, sequence, frame.subject.decode())
 
 
-def _sequence(msg: Msg) -> int:
+def _sequence(reply: str) -> int:
     # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>,
     # with <domain>.<account hash> before the stream on newer servers.
-    return int(msg.reply.split(".")[-4])
+    return int(reply.rsplit(".", 4)[1])

@@ -1,7 +1,6 @@
 """Recorded jobs decided anew: the same is found the same, and what is not is found."""
 
 from collections.abc import Callable
-from dataclasses import replace as changed
 from datetime import timedelta
 
 import pytest
@@ -134,7 +133,7 @@ def test_how_often_a_failure_is_tried_again_is_seen_in_the_difference() -> None:
     event = recording.history[index].event
     assert isinstance(event, e.StageRetryScheduled)
     sooner = event.model_copy(update={"at": event.at - timedelta(seconds=1)})
-    recording.history[index] = changed(recording.history[index], event=sooner)
+    recording.history[index] = recording.history[index]._replace(event=sooner)
     [found] = [decided for decided in replayed(recording) if not decided.same]
     assert [recorded.event for recorded in found.recorded] == [sooner]
     assert found.today == (event,)
@@ -143,8 +142,8 @@ def test_how_often_a_failure_is_tried_again_is_seen_in_the_difference() -> None:
 
 def test_a_decision_that_nobody_makes_today_is_a_difference() -> None:
     recording = trained()
-    recording.history[-1] = changed(
-        recording.history[-1], event=e.JobFailed(code="odd", cause="none", remedy="none")
+    recording.history[-1] = recording.history[-1]._replace(
+        event=e.JobFailed(code="odd", cause="none", remedy="none")
     )
     [found] = [decided for decided in replayed(recording) if not decided.same]
     assert [event.type_name() for event in found.today] == ["JobCompleted"]
@@ -156,7 +155,7 @@ def test_a_deadline_that_is_far_from_what_it_would_be_is_a_difference() -> None:
     assert isinstance(scheduled, e.StageScheduled)
     assert scheduled.deadline is not None
     other = scheduled.model_copy(update={"deadline": scheduled.deadline + timedelta(hours=1)})
-    recording.history[-1] = changed(recording.history[-1], event=other)
+    recording.history[-1] = recording.history[-1]._replace(event=other)
     assert [decided.same for decided in replayed(recording)] == [False]
 
 
@@ -212,7 +211,7 @@ def test_a_fork_takes_over_what_its_parent_had_when_it_was_forked() -> None:
 def test_only_what_the_planner_told_is_decided_again() -> None:
     recording = trained()
     recording.history = [
-        changed(recorded, source="/myspinbot/test") if recorded.source == SOURCE else recorded
+        recorded._replace(source="/myspinbot/test") if recorded.source == SOURCE else recorded
         for recorded in recording.history
     ]
     assert replayed(recording) == []

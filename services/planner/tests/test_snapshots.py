@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -44,9 +43,9 @@ def a_log() -> list[Recorded]:
     ends: dict[str, str] = {}
     events = []
     for sequence, recorded in enumerate(told, 1):
-        bare = replace(recorded, sequence=sequence, chain=None)
+        bare = recorded._replace(sequence=sequence, chain=None)
         ends[recorded.job] = store(bare).linked(ends.get(recorded.job, BEGIN))
-        events.append(replace(bare, chain=ends[recorded.job]))
+        events.append(bare._replace(chain=ends[recorded.job]))
     return events
 
 
@@ -139,7 +138,7 @@ def test_a_snapshot_whose_content_no_longer_makes_sense_is_refused() -> None:
         (LogPosition(len(LOG), MADE), None, None, "the log has another event at"),
         (
             LogPosition(len(LOG), MADE),
-            replace(LOG[-1], chain="0" * 64),
+            LOG[-1]._replace(chain="0" * 64),
             None,
             "the log has another event at",
         ),

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any, cast
 
@@ -32,19 +33,28 @@ class Beside:
         )
         self._sending = cast("IO[bytes]", self._process.stdin)
         self._receiving = cast("IO[bytes]", self._process.stdout)
+        # A thread for each way, in which objects queue: the event loop is busy with other events,
+        # and the process would wait for it between any two objects.
+        self._sender, self._receiver = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
 
     async def send(self, value: object) -> None:
         """Give it an object; ProcessDiedError if it has ended."""
-        # In a thread, for the event loop is busy with other events meanwhile.
-        await asyncio.to_thread(self._send, value)
+        await asyncio.get_running_loop().run_in_executor(self._sender, self._send, value)
 
-    async def receive(self) -> Any:
-        """The next object that it has made; ProcessDiedError if it has ended."""
-        return await asyncio.to_thread(self._receive)
+    async def ask(self, value: object) -> Any:
+        """Give it an object, and return what it answers; ProcessDiedError if it has ended.
+
+        Who asks again before the answer is there gets the answers in the order of the questions.
+        """
+        loop = asyncio.get_running_loop()
+        sent = loop.run_in_executor(self._sender, self._send, value)
+        received = loop.run_in_executor(self._receiver, self._receive)
+        return (await asyncio.gather(sent, received))[1]
 
     def _send(self, value: object) -> None:
         try:
-            self._sending.write(pickle.dumps(value))
+            # In one piece: between any two pieces the other threads' turns would come.
+            self._sending.write(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
             self._sending.flush()
         except OSError as error:
             raise ProcessDiedError(self._process.wait()) from error
@@ -58,6 +68,8 @@ class Beside:
     async def end(self) -> None:
         """End it, whatever it is at, and wait until it has."""
         self._process.kill()
+        for threads in (self._sender, self._receiver):
+            threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._process.wait)
         self._receiving.close()
         # What nobody has read of the last object cannot be sent any more.

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, MetaData, Table, event, func, select
@@ -65,11 +66,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None else None
 
 
+@lru_cache(4096)
 def _as_text(value: datetime | None) -> str | None:
+    # The time of an event stands in several rows of a transaction.
     if value is None:
         return None
     utc = value if value.tzinfo is UTC else value.astimezone(UTC)
-    return utc.isoformat(" ", "microseconds")[: -len("+00:00")]
+    return utc.isoformat(" ", "microseconds")[:26]
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ class Database:
     def ready(self, table: Table, rows: Sequence[Row]) -> Statement:
         """Rows as the driver takes them, to be `put`."""
         upsert = self.upsert_of(table)
-        return upsert.sql, [upsert.parameters(row) for row in rows]
+        return upsert.sql, upsert.parameters(rows)
 
     async def put(self, connection: AsyncConnection, sql: str, parameters: Parameters) -> None:
         """Execute a statement once for each row."""

@@ -7,7 +7,7 @@ before and as it is after, by the one fold that all services share.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from contracts.envelope import Recorded
 from contracts.events import JobRequested, StageCompleted, StageReused
@@ -15,8 +15,7 @@ from contracts.fold import evolve, initial
 from contracts.job import JobState, StageState
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One event, and the state of its job around it."""
 
     recorded: Recorded
@@ -26,13 +25,14 @@ class Change:
     @property
     def owner(self) -> str:
         """Who the job belongs to; empty, which is nobody's id, before it was requested."""
-        return self.after.request.owner if self.after.request else ""
+        request = self.after.request
+        return request.owner if request else ""
 
     @property
     def completed_stage(self) -> StageState | None:
         """The stage that this event completed; None too if its attempt was over before."""
         event = self.recorded.event
-        if not isinstance(event, StageCompleted | StageReused):
+        if type(event) is not StageCompleted and type(event) is not StageReused:
             return None
         before = self.before.stages.get(event.stage)
         after = self.after.stages.get(event.stage)

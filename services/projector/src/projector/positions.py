@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from eventlog.log import EventLog, LogPosition
 from sqlalchemy import BigInteger, Column, ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field
@@ -13,6 +13,10 @@ from sqlmodel import Field
 from projector.database import Database, Row, UtcDateTime
 from projector.errors import LogReplacedError, LogTooShortError, PositionMovedError
 from projector.projection import METADATA, Projection, View, table_of
+
+if TYPE_CHECKING:
+    # The process that only writes starts sooner without a client of the broker's.
+    from eventlog.log import EventLog, LogPosition
 
 
 class Position(View, table=True):

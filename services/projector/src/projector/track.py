@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from operator import itemgetter
@@ -18,7 +18,7 @@ from projector.database import Database, Row
 from projector.fold import Change, changes, latest
 from projector.projection import Projection
 from projector.projections import jobs
-from projector.transaction import Transaction, Write
+from projector.transaction import Transaction, Writer
 
 Key = Callable[[Row], object]
 Around = Callable[[Sequence[Recorded]], AbstractContextManager[None]]
@@ -26,7 +26,7 @@ Around = Callable[[Sequence[Recorded]], AbstractContextManager[None]]
 
 BATCH = 1000
 """Events per transaction."""
-_AHEAD = 12
+_AHEAD = 16
 """Batches that may be ready before they are written: as long as it takes to start a process."""
 _KEPT_STATES = 256
 
@@ -68,6 +68,9 @@ class Track:
         self._states: OrderedDict[str, JobState] = OrderedDict()
         self._unwritten: deque[_Batch] = deque()
         self._prepared = position
+        # Ids grow with time. Whoever has seen all events knows by the greatest one, without asking
+        # the database, that a job with a greater one is new.
+        self._greatest = "" if position == 0 else None
         self.position = position
 
     async def apply(self, events: Sequence[Recorded]) -> None:
@@ -87,7 +90,7 @@ class Track:
         self._written(batch)
 
     async def follow(
-        self, batches: AsyncIterable[Sequence[Recorded]], write: Write, around: Around = _nothing
+        self, batches: AsyncIterable[Sequence[Recorded]], writer: Writer, around: Around = _nothing
     ) -> AsyncGenerator[Sequence[Recorded], None]:
         """Apply each batch, and give it back once it is written.
 
@@ -96,25 +99,32 @@ class Track:
         came before is written.
         """
         source, turn = aiter(batches), asyncio.Lock()
+        room = asyncio.Semaphore(writer.at_once)
 
-        async def prepared() -> _Batch | None:
+        async def write(batch: _Batch) -> None:
+            async with room:
+                with around(batch.events):
+                    await writer.write(batch.transaction)
+
+        async def prepared() -> tuple[_Batch, asyncio.Task[None]] | None:
             async with turn:
                 events = await anext(source, None)
-                return await self._prepare(events) if events is not None else None
+                if events is None:
+                    return None
+                batch = await self._prepare(events)
+                return batch, asyncio.create_task(write(batch))
 
         ahead = deque(asyncio.create_task(prepared()) for _ in range(_AHEAD))
         try:
-            while (batch := await ahead[0]) is not None:
-                with around(batch.events):
-                    await write(batch.transaction)
+            while ready := await ahead[0]:
+                batch, written = ready
+                await written
                 self._written(batch)
                 yield batch.events
                 ahead.popleft()
                 ahead.append(asyncio.create_task(prepared()))
         finally:
-            for task in ahead:
-                task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
+            await _stopped(ahead)
 
     async def _prepare(
         self, events: Sequence[Recorded], connection: AsyncConnection | None = None
@@ -122,7 +132,7 @@ class Track:
         """Fold events into rows, as if all that was prepared before were written."""
         wanted = dict.fromkeys(recorded.job for recorded in events)
         known = {job: self._states[job] for job in wanted if job in self._states}
-        missing = [job for job in wanted if job not in known]
+        missing = [job for job in wanted if job not in known and not self._is_new(job)]
         # What is not written yet is not among these, for it is kept in memory until then.
         if missing and connection:
             known |= await jobs.states(connection, self._table, missing)
@@ -142,9 +152,14 @@ class Track:
         for job, state in states.items():
             self._states[job] = state
             self._states.move_to_end(job)
+        if self._greatest is not None:
+            self._greatest = max(self._greatest, *wanted)
         self._unwritten.append(batch)
         self._prepared = transaction.end
         return batch
+
+    def _is_new(self, job: str) -> bool:
+        return self._greatest is not None and job > self._greatest
 
     def _written(self, batch: _Batch) -> None:
         self.position = batch.transaction.end
@@ -158,6 +173,17 @@ class Track:
             if any(oldest in waiting.states for waiting in self._unwritten):
                 break
             del self._states[oldest]
+
+
+async def _stopped(ahead: Iterable[asyncio.Task[tuple[_Batch, asyncio.Task[None]] | None]]) -> None:
+    """End what prepares batches, and then what writes those that were ready."""
+    for task in ahead:
+        task.cancel()
+    ended = await asyncio.gather(*ahead, return_exceptions=True)
+    writes = [ready[1] for ready in ended if isinstance(ready, tuple)]
+    for task in writes:
+        task.cancel()
+    await asyncio.gather(*writes, return_exceptions=True)
 
 
 def rows_of(

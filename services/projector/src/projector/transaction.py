@@ -35,5 +35,12 @@ class Transaction:
             await database.put(connection, sql, parameters)
 
 
-Write = Callable[[Transaction], Awaitable[None]]
-"""Carries a transaction out; raises as `Transaction.carry_out`."""
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What carries transactions out; `write` raises as `Transaction.carry_out`.
+
+    `at_once` is how many it may be given before the first is carried out. It does them in order.
+    """
+
+    write: Callable[[Transaction], Awaitable[None]]
+    at_once: int

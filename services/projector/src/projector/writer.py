@@ -10,20 +10,23 @@ from functools import partial
 from projector.beside import LONG, Beside, Parent, ProcessDiedError
 from projector.database import Database, open_database
 from projector.errors import DatabaseUnavailableError, PositionMovedError
-from projector.transaction import Transaction, Write
+from projector.transaction import Transaction, Writer
+
+_AT_ONCE = 16
+"""Transactions that may be under way to the process."""
 
 
 @asynccontextmanager
-async def writing(database: Database, events: int) -> AsyncIterator[Write]:
-    """How to write what so many events change: in a process of its own if they are many."""
+async def writing(database: Database, events: int) -> AsyncIterator[Writer]:
+    """What writes what so many events change: in a process of its own if they are many."""
     if events < LONG:
-        yield partial(_here, database)
+        yield Writer(partial(_here, database), at_once=1)
         return
     process = Beside("projector.writer")
     try:
         # Not among its arguments, which everybody on the machine may read.
         await process.send(database.url)
-        yield partial(_there, process)
+        yield Writer(partial(_there, process), _AT_ONCE)
     finally:
         await process.end()
 
@@ -34,8 +37,7 @@ async def _here(database: Database, transaction: Transaction) -> None:
 
 async def _there(process: Beside, transaction: Transaction) -> None:
     try:
-        await process.send(transaction)
-        answer = await process.receive()
+        answer = await process.ask(transaction)
     except ProcessDiedError as error:
         raise DatabaseUnavailableError(error) from error
     match answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from contracts.base import Contract, JsonNumber, Name, Plain
@@ -241,5 +240,5 @@ async def tell(gateway: Gateway, job: str, owner: str, key: str | None, event: E
     """Append what the owner wants, under an id that the key decides if there is one."""
     recorded = gateway.log.record(job, event)
     if key is not None:
-        recorded = replace(recorded, id=keyed_id(owner, key, "e"))
+        recorded = recorded._replace(id=keyed_id(owner, key, "e"))
     await gateway.live.reached(await gateway.log.offer(recorded))

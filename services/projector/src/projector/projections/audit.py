@@ -54,9 +54,20 @@ class Entry(View, table=True):
 
 AUDIT = table_of(Entry)
 
+_BY_PEOPLE = {
+    e.JobRequested,
+    e.JobCancelRequested,
+    e.JobRetryRequested,
+    e.JobDeleted,
+    e.DeadLetterDropped,
+}
+"""Only these tell what a person did."""
+
 
 def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
     for change in batch:
+        if type(change.recorded.event) not in _BY_PEOPLE:
+            continue
         done = _done(change)
         # What is told of a job that nobody asked for is nobody's.
         if done is None or change.after.request is None:

@@ -55,10 +55,15 @@ class Settled(View, table=True):
 
 LETTERS, SETTLED = table_of(Letter), table_of(Settled)
 
+_SETTLING = {StageFailed, JobRetryRequested, DeadLetterDropped}
+"""Only these open a letter or settle one."""
+
 
 def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
     for change in batch:
         event = change.recorded.event
+        if type(event) not in _SETTLING:
+            continue
         match event:
             case StageFailed(code=code) if code == RUNNER_LOST:
                 yield from _letter(change, event)

@@ -53,7 +53,7 @@ class Role(StrEnum):
     """Made by an attempt whose word came when nobody wanted it any more."""
 
 
-_NAMING = (e.JobRequested, e.StageReused, e.StageCompleted, e.StageCheckpointed, e.StageSampled)
+_NAMING = {e.JobRequested, e.StageReused, e.StageCompleted, e.StageCheckpointed, e.StageSampled}
 """Only these name objects."""
 _SHOWN = (Role.UPLOADED, Role.MADE, Role.TAKEN_OVER)
 _HOLDING = (*_SHOWN, Role.UNUSED)
@@ -85,7 +85,7 @@ OBJECTS = table_of(Object)
 
 def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
     for change in batch:
-        if not isinstance(change.recorded.event, _NAMING):
+        if type(change.recorded.event) not in _NAMING:
             continue
         for role, stage, output, index, artifact in _named(change):
             yield (
@@ -114,6 +114,11 @@ def _named(change: Change) -> Iterator[_Named]:
     """(role, stage, output, index, object) of all that the event names."""
     event = change.recorded.event
     match event:
+        case e.StageCheckpointed() | e.StageSampled():
+            output = CHECKPOINT if isinstance(event, e.StageCheckpointed) else SAMPLE
+            wanted = change.before.wants(event.stage, event.attempt)
+            role = Role.MADE if wanted else Role.UNUSED
+            yield role, event.stage, output, event.step, event.artifact
         case e.JobRequested() if change.before.request is None:
             for place, artifact in _places(event.inputs):
                 borrowed = place[0] in e.PROFILE_INPUTS
@@ -128,11 +133,6 @@ def _named(change: Change) -> Iterator[_Named]:
                 # Told twice it is still what the stage made.
                 role = Role.MADE if _has(stage, *place, artifact) else Role.UNUSED
                 yield role, event.stage, *place, artifact
-        case e.StageCheckpointed() | e.StageSampled():
-            output = CHECKPOINT if isinstance(event, e.StageCheckpointed) else SAMPLE
-            wanted = change.before.wants(event.stage, event.attempt)
-            role = Role.MADE if wanted else Role.UNUSED
-            yield role, event.stage, output, event.step, event.artifact
 
 
 def _places(artifacts: Artifacts) -> Iterator[tuple[tuple[str, int], Artifact]]:

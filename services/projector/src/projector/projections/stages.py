@@ -9,7 +9,7 @@ from statistics import median
 
 from contracts.commands import Lane
 from contracts.events import JobRequested, Quality
-from contracts.job import StageState, StageStatus
+from contracts.job import JobState, StageState, StageStatus
 from contracts.queries import (
     GetStats,
     ListQueue,
@@ -67,15 +67,14 @@ STAGES = table_of(Stage)
 
 
 def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
-    touched = {
-        (change.after.job, stage)
-        for change in batch
-        for stage, state in change.after.stages.items()
-        if change.before.stages.get(stage) is not state
-    }
+    before: dict[str, JobState] = {}
+    for change in batch:
+        before.setdefault(change.after.job, change.before)
     for request, state in latest(batch):
+        former = before[state.job].stages
         for stage in state.stages.values():
-            if (state.job, stage.id) in touched:
+            # What an event changes is a new object, and never again the one that it was.
+            if former.get(stage.id) is not stage:
                 yield STAGES, _row(state.job, request, stage)
 
 

@@ -7,7 +7,7 @@ knows more of it. Nothing is counted up here: each run is a row, whoever tells i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -31,7 +31,7 @@ from projector.projections import jobs, objects
 from projector.sql import utc_day
 
 _Key = tuple[str, str]
-_OF_AN_ATTEMPT = (StageStarted, StageCheckpointed, StageSampled, StageCompleted, StageFailed)
+_OF_AN_ATTEMPT = (StageCheckpointed, StageSampled, StageStarted, StageCompleted, StageFailed)
 
 
 class Run(View, table=True):
@@ -56,29 +56,33 @@ _ENDED = [Outcome.COMPLETED.value, Outcome.FAILED.value, Outcome.STOPPED.value]
 
 def _rows(batch: Sequence[Change]) -> Iterable[tuple[Table, Row]]:
     # Of the many words of a run only the last one counts.
-    last = {_key(change, stage): (change, stage) for change in batch for stage in _running(change)}
+    last: dict[tuple[object, ...], tuple[Change, StageState]] = {}
+    for change in batch:
+        for stage in _running(change):
+            run = stage.attempts[-1]
+            last[change.after.job, stage.id, run.attempt, run.started_at] = change, stage
     for change, stage in last.values():
         yield RUNS, _row(change, stage)
 
 
-def _key(change: Change, stage: StageState) -> tuple[object, ...]:
-    run = stage.attempts[-1]
-    return change.after.job, stage.id, run.attempt, run.started_at
-
-
-def _running(change: Change) -> Iterator[StageState]:
+def _running(change: Change) -> Sequence[StageState]:
     """The stages with a run that this event is about, as they are after it."""
     before, after = change.before.stages, change.after.stages
     event = change.recorded.event
-    names: Iterable[str] = after
+    names: Iterable[str]
     if isinstance(event, _OF_AN_ATTEMPT):
-        names = [event.stage] if event.stage in after else []
-    elif change.before.status.ended or not change.after.status.ended:
-        return
-    for name in names:
-        stage = after[name]
-        if stage is not before.get(name) and stage.attempts and stage.attempts[-1].started_at:
-            yield stage
+        names = (event.stage,) if event.stage in after else ()
+    elif change.after.status.ended and not change.before.status.ended:
+        names = after
+    else:
+        names = ()
+    return [
+        stage
+        for name in names
+        if (stage := after[name]) is not before.get(name)
+        and stage.attempts
+        and stage.attempts[-1].started_at
+    ]
 
 
 def _row(change: Change, stage: StageState) -> Row:
