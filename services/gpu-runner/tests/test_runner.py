@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
-from contracts.commands import Lane
+from contracts.artifacts import Artifact
+from contracts.commands import Lane, StageCommand
+from contracts.envelope import Recorded
 from contracts.graph import Binding, RetryPolicy, Stage
 from contracts.job import JobStatus, StageStatus
 from contracts.stagelog import Level, StageLine
+from eventlog.board import Board
 from eventlog.broker import connect
+from eventlog.errors import UnavailableError
+from eventlog.log import EventLog
 from eventlog.queue import CommandQueue
 from eventlog.stagelogs import StageLogs
+from gpu_runner.attempt import Attempt
+from gpu_runner.bench import Bench
 
 from conftest import World
 from contracts import events as e
+from contracts import subjects
+from tests.support.engines import ENGINES
 
 QUICK = RetryPolicy(attempts=2, first_delay_s=0.05)
 
 
 def counting(stage_id: str = "count", **params: object) -> Stage:
     return Stage(id=stage_id, kind="count", params=params, retry=QUICK)
+
+
+def counted(job: str, seed: int) -> StageCommand:
+    """The command of the first attempt at a stage that counts."""
+    return StageCommand(
+        job=job,
+        stage="count",
+        attempt=1,
+        kind="count",
+        engine="counter",
+        lane=Lane.CPU,
+        params={},
+        inputs={},
+        seed=seed,
+    )
 
 
 async def test_a_stage_is_done_and_its_output_stored(world: World) -> None:
@@ -113,6 +139,46 @@ async def test_a_stage_whose_child_dies_goes_on_from_its_checkpoint(world: World
     assert state.stages["count"].metrics["first"] == 2
 
 
+class LosingLog(EventLog):
+    """Loses the broker at the first append, as when the leader goes."""
+
+    appended = 0
+
+    async def _publish(self, recorded: Sequence[Recorded], end: object) -> int:
+        self.appended += 1
+        if self.appended == 1:
+            raise UnavailableError("the leader is gone")
+        return await super()._publish(recorded, end)
+
+
+async def test_checkpoints_are_told_in_the_order_in_which_they_were_kept(
+    world: World, tmp_path: Path
+) -> None:
+    job = await world.ask(counting(does="hang"))
+    await world.until(job, "StageStarted")
+    log = LosingLog(world.broker, "gpu-runner")
+    board = Board(world.broker, subjects.PROGRESS, subjects.ALL_PROGRESS)
+    bench = Bench(log, board, StageLogs(world.broker), world.store, "r", tmp_path)
+    attempt = Attempt(bench, counted(job, 1), ENGINES[0], "cpu", 1, lambda: 1)
+    kept = Artifact(key="kept", size=1, sha256="0" * 64, media_type="application/x-tar")
+    await asyncio.gather(
+        *(
+            attempt._tell(
+                e.StageCheckpointed(
+                    stage="count", attempt=1, step=step, fraction=step / 10, artifact=kept
+                )
+            )
+            for step in (1, 2, 3)
+        )
+    )
+    told = [recorded.event async for recorded in world.log.read_job(job)]
+    steps = [event.step for event in told if isinstance(event, e.StageCheckpointed)]
+    assert steps == [1, 2, 3]
+    assert log.appended > len(steps)
+    await world.log.tell(job, e.JobCancelRequested(by="me"))
+    await world.end_of(job)
+
+
 async def test_a_cancelled_job_stops_its_child(world: World) -> None:
     job = await world.ask(counting(does="hang"))
     await world.until(job, "StageStarted")
@@ -131,20 +197,7 @@ async def test_a_command_that_is_not_wanted_any_more_is_not_run(world: World) ->
     planner = await connect(world.server.address("planner"))
     scheduled = state.stages["count"].command
     assert scheduled is not None
-    from contracts.commands import StageCommand
-
-    command = StageCommand(
-        job=job,
-        stage="count",
-        attempt=1,
-        kind="count",
-        engine="counter",
-        lane=Lane.CPU,
-        params={},
-        inputs={},
-        seed=scheduled.seed,
-    )
-    await CommandQueue(planner).publish(command, None)
+    await CommandQueue(planner).publish(counted(job, scheduled.seed), None)
     await world.end_of(await world.ask(counting()))
     assert (await world.log.fold(job)).sequence == events
     await planner.close()

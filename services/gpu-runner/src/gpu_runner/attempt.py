@@ -53,6 +53,7 @@ class Attempt:
     _kept: asyncio.Event = field(default_factory=asyncio.Event)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _uploads: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _lines: LineWriter = field(init=False)
     _heard_at: float = field(init=False)
     _progress: ProgressWriter = field(init=False)
@@ -164,7 +165,11 @@ class Attempt:
         metrics.OUTCOMES.labels(self.command.kind, self.command.engine, outcome).inc()
 
     async def _tell(self, event: e.Event) -> None:
-        await self.bench.log.tell(self.command.job, event, patience_s=_TELL_PATIENCE_S)
+        recorded = self.bench.log.record(self.command.job, event)
+        # In its turn: of facts that wait side by side for the broker, a later one may get through
+        # first, and an older checkpoint would be the last that the job knows of.
+        async with self._telling:
+            await self.bench.log.offer(recorded, patience_s=_TELL_PATIENCE_S)
 
     async def _started(self, checkpoint: Checkpoint | None) -> None:
         command = self.command
