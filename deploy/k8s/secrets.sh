@@ -24,10 +24,14 @@ secret() {
   echo ---
 }
 
-need nkeys/admin.nk nats/users.conf s3/access_key s3/secret_key gateway/secret \
+roles="admin gateway planner projector runner notary"
+for role in $roles; do
+  need "nkeys/$role.nk"
+done
+need nats/users.conf s3/access_key s3/secret_key gateway/secret \
   gateway/admin_token tls/myspinbot.crt tls/myspinbot.key nats/route_password
 
-for role in admin gateway planner projector runner; do
+for role in $roles; do
   secret "nats-$role" --from-file=seed="$secrets/nkeys/$role.nk"
 done
 secret nats-users --from-file=users.conf="$secrets/nats/users.conf"

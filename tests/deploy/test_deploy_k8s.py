@@ -8,91 +8,43 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 from contracts.commands import Lane
 from eventlog.permissions import ROLES
-from eventlog.server_config import ensure_seeds
 from gpu_runner.engines import ENGINES
 
 from contracts import subjects
-from tests.support.broker import binary
+from tests.support.compose import services
+from tests.support.kubernetes import (
+    K8S,
+    OVERLAYS,
+    ROOT,
+    Object,
+    container,
+    kustomize,
+    matches,
+    name_of,
+    of,
+    rendered,
+    settings,
+    templates,
+)
 
-ROOT = Path(__file__).parents[2]
-K8S = ROOT / "deploy" / "k8s"
-OVERLAYS = ("single-node", "cluster")
 API = "1.34"
 """The oldest Kubernetes that is supported upstream, and so the strictest to write for."""
 FOREIGN = {"keda.sh", "postgresql.cnpg.io", "monitoring.coreos.com"}
-OURS = {"gateway", "planner", "projector", "runner", "streams"}
+OURS = {"gateway", "planner", "projector", "runner", "notary", "streams"}
+UNASKED = {"notary", "streams"}
+"""What answers nobody: a Job that ends, and what sleeps for an hour."""
 SOURCES = [
     *(ROOT / "contracts/src").rglob("*.py"),
+    *(ROOT / "cli/src").rglob("*.py"),
     *(ROOT / "services").glob("*/src/**/*.py"),
 ]
-
-Object = dict[str, Any]
-
-
-def kustomize(folder: Path) -> list[Object]:
-    command = [binary("kubectl"), "kustomize", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-RENDERED = {overlay: kustomize(K8S / "overlays" / overlay) for overlay in OVERLAYS}
-
-
-@pytest.fixture(params=OVERLAYS)
-def objects(request: pytest.FixtureRequest) -> list[Object]:
-    return RENDERED[request.param]
-
-
-def of(objects: list[Object], *kinds: str) -> Iterator[Object]:
-    return (item for item in objects if item["kind"] in kinds)
-
-
-def templates(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """The name of each workload and its pods."""
-    for item in of(objects, "Deployment", "StatefulSet", "Job"):
-        yield item["metadata"]["name"], item["spec"]["template"]
-
-
-def name_of(template: Object) -> str:
-    return str(template["metadata"]["labels"]["app.kubernetes.io/name"])
-
-
-def container(template: Object) -> Object:
-    (only,) = template["spec"]["containers"]
-    return dict(only)
-
-
-def settings(template: Object, objects: list[Object]) -> dict[str, str]:
-    """What the container's environment says, with what it takes from config maps."""
-    maps = {item["metadata"]["name"]: item["data"] for item in of(objects, "ConfigMap")}
-    found: dict[str, str] = {}
-    for source in container(template).get("envFrom", ()):
-        found |= maps[source["configMapRef"]["name"]]
-    for variable in container(template).get("env", ()):
-        found[variable["name"]] = variable.get("value", "")
-    return found
-
-
-def matches(selector: Object, labels: dict[str, str]) -> bool:
-    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
-        return False
-    for expression in selector.get("matchExpressions", ()):
-        assert expression["operator"] == "In"
-        if labels.get(expression["key"]) not in expression["values"]:
-            return False
-    return True
 
 
 def test_every_object_is_one_that_kubernetes_takes(objects: list[Object]) -> None:
@@ -142,22 +94,28 @@ def test_no_image_is_the_latest_of_anything(objects: list[Object]) -> None:
 
 
 def test_images_are_those_that_compose_runs(objects: list[Object]) -> None:
-    compose = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
-    version = re.compile(r"\$\{[^}]*:-([^}]*)\}")
-    known = {version.sub(r"\1", each["image"]) for each in compose.values() if "image" in each}
+    known = {each["image"] for each in services().values()}
     names = {image.split(":")[0] for image in known}
     for _, template in templates(objects):
         image = container(template)["image"].removeprefix("registry.example.org/")
         assert image in known or image.split(":")[0] in names - {"nats"}, image
 
 
+def test_all_that_compose_always_runs_of_ours_runs_here_too(objects: list[Object]) -> None:
+    always = services((), ()).items()
+    ours = {name for name, each in always if each["image"].startswith("myspinbot/")}
+    assert ours == OURS
+    assert {name_of(template) for _, template in templates(objects)} == OURS | {"nats"}
+
+
 def test_probes_ask_a_port_that_is_open_for_a_path_that_is_answered(objects: list[Object]) -> None:
     admin = (ROOT / "contracts/src/servicekit/admin.py").read_text()
     gateway = (ROOT / "services/gateway/src/gateway/operations.py").read_text()
     for name, template in templates(objects):
-        if name == "streams":
-            continue
         own = container(template)
+        if name in UNASKED:
+            assert not any(word.endswith("Probe") for word in own), name
+            continue
         ports = {port["name"]: port["containerPort"] for port in own["ports"]}
         values = settings(template, objects)
         for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -183,7 +141,8 @@ def test_every_setting_is_one_that_some_service_reads(objects: list[Object]) -> 
         for variable in settings(template, objects):
             if variable.startswith("MYSPINBOT_"):
                 plain = variable.removeprefix("MYSPINBOT_").removesuffix("_FILE")
-                assert f'"{plain}"' in source, f"{name} is told {variable}, which nobody reads"
+                read = f'"{plain}"' in source or f'"{variable}"' in source
+                assert read, f"{name} is told {variable}, which nobody reads"
 
 
 def test_each_service_has_the_seed_of_its_own_role_and_no_other(objects: list[Object]) -> None:
@@ -237,7 +196,7 @@ def test_streams_are_kept_on_as_many_servers_as_there_are(objects: list[Object])
 
 
 def test_runners_are_scaled_by_queues_that_exist() -> None:
-    objects = RENDERED["cluster"]
+    objects = rendered("cluster")
     deployments = {item["metadata"]["name"]: item for item in of(objects, "Deployment")}
     queues = {f"{engine.kind}-{Lane.GPU}" for engine in ENGINES if engine.lane is Lane.GPU}
     scaled = list(of(objects, "ScaledObject"))
@@ -275,72 +234,6 @@ def test_every_lane_is_worked_off_by_somebody(objects: list[Object]) -> None:
     assert lanes == set(Lane)
 
 
-def reaches(
-    objects: list[Object], source: dict[str, str], target: dict[str, str], port: int
-) -> bool:
-    """Whether policies let pods with these labels connect, as both sides must allow it."""
-    policies = [item["spec"] for item in of(objects, "NetworkPolicy")]
-
-    def allowed(direction: str, subject: dict[str, str], peer: dict[str, str]) -> bool:
-        ruled = [
-            each
-            for each in policies
-            if direction.title() in each["policyTypes"] and matches(each["podSelector"], subject)
-        ]
-        key = "from" if direction == "ingress" else "to"
-        return not ruled or any(
-            any(
-                "podSelector" in each
-                and "namespaceSelector" not in each
-                and matches(each["podSelector"], peer)
-                for each in rule[key]
-            )
-            and any(each["port"] == port for each in rule["ports"])
-            for policy in ruled
-            for rule in policy.get(direction, ())
-        )
-
-    return allowed("egress", source, target) and allowed("ingress", target, source)
-
-
-PORTS = (4222, 6222, 8222, 5432, 8080, 9100)
-
-
-def test_pods_reach_what_the_architecture_says_and_nothing_else(objects: list[Object]) -> None:
-    pods = {name_of(each): each["metadata"]["labels"] for _, each in templates(objects)}
-    clustered = any(of(objects, "Cluster"))
-    expected = {(service, "nats", 4222) for service in OURS} | {("nats", "nats", 6222)}
-    if clustered:
-        pods["postgres"] = {"cnpg.io/cluster": "postgres"}
-        expected |= {("projector", "postgres", 5432), ("postgres", "postgres", 5432)}
-    found = {
-        (source, target, port)
-        for source in pods
-        for target in pods
-        for port in PORTS
-        if reaches(objects, pods[source], pods[target], port)
-    }
-    assert found == expected
-
-
-def test_nobody_else_may_come_in_but_the_ingress_and_those_who_watch(objects: list[Object]) -> None:
-    outside: dict[str, set[int]] = {}
-    for item in of(objects, "NetworkPolicy"):
-        for rule in item["spec"].get("ingress", ()):
-            for peer in rule["from"]:
-                selector = peer.get("namespaceSelector")
-                if selector is None:
-                    continue
-                names = selector.get("matchLabels", {}).values() or [
-                    value for each in selector["matchExpressions"] for value in each["values"]
-                ]
-                for name in names:
-                    outside.setdefault(name, set()).update(each["port"] for each in rule["ports"])
-    assert outside.keys() <= {"traefik", "monitoring", "keda", "cnpg-system"}
-    assert outside["traefik"] == {8080}
-    assert outside["keda"] == {8222}
-
-
 def test_services_and_budgets_select_pods_that_are_there(objects: list[Object]) -> None:
     labels = [template["metadata"]["labels"] for _, template in templates(objects)]
     for service in of(objects, "Service"):
@@ -366,14 +259,6 @@ def test_workloads_select_their_own_pods_alone(objects: list[Object]) -> None:
             if matches(item["spec"]["selector"], other["spec"]["template"]["metadata"]["labels"])
         ]
         assert own == [item["metadata"]["name"]]
-
-
-def test_the_ingress_leads_to_the_gateway_over_tls(objects: list[Object]) -> None:
-    (ingress,) = of(objects, "Ingress")
-    (rule,) = ingress["spec"]["rules"]
-    (path,) = rule["http"]["paths"]
-    assert path["backend"]["service"] == {"name": "gateway", "port": {"name": "http"}}
-    assert rule["host"] in ingress["spec"]["tls"][0]["hosts"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -412,79 +297,4 @@ def test_an_overlay_of_ones_own_can_add_monitoring_and_its_own_store(
                 ports = {port["name"] for port in container(template)["ports"]}
                 assert endpoint["port"] in ports
                 scraped.add(name_of(template))
-    assert scraped == OURS - {"streams"}
-
-
-SECRETS = {
-    "nats/users.conf": "authorization {}",
-    "nats/route_password": "word",
-    "s3/access_key": "key",
-    "s3/secret_key": "secret",
-    "gateway/secret": "secret",
-    "gateway/admin_token": "token",
-}
-
-
-def provisioned(folder: Path) -> Path:
-    """As `deploy/provision` leaves it, as far as the cluster needs it."""
-    from myspinbot.provision.layout import Layout
-
-    ensure_seeds(Layout(folder).seeds)
-    for name, text in SECRETS.items():
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    (folder / "tls").mkdir()
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-subj", "/CN=app.myspinbot.local", "-days", "1"]
-    command += [
-        "-keyout",
-        str(folder / "tls/myspinbot.key"),
-        "-out",
-        str(folder / "tls/myspinbot.crt"),
-    ]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return folder
-
-
-def make_secrets(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(K8S / "secrets.sh"), str(folder)],
-        env={**os.environ, "KUBECTL": binary("kubectl")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-def test_the_secrets_that_pods_need_are_made_with_the_keys_that_they_need(tmp_path: Path) -> None:
-    done = make_secrets(provisioned(tmp_path / "secrets"))
-    assert done.returncode == 0, done.stderr
-    made = {
-        item["metadata"]["name"]: set(item["data"])
-        for item in yaml.safe_load_all(done.stdout)
-        if item
-    }
-    for objects in RENDERED.values():
-        (ingress,) = of(objects, "Ingress")
-        assert made[ingress["spec"]["tls"][0]["secretName"]] == {"tls.crt", "tls.key"}
-        for name, template in templates(objects):
-            for volume in template["spec"].get("volumes", ()):
-                if "secret" in volume:
-                    secret = volume["secret"]["secretName"]
-                    # That one is CloudNativePG's.
-                    assert secret in made or secret == "postgres-app", name  # noqa: S105
-            for variable in container(template).get("env", ()):
-                reference = variable.get("valueFrom", {}).get("secretKeyRef")
-                if reference:
-                    assert reference["key"] in made[reference["name"]]
-    assert made["nats-gateway"] == {"seed"}
-    assert made["s3"] == {"access_key", "secret_key"}
-
-
-def test_without_provisioning_there_are_no_secrets_and_a_word_about_it(tmp_path: Path) -> None:
-    done = make_secrets(tmp_path)
-    assert done.returncode == 1
-    assert "provision.sh" in done.stderr
-    assert not done.stdout
+    assert scraped == OURS - UNASKED

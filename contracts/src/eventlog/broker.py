@@ -75,7 +75,8 @@ class Broker:
 
     async def close(self) -> None:
         """Flush what was published and disconnect."""
-        with contextlib.suppress(ConnectionClosedError, NatsTimeoutError):
+        # A connection that was lost cannot be flushed (OSError), and is closed all the same.
+        with contextlib.suppress(ConnectionClosedError, NatsTimeoutError, OSError):
             await self.client.close()
 
     def on_reconnect(self, callback: Callable[[], Awaitable[None]]) -> Callable[[], None]:
