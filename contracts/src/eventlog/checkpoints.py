@@ -37,7 +37,8 @@ def parse_checkpoint(data: bytes | str) -> LogCheckpoint:
         return LogCheckpoint.model_validate_json(data)
     except ValidationError as error:
         raise UnreadableCheckpointError(
-            f"this is no checkpoint that this program knows: {error.errors()[0]['msg']}"
+            f"this is no checkpoint that this program knows: {error.errors()[0]['msg']}; it stays, "
+            "and nothing is signed after it until the version that wrote it runs again"
         ) from error
 
 

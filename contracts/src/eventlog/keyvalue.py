@@ -10,9 +10,12 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
+from contracts.base import Contract
 from nats.aio.msg import Msg
+from pydantic import ValidationError
 
 from contracts import subjects
 from eventlog.broker import API, Broker
@@ -20,6 +23,8 @@ from eventlog.errors import BrokerError, EventLogError, UnavailableError
 from eventlog.patience import insist
 
 log = structlog.get_logger(__name__)
+
+M = TypeVar("M", bound=Contract)
 
 _EXPECT = "Nats-Expected-Last-Subject-Sequence"
 _OPERATION = "KV-Operation"
@@ -40,6 +45,14 @@ class RevisionError(EventLogError):
         self.key = key
 
 
+class UnreadableRecordError(EventLogError):
+    """A value is not what this program would keep under its key. It stays as it is."""
+
+    def __init__(self, key: str, errors: int) -> None:
+        super().__init__(f"{key} is not of a known form ({errors} errors); a newer one is needed")
+        self.key = key
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A value; `revision` rises with every change of it."""
@@ -47,6 +60,13 @@ class Entry:
     key: str
     data: bytes
     revision: int
+
+    def read(self, model: type[M]) -> M:
+        """The record in it; UnreadableRecordError if a newer program has written it, or nobody."""
+        try:
+            return model.model_validate_json(self.data)
+        except ValidationError as error:
+            raise UnreadableRecordError(self.key, error.error_count()) from error
 
 
 class KeyValue:

@@ -212,7 +212,12 @@ async def _leave(broker: Broker, name: str, subscription: Subscription) -> None:
 
 def from_delivery(msg: Msg) -> Recorded:
     """The event in a message that a consumer of the log delivered."""
-    return from_headers(msg.headers or {}, msg.data, _sequence(msg.reply))
+    return from_headers(msg.headers or {}, msg.data, sequence_of(msg))
+
+
+def sequence_of(msg: Msg) -> int:
+    """Where a message that a consumer of the log delivered stands in it, readable or not."""
+    return _sequence(msg.reply)
 
 
 def _recorded(frame: Frame) -> Recorded:

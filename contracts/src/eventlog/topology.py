@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts import subjects
@@ -10,6 +11,12 @@ from eventlog.errors import BrokerError
 
 _SECOND = 1_000_000_000
 _NAME_IN_USE = 10058
+_CONSUMER_EXISTS = 10148
+
+LAYOUT = 1
+"""The version of all that is laid down here: add one with each change that is to stay when an older
+program starts on the same streams."""
+_LAYOUT_KEY = "myspinbot-layout"
 
 DLQ_CONSUMER = "planner"
 CHORES_CONSUMER = "gateway-chores"
@@ -160,19 +167,35 @@ def _board(name: str, board_subjects: list[str], age_s: int, replicas: int) -> d
     }
 
 
-async def ensure(broker: Broker, replicas: int = 1) -> None:
-    """Make all streams, or bring them to this configuration. Safe to repeat; takes `admin`."""
-    for config in (*lasting_streams(replicas), *derived_streams(replicas)):
-        await _create(broker, config, update=True)
+async def ensure(broker: Broker, replicas: int = 1) -> tuple[str, ...]:
+    """Make all streams, or bring them to this configuration. Safe to repeat; takes `admin`.
+
+    Returns the names of those that a newer program has made. They stay as they are, and so do
+    their consumers: a shorter age, for example, would delete what is older.
+    """
+    newer = [
+        config["name"]
+        for config in (*lasting_streams(replicas), *derived_streams(replicas))
+        if not await _create(broker, config, update=True)
+    ]
     for stream, consumer in (
         (subjects.DEAD_LETTERS, DLQ_CONSUMER),
         (subjects.JOBS, CHORES_CONSUMER),
         (subjects.DELIVERIES, DELIVERIES_CONSUMER),
     ):
-        await _open_consumer(broker, stream, consumer)
+        await _open_consumer(broker, stream, consumer, update=stream not in newer)
+    return tuple(newer)
 
 
-async def _open_consumer(broker: Broker, stream: str, name: str) -> None:
+def told_of_newer(streams: Sequence[str]) -> str:
+    """What an operator is told of streams that `ensure` has left as they are."""
+    return (
+        f"a newer MySpinBot has made {', '.join(streams)}, and they stay as it made them; run that "
+        "version again, or restore a backup from before it"
+    )
+
+
+async def _open_consumer(broker: Broker, stream: str, name: str, *, update: bool) -> None:
     config = {
         "durable_name": name,
         "name": name,
@@ -183,7 +206,12 @@ async def _open_consumer(broker: Broker, stream: str, name: str) -> None:
         # What waits for its next try must not keep others from their first.
         "max_ack_pending": -1,
     }
-    await broker.api(f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": config})
+    request = {"stream_name": stream, "config": config, "action": "" if update else "create"}
+    try:
+        await broker.api(f"CONSUMER.CREATE.{stream}.{name}", request)
+    except BrokerError as error:
+        if update or error.code != _CONSUMER_EXISTS:
+            raise
 
 
 async def ensure_derived(broker: Broker, replicas: int = 1) -> None:
@@ -192,11 +220,23 @@ async def ensure_derived(broker: Broker, replicas: int = 1) -> None:
         await _create(broker, config, update=False)
 
 
-async def _create(broker: Broker, config: dict[str, Any], *, update: bool) -> None:
+async def _create(broker: Broker, config: dict[str, Any], *, update: bool) -> bool:
+    """Make a stream, or bring it to this; False if a newer program has made it."""
+    name = config["name"]
+    stamped = {**config, "metadata": {_LAYOUT_KEY: str(LAYOUT)}}
     try:
-        await broker.api(f"STREAM.CREATE.{config['name']}", config)
+        await broker.api(f"STREAM.CREATE.{name}", stamped)
     except BrokerError as error:
         if error.code != _NAME_IN_USE:
             raise
         if update:
-            await broker.api(f"STREAM.UPDATE.{config['name']}", config)
+            if _layout((await broker.api(f"STREAM.INFO.{name}"))["config"]) > LAYOUT:
+                return False
+            await broker.api(f"STREAM.UPDATE.{name}", stamped)
+    return True
+
+
+def _layout(config: Mapping[str, Any]) -> int:
+    """The layout that a stream was made by; 0 for one from before they were counted."""
+    said = str(config.get("metadata", {}).get(_LAYOUT_KEY, "0"))
+    return int(said) if said.isdecimal() else 0

@@ -13,7 +13,7 @@ import structlog
 from eventlog.broker import connect
 from eventlog.errors import EventLogError
 from eventlog.patience import insist
-from eventlog.topology import ensure
+from eventlog.topology import ensure, told_of_newer
 
 from servicekit import logs
 from servicekit.settings import Environment, SettingsError
@@ -32,9 +32,11 @@ async def make_streams(environment: Environment) -> None:
     broker = await connect(environment.broker("admin"))
     try:
         # A cluster answers once it has a leader.
-        await insist(lambda: ensure(broker, replicas), _PATIENCE_S)
+        newer = await insist(lambda: ensure(broker, replicas), _PATIENCE_S)
     finally:
         await broker.close()
+    if newer:
+        log.warning("streams.newer", detail=told_of_newer(newer))
     log.info("streams.ready", replicas=replicas)
 
 

@@ -16,9 +16,11 @@ from eventlog.broker import Broker, connect
 from eventlog.errors import UnavailableError
 from eventlog.log import EventLog, utc_now
 from gateway.chores import do_chores
+from gateway.unread import Unread
 from gateway_media import PHOTO, RECORDING, photo
 from gateway_stack import Stack, another_gateway, make_streams
 from gateway_story import Story
+from servicekit.admin import Readiness
 from servicekit.objects import MissingObjectError, ObjectStore
 
 from contracts import events as e
@@ -324,7 +326,9 @@ async def test_a_chore_that_fails_is_done_again_and_holds_up_no_other(
             if len(done) == 3:
                 all_done.set()
 
-        working = asyncio.create_task(do_chores(broker, [((e.JobDeleted,), chore)], workers=1))
+        working = asyncio.create_task(
+            do_chores(broker, [((e.JobDeleted,), chore)], Unread(Readiness()), workers=1)
+        )
         try:
             async with asyncio.timeout(60):
                 await all_done.wait()

@@ -82,7 +82,7 @@ async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool, li
     from myspinbot.embedded.stack import run_stack
 
     begun = time.monotonic()
-    shown: list[asyncio.Task[None]] = []
+    beside: list[asyncio.Task[None]] = []
 
     def on_start(stack: Stack) -> None:
         loop = asyncio.get_running_loop()
@@ -92,6 +92,7 @@ async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool, li
         room = space(home.root)
         if room.remedy:
             err.print(f"{room.detail} {room.remedy}", style="yellow", markup=False)
+        beside.append(asyncio.create_task(_tell_halts(stack)))
 
     def on_ready(stack: Stack) -> None:
         err.print(f"Ready after {time.monotonic() - begun:.1f} s. Ctrl-C stops it.", style="dim")
@@ -106,7 +107,7 @@ async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool, li
         else:
             plain(stack.note.api)
         if live:
-            shown.append(asyncio.create_task(_show(stack, home)))
+            beside.append(asyncio.create_task(_show(stack, home)))
 
     def tell(event: str, **fields: Any) -> None:
         if event == "process.died":
@@ -118,15 +119,26 @@ async def _up(home: Home, port: int | None, facing: Facing, *, as_json: bool, li
             )
         elif event == "process.ready" and fields["earlier_deaths"]:
             err.print(f"The {fields['program']} works again.", style="yellow")
+        elif event == "broker.streams_newer":
+            err.print(f"Of the log: {fields['detail']}.", style="yellow", markup=False)
         elif event == "checkpoint.failed":
             err.print(f"The log was not signed: {fields['detail']}.", style="yellow", markup=False)
 
     try:
         await run_stack(home, port, on_start, on_ready, facing=facing, tell=tell)
     finally:
-        for task in shown:
+        for task in beside:
             task.cancel()
-        await asyncio.gather(*shown, return_exceptions=True)
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _tell_halts(stack: Stack) -> None:
+    """Tell what only the user can mend, also while it keeps the stack from being ready."""
+    from myspinbot.embedded.halts import halts
+    from myspinbot.embedded.services import admin_ports
+
+    async for service, what in halts(admin_ports(stack.note.ports)):
+        err.print(f"The {service} goes no further: {what}.", style="yellow", markup=False)
 
 
 async def _show(stack: Stack, home: Home) -> None:

@@ -33,6 +33,8 @@ def check(home: Home) -> Iterator[Finding]:
         return
     yield writable(home)
     yield private(home)
+    if (newer := home.newer()) is not None:
+        yield failed("data", newer.cause, newer.remedy)
     running = home.running()
     if running is not None:
         yield held(home)

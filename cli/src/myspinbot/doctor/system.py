@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -12,7 +12,7 @@ from myspinbot.client.replies import Capabilities, Session
 from myspinbot.doctor import machine
 from myspinbot.doctor.findings import Finding, failed, passed, warned
 from myspinbot.embedded.home import Home
-from myspinbot.embedded.probe import answers_ok
+from myspinbot.embedded.probe import answers_ok, waits_for
 from myspinbot.screen import size
 
 _PARTS = {
@@ -31,6 +31,8 @@ async def check_parts(home: Home) -> AsyncIterator[Finding]:
     for port, (name, path, log) in _PARTS.items():
         if port in ports and await answers_ok(ports[port], path):
             yield passed(name, f"ready at port {ports[port]}")
+        elif port in ports and path == "/ready" and (waits := await waits_for(ports[port])):
+            yield waiting(name, waits)
         else:
             yield failed(
                 name,
@@ -69,10 +71,20 @@ def ready(api: str, said: Mapping[str, Any]) -> Finding:
     """What `/ready` says."""
     if said.get("ready"):
         return passed("gateway", f"ready at {api}")
-    waits = ", ".join(map(str, said.get("waitingFor", ()))) or "something"
+    return waiting("gateway", [str(what) for what in said.get("waitingFor", ())])
+
+
+def waiting(name: str, waits: Sequence[str]) -> Finding:
+    """What a service that is not ready says, and what to do about it."""
+    halts = [what.removeprefix("operator: ") for what in waits if what.startswith("operator: ")]
+    if halts:
+        found, _, remedy = halts[0].partition("; ")
+        return failed(
+            name, f"It goes no further: {found}.", f"{remedy[:1].upper()}{remedy[1:]}.".lstrip(".")
+        )
     return failed(
-        "gateway",
-        f"The gateway waits for: {waits}.",
+        name,
+        f"The {name} waits for: {', '.join(waits) or 'something'}.",
         "Wait a moment if it is just starting; else look at the log of what it waits for.",
     )
 

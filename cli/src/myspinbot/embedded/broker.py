@@ -7,7 +7,7 @@ from pathlib import Path
 from eventlog.broker import BrokerAddress, connect
 from eventlog.errors import EventLogError
 from eventlog.server_config import ensure_seeds, public_key, render
-from eventlog.topology import ensure
+from eventlog.topology import ensure, told_of_newer
 
 from myspinbot.embedded.binaries import NATS_PROGRAM, binary
 from myspinbot.embedded.home import Home, write_private
@@ -54,7 +54,8 @@ def program(
             return True
         broker = await connect(admin)
         try:
-            await ensure(broker)
+            if newer := await ensure(broker):
+                tell("broker.streams_newer", detail=told_of_newer(newer))
         except EventLogError as error:
             tell("broker.streams_refused", detail=str(error))
             return False

@@ -12,23 +12,41 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 from servicekit.processes import lives
 
-from myspinbot.errors import HELD, CommandError
+from myspinbot.errors import HELD, REFUSED, CommandError
 
 LOOPBACK = "127.0.0.1"
 ADMIN_TOKEN = "admin-token"  # noqa: S105 - the name of its file
 COOKIE_SECRET = "secret"  # noqa: S105 - the name of its file
 Access = Literal["local", "token"]
+LAYOUT = 1
+"""The version of what lies below `data`: one more with each change that an older program would
+not understand, or would spoil."""
+
+T = TypeVar("T")
 
 
 class HomeHeldError(CommandError):
     """Another supervisor runs a stack on this folder."""
+
+
+class NewerHomeError(CommandError):
+    """A newer program has used the data of this folder, and laid it out in its own way."""
+
+    def __init__(self, home: Home, program: str) -> None:
+        super().__init__(
+            f"The data in {home.data} is of a newer MySpinBot, {program}, and stays untouched.",
+            "Install that version again; or restore a backup from before it, which moves this "
+            "data aside: myspinbot restore BACKUP --replace",
+            REFUSED,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +161,23 @@ class Home:
                 "Choose another one with --home or MYSPINBOT_HOME.",
             ) from error
 
+    def newer(self) -> NewerHomeError | None:
+        """What is wrong with the data if a newer program has laid it out, else None."""
+        try:
+            said = json.loads(self._layout_path.read_text())
+            layout, program = said["layout"], said["program"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        of_newer = type(layout) is int and layout > LAYOUT
+        return NewerHomeError(self, str(program)) if of_newer else None
+
+    def claim(self) -> None:
+        """Write down that the data is laid out as here; NewerHomeError if a newer program's is."""
+        if (error := self.newer()) is not None:
+            raise error
+        said = {"layout": LAYOUT, "program": metadata.version("myspinbot")}
+        write_private(self._layout_path, json.dumps(said) + "\n")
+
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Be the only supervisor of this folder; HomeHeldError if another one is."""
@@ -156,7 +191,8 @@ class Home:
         """The note of the stack that runs or ran here; an empty one if there is none."""
         try:
             kept = json.loads(self._note_path.read_text())
-            return StackNote(**{**kept, "facing": Facing(**kept.get("facing", {}))})
+            facing = _known(Facing, kept.get("facing", {}))
+            return _known(StackNote, {**kept, "facing": facing})
         except (OSError, ValueError, TypeError, AttributeError):
             return StackNote()
 
@@ -183,6 +219,10 @@ class Home:
         return None
 
     @property
+    def _layout_path(self) -> Path:
+        return self.data / "layout.json"
+
+    @property
     def _note_path(self) -> Path:
         return self.root / "stack.json"
 
@@ -202,6 +242,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
+
+
+def _known(kind: Callable[..., T], said: Mapping[str, Any]) -> T:
+    """A dataclass of what it knows: a newer program may have said more."""
+    return kind(**{each.name: said[each.name] for each in fields(kind) if each.name in said})  # type: ignore[arg-type]
 
 
 def _take(lock: IO[str], tries: int = 10) -> bool:

@@ -55,7 +55,7 @@ async def run_stack(
     """Run the stack of a home folder, or some `parts` of it, until `Stack.stop` is called.
 
     `on_start` gets the stack before anything runs, `on_ready` when all of it first does its
-    work. Raises HomeHeldError, PortTakenError or StackFailedError.
+    work. Raises HomeHeldError, NewerHomeError, PortTakenError or StackFailedError.
     """
     with (
         home.hold(),
@@ -68,6 +68,7 @@ async def run_stack(
             if tell is not None:
                 tell(event, **fields)
 
+        home.claim()
         before = home.note()
         if killed := kill_leftovers(before.stack):
             told("stack.leftovers_killed", pids=killed)

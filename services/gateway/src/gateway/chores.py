@@ -13,14 +13,16 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 import structlog
 from contracts.envelope import Recorded
 from contracts.events import Event
+from contracts.upcasting import UnknownEventError
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
-from eventlog.reader import from_delivery
+from eventlog.reader import from_delivery, sequence_of
 from eventlog.receipt import Receipt
 from eventlog.topology import CHORES_CONSUMER
 from servicekit.objects import ObjectStoreError
 
 from contracts import subjects
+from gateway.unread import AGAIN_S, Unread
 
 log = structlog.get_logger(__name__)
 
@@ -36,19 +38,30 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 
 
-async def do_chores(broker: Broker, chores: Chores, workers: int = _WORKERS) -> None:
-    """Handle the log's events without end."""
+async def do_chores(
+    broker: Broker, chores: Chores, unread: Unread, workers: int = _WORKERS
+) -> None:
+    """Handle the log's events without end. Those that cannot be read wait for who can."""
     async with asyncio.TaskGroup() as group:
         for _ in range(workers):
-            group.create_task(_work(broker, chores))
+            group.create_task(_work(broker, chores, unread))
 
 
-async def _work(broker: Broker, chores: Chores) -> None:
+async def _work(broker: Broker, chores: Chores, unread: Unread) -> None:
     while True:
         try:
             msg = await broker.pull(subjects.JOBS, CHORES_CONSUMER, _PULL_S)
-            if msg is not None:
-                await _handle(from_delivery(msg), Receipt(broker, msg.reply), chores)
+            unread.forget()
+            if msg is None:
+                continue
+            receipt = Receipt(broker, msg.reply)
+            try:
+                recorded = from_delivery(msg)
+            except UnknownEventError as error:
+                unread.met(sequence_of(msg), error)
+                await receipt.later(AGAIN_S)
+            else:
+                await _handle(recorded, receipt, chores)
         except UnavailableError as error:
             log.warning("chores.waiting", detail=str(error))
             await asyncio.sleep(_FIRST_PAUSE_S)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
 import structlog
 import uvicorn
 from contracts.events import JobDeleted
+from contracts.upcasting import UnknownEventError
 from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog, utc_now
 from eventlog.registry import live_planners, live_runners
@@ -32,7 +33,9 @@ from gateway.installation.queue import LiveQueue
 from gateway.jobs.cards import Cards
 from gateway.jobs.names import Names, Texts
 from gateway.live import LiveJobs
+from gateway.live.table import Passer
 from gateway.settings import Settings
+from gateway.unread import Unread
 from gateway.uploads.browsers import admit
 from gateway.uploads.sweeper import sweep_for_ever
 from gateway.webhooks.desk import WebhookDesk
@@ -162,11 +165,26 @@ async def _work(
             group.create_task(access.follow(config, tokens_read))
             group.create_task(runners.follow())
             group.create_task(planners.follow())
-            group.create_task(live.run(started, queue.passed))
+            group.create_task(_follow(live, started, queue.passed, running))
             group.create_task(outlook.follow(broker))
-            group.create_task(do_chores(broker, chores))
+            group.create_task(do_chores(broker, chores, Unread(running.readiness)))
             group.create_task(webhooks.work())
             group.create_task(sweep_for_ever(store))
+
+
+async def _follow(
+    live: LiveJobs, started: Callable[[], None], passer: Passer, running: Service
+) -> None:
+    try:
+        await live.run(started, passer)
+    except UnknownEventError as error:
+        log.error("gateway.halted", after=live.position, detail=str(error))  # noqa: TRY400 - said
+        running.readiness.lost(
+            f"operator: jobs are followed up to event {live.position}, as a later one cannot be "
+            f"understood: {error}; install the version that wrote it"
+        )
+        # Views, downloads and changes still work, and a newer gateway takes over from here.
+        await asyncio.Event().wait()
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,9 @@ from enum import Enum
 from typing import Any
 
 import structlog
+from contracts.upcasting import UnknownEventError
 from eventlog.errors import UnavailableError
+from eventlog.keyvalue import UnreadableRecordError
 from eventlog.rpc import QueryFailedError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -88,6 +90,7 @@ class ProblemKind(Enum):
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "The address does not take this method")
     BUSY = ("busy", 503, "The gateway has its hands full")
     STARTING = ("starting", 503, "The gateway is starting")
+    WRITTEN_BY_NEWER = ("written-by-newer", 503, "A newer version has written what is asked for")
     UNAVAILABLE = ("unavailable", 503, "A part of the system does not answer")
     INTERNAL = ("internal-error", 500, "Something went wrong inside")
 
@@ -186,6 +189,13 @@ def of_exception(error: Exception) -> Problem:
         case UnavailableError():
             log.warning("request.unavailable", detail=str(error))
             return unavailable("The message broker or the service behind it does not answer.")
+        case UnknownEventError() | UnreadableRecordError():
+            log.error("request.written_by_newer", detail=str(error))
+            return Problem(
+                ProblemKind.WRITTEN_BY_NEWER,
+                f"This cannot be read here: {error}.",
+                "Ask the operator to run the version that wrote it. Nothing of it is lost.",
+            )
         case ObjectStoreError():
             log.warning("request.store_unavailable", detail=str(error))
             return unavailable("The object store does not answer as it should.")
@@ -237,6 +247,8 @@ def install(app: FastAPI, methods: Callable[[str], Iterable[str]]) -> None:
         HTTPException,
         UnavailableError,
         QueryFailedError,
+        UnknownEventError,
+        UnreadableRecordError,
         ObjectStoreError,
         ClientDisconnect,
         Exception,

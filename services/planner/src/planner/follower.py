@@ -22,8 +22,8 @@ class UnreadableEventError(Exception):
     def __init__(self, position: int, cause: UnknownEventError) -> None:
         super().__init__(
             f"nothing is decided after event {position - 1}, as event {position} cannot be "
-            f"understood: {cause} Please install the version that wrote it; the planner goes on "
-            "from there"
+            f"understood: {cause}; install the version that wrote it, which goes on from there, or "
+            "restore a backup from before it"
         )
         self.position = position
 

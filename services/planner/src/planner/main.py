@@ -30,20 +30,34 @@ from planner.snapshots import Snapshots
 
 log = structlog.get_logger(__name__)
 
+_LOOK_AGAIN_S = 2.0
+
 
 async def plan(service: Service) -> None:
     """Read the log to its end, then decide about every job as it moves. Runs until stopped."""
     async with service.broker("planner") as broker:
-        halted: Exception | None = None
-        try:
-            await _plan(service, broker)
-        except* UnreadableEventError as group:
-            halted = group.exceptions[0]
-        if halted is not None:
+        while True:
+            halted: Exception | None = None
+            try:
+                await _plan(service, broker)
+            except* UnreadableEventError as group:
+                halted = group.exceptions[0]
             log.error("planner.halted", detail=str(halted))
             service.readiness.lost(f"operator: {halted}")
             # Stay, so that /ready tells why and a restart does not hide it.
-            await asyncio.Event().wait()
+            await _replaced(EventLog(broker, "planner"))
+            log.info("planner.resumed")
+            service.readiness.reached(f"operator: {halted}")
+
+
+async def _replaced(event_log: EventLog) -> None:
+    """Until the log is another one, such as that of a backup from before the upgrade."""
+    before = await insist(event_log.position)
+    while True:
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        with contextlib.suppress(EventLogError):
+            if (await event_log.position()).created != before.created:
+                return
 
 
 async def _plan(service: Service, broker: Broker) -> None:

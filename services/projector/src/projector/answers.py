@@ -42,6 +42,11 @@ class Progress:
             self.halted, self.trusted = reason, trusted
             self._moved.notify_all()
 
+    async def resume(self) -> None:
+        """The operator has acted: the views move again, from wherever they are now."""
+        async with self._moved:
+            self.position, self.halted, self.trusted = 0, None, True
+
     async def wait(self, position: int, patience_s: float) -> None:
         """Return when the position is reached, no longer awaited, or not to be reached."""
         try:

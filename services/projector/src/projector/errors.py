@@ -74,6 +74,16 @@ class UnknownProjectionError(ProjectorError):
         super().__init__(f"there is no projection {name!r}", f"choose from {', '.join(known)}")
 
 
+class NewerViewsError(ProjectorError):
+    """A newer projector has views in the database, which this one must not clear away."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f"the database holds {name} version {version}, which is a newer projector's",
+            "clear away with the newest version of MySpinBot that is to use this database",
+        )
+
+
 class NotFilledError(ProjectorError):
     """The database has nothing of a projection yet."""
 
@@ -128,6 +138,8 @@ class HaltedError(ProjectorError):
     """
 
     views_hold: ClassVar[bool] = True
+    in_log: ClassVar[bool] = False
+    """Whether it lies in the log, and so stays for as long as the log is the same."""
 
 
 _ANEW = (
@@ -164,18 +176,36 @@ class LogTooShortError(HaltedError):
         self.position = position
 
 
+class OtherTablesError(HaltedError):
+    """The database has a table of another form under the name of one of ours."""
+
+    views_hold = False
+
+    def __init__(self, table: str, how: str) -> None:
+        super().__init__(
+            f"the table {table} is of another program's making: it {how}",
+            "install the version that made it, or restore a backup from before it; or give the "
+            "projector an empty database, and it builds the views from the log",
+        )
+
+
 class UnreadableEventError(HaltedError):
     """The log holds an event that this version does not understand."""
+
+    in_log = True
 
     def __init__(self, position: int, cause: BaseException) -> None:
         super().__init__(
             f"the views stop at event {position}: the next one cannot be understood: {cause}",
-            "please install the version that wrote it, and the projector goes on from there",
+            "install the version that wrote it, which goes on from there, or restore a backup "
+            "from before it",
         )
 
 
 class IncompleteLogError(HaltedError):
     """The log lacks an event."""
+
+    in_log = True
 
     def __init__(self, position: int, expected: int, found: int) -> None:
         super().__init__(

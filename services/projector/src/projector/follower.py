@@ -1,7 +1,8 @@
 """Follows the log for as long as the process lives, and says how that is going.
 
 The loss of the broker or of the database is waited out. What would make the views wrong
-halts it: nothing more is written, and readiness says what an operator has to do.
+halts it: nothing more is written, and readiness says what an operator has to do. Once that is
+done it goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import partial
 
 import structlog
 from eventlog.broker import Broker
-from eventlog.errors import UnavailableError
+from eventlog.errors import EventLogError, UnavailableError
 from eventlog.log import EventLog, LogPosition
 from servicekit.admin import Readiness
 from servicekit.waiting import Need
@@ -39,6 +40,7 @@ from projector.writer import writing
 log = structlog.get_logger(__name__)
 
 _WATCH_S = 2.0
+_LOOK_AGAIN_S = 2.0
 
 
 class Follower:
@@ -65,9 +67,10 @@ class Follower:
         self._log_there = Need("log", readiness)
         self._newest: datetime | None = None
         self._end = 0
+        self._log_created: datetime | None = None
 
     async def run(self) -> None:
-        """Follow the log until cancelled or halted; returns only when halted."""
+        """Follow the log until cancelled. What halts it is looked at again from time to time."""
         self._readiness.lost("catching-up")
         self._readiness.lost("database")
         self._readiness.lost("log")
@@ -76,7 +79,7 @@ class Follower:
                 await self._follow()
             except HaltedError as error:
                 await self._halt(error)
-                return
+                await self._resume(await self._mended(error))
             except PositionMovedError:
                 log.info("projector.overtaken", position=self._progress.position)
             except DatabaseUnavailableError as error:
@@ -89,7 +92,7 @@ class Follower:
         known, end = await positions.open_at_end(
             self._database, (*self._projections, jobs.SCRATCH), self._log
         )
-        self._end = end.last_sequence
+        self._end, self._log_created = end.last_sequence, end.created
         self._database_there.reached()
         self._log_there.reached()
         track = await level(self._database, self._projections, known, partial(read, self._broker))
@@ -152,6 +155,31 @@ class Follower:
         metrics.HALTED.set(1)
         self._readiness.lost(f"operator: {error}")
         await self._progress.halt(str(error), trusted=error.views_hold)
+
+    async def _mended(self, error: HaltedError) -> HaltedError:
+        """What was in the way last, once database and log fit: one or both were restored."""
+        halted_in = self._log_created
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            try:
+                _, end = await positions.open_at_end(
+                    self._database, (*self._projections, jobs.SCRATCH), self._log
+                )
+            except (DatabaseUnavailableError, EventLogError):
+                continue
+            except HaltedError as other:
+                if str(other) != str(error):
+                    self._readiness.reached(f"operator: {error}")
+                    await self._halt(error := other)
+                continue
+            if not error.in_log or end.created != halted_in:
+                return error
+
+    async def _resume(self, error: HaltedError) -> None:
+        log.info("projector.resumed")
+        metrics.HALTED.set(0)
+        self._readiness.reached(f"operator: {error}")
+        await self._progress.resume()
 
 
 async def _until_one_fails(*works: Awaitable[None]) -> None:

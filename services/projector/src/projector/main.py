@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from eventlog import rpc
 from servicekit.service import Service, run
 from servicekit.settings import SettingsError
@@ -42,8 +40,6 @@ async def body(service: Service) -> None:
             )
             service.readiness.reached("start")
             await follower.run()
-            # Halted: stay, so that /ready tells why and a restart does not hide it.
-            await asyncio.Event().wait()
     finally:
         await database.close()
 

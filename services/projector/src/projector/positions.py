@@ -13,6 +13,7 @@ from sqlmodel import Field
 from projector.database import Database, Row, UtcDateTime
 from projector.errors import LogReplacedError, LogTooShortError, PositionMovedError
 from projector.projection import METADATA, Projection, View, table_of
+from projector.shape import check_shape
 
 if TYPE_CHECKING:
     # The process that only writes starts sooner without a client of the broker's.
@@ -45,6 +46,7 @@ async def open_positions(
     tables = [POSITION, *(table for projection in projections for table in projection.tables)]
     await database.create(METADATA, tables)
     async with database.writing() as connection:
+        await connection.run_sync(check_shape, tables)
         known = await read(connection, projections)
         for sequence, created in known.values():
             check(sequence, created, log)

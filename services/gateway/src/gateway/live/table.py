@@ -19,6 +19,7 @@ from contracts.fold import initial
 from contracts.job import JobState, JobStatus
 from contracts.progress import StageProgress
 from contracts.queries import GetJob, JobPage, ListJobs
+from contracts.upcasting import UnknownEventError
 from eventlog.board import Board, Note
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError
@@ -236,7 +237,7 @@ class LiveJobs:
         async def adopt() -> None:
             try:
                 live = await self._load(job, lambda: self._log.fold(job))
-            except EventLogError as error:
+            except (EventLogError, UnknownEventError) as error:
                 log.info("live.not_adopted", job=job, detail=str(error))
             else:
                 self._on_change(live)

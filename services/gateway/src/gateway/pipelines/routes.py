@@ -11,11 +11,11 @@ from contracts.capabilities import Capabilities, JobOffer
 from contracts.events import JobType
 from contracts.graph import Graph
 from contracts.mermaid import mermaid
-from eventlog.keyvalue import Entry, RevisionError
+from eventlog.keyvalue import Entry, RevisionError, UnreadableRecordError
 from eventlog.log import utc_now
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from contracts import subjects
 from gateway import idempotency
@@ -151,7 +151,7 @@ async def find(gateway: Gateway, owner: str, pipeline: str) -> PipelineView:
         if view.pipeline_id == pipeline:
             return view
     entry = await gateway.config.get(_key(owner, pipeline)) if is_job_id(pipeline) else None
-    record = _read(entry) if entry else None
+    record = entry.read(PipelineRecord) if entry else None
     if record is None:
         raise Problem(
             ProblemKind.NO_SUCH_PIPELINE,
@@ -234,9 +234,9 @@ def _key(owner: str, pipeline: str) -> str:
 
 def _read(entry: Entry) -> PipelineRecord | None:
     try:
-        return PipelineRecord.model_validate_json(entry.data)
-    except ValidationError as error:
-        log.warning("pipeline.unreadable", key=entry.key, errors=error.error_count())
+        return entry.read(PipelineRecord)
+    except UnreadableRecordError as error:
+        log.warning("pipeline.unreadable", detail=str(error))
         return None
 
 

@@ -202,13 +202,13 @@ class Sessions:
         entry = await self._config.get(self._subject(upload))
         if entry is None:
             return None
-        record = UploadRecord.model_validate_json(entry.data)
+        record = entry.read(UploadRecord)
         return Session(upload, record, entry.revision, duplicate=record.complete)
 
     async def _waiting(self) -> int:
         """The bytes of all uploads that there are; Problem if there are too many."""
         records = [
-            UploadRecord.model_validate_json(entry.data)
+            entry.read(UploadRecord)
             async for entry in self._config.all(subjects.config("uploads", self._owner, "*"))
         ]
         if len(records) >= _MOST:

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
-from eventlog.keyvalue import Entry, KeyValue
-from pydantic import ValidationError
+from eventlog.keyvalue import Entry, KeyValue, UnreadableRecordError
 
 from gateway.webhooks.hooks import ALL_HOOKS, Webhook
 
@@ -21,6 +20,7 @@ class HookBook:
         """`forgotten` is called with the id of a webhook that was deleted."""
         self._hooks: dict[tuple[str, str], Webhook] = {}
         self._forgotten = forgotten
+        self._unread: dict[tuple[str, str], UnreadableRecordError] = {}
         self._read = asyncio.Event()
 
     async def follow(self, values: KeyValue) -> None:
@@ -32,7 +32,13 @@ class HookBook:
         await self._read.wait()
 
     def __bool__(self) -> bool:
-        return bool(self._hooks)
+        return bool(self._hooks or self._unread)
+
+    def check_read(self, owner: str, webhook_id: str | None = None) -> None:
+        """UnreadableRecordError if a newer program keeps this webhook, or one of this owner's."""
+        for (whose, which), error in self._unread.items():
+            if whose == owner and webhook_id in (None, which):
+                raise error
 
     def find(self, owner: str, webhook_id: str) -> Webhook | None:
         """A webhook of an owner's."""
@@ -53,11 +59,14 @@ class HookBook:
             self._forgotten(webhook_id)
 
     def _changed(self, key: str, entry: Entry | None) -> None:
+        _, _, owner, webhook_id = key.split(".")
+        self._unread.pop((owner, webhook_id), None)
         if entry is None:
-            _, _, owner, webhook_id = key.split(".")
             self.forget(owner, webhook_id)
             return
         try:
-            self.note(Webhook.model_validate_json(entry.data))
-        except ValidationError as error:
-            log.warning("webhook.unreadable", key=key, errors=error.error_count())
+            self.note(entry.read(Webhook))
+        except UnreadableRecordError as error:
+            log.warning("webhook.unreadable", detail=str(error))
+            self._unread[owner, webhook_id] = error
+            self._hooks.pop((owner, webhook_id), None)

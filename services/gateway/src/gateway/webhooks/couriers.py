@@ -17,7 +17,7 @@ from datetime import datetime
 import structlog
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
-from eventlog.keyvalue import KeyValue, RevisionError
+from eventlog.keyvalue import KeyValue, RevisionError, UnreadableRecordError
 from eventlog.receipt import Receipt
 from eventlog.topology import DELIVERIES_CONSUMER
 from prometheus_client import Counter
@@ -83,6 +83,10 @@ class Couriers:
                 await receipt.done()
             else:
                 await receipt.later(pause_s)
+        except UnreadableRecordError as error:
+            log.warning("webhook.kept_for_newer", subject=subject, detail=str(error))
+            with contextlib.suppress(EventLogError):
+                await receipt.later(_AFTER_MISTAKE_S)
         except EventLogError as error:
             # Not settled: it comes again once the broker has waited long enough.
             log.warning("webhook.again", subject=subject, detail=str(error))
@@ -96,6 +100,8 @@ class Couriers:
         """Make a delivery, if it is its time; the seconds until it is to come again, or None."""
         _, owner, webhook_id, delivery = subject.split(".")
         hook = self.book.find(owner, webhook_id)
+        # What is for a webhook that only a newer program can read waits for that program.
+        self.book.check_read(owner, webhook_id)
         kept = await self.deliveries.get(owner, webhook_id, delivery)
         if hook is None or kept is None or kept.record.state is not DeliveryState.PENDING:
             return None

@@ -101,12 +101,12 @@ class Deliveries:
         entry = await self._records.get(subjects.delivered(owner, hook, delivery))
         if entry is None:
             return None
-        return Kept(DeliveryRecord.model_validate_json(entry.data), entry.revision)
+        return Kept(entry.read(DeliveryRecord), entry.revision)
 
     async def of(self, owner: str, hook: str) -> AsyncIterator[DeliveryRecord]:
         """All that is known of the deliveries of a webhook, in the order of their last change."""
         async for entry in self._records.all(subjects.delivered(owner, hook, "*")):
-            yield DeliveryRecord.model_validate_json(entry.data)
+            yield entry.read(DeliveryRecord)
 
     async def put(self, record: DeliveryRecord, revision: int) -> None:
         """Replace a record; RevisionError if somebody else has."""

@@ -46,6 +46,8 @@ def notifying(log: EventLog, book: HookBook, deliveries: Deliveries) -> Chore:
                     at=recorded.time,
                 )
             )
+        # Its chore is tried again until a program has read them all; who was told is told once.
+        book.check_read(after.request.owner)
 
     return notify
 

@@ -72,7 +72,7 @@ async def create_webhook(
             entry = await gateway.config.get(hook.key)
     if entry is not None:
         # The same request was sent before: what it made is what is told again.
-        hook = Webhook.model_validate_json(entry.data)
+        hook = entry.read(Webhook)
     gateway.webhooks.book.note(hook)
     response.headers["Location"] = f"/api/webhooks/{hook.webhook_id}"
     return new_webhook(hook)

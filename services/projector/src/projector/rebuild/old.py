@@ -13,6 +13,7 @@ from sqlalchemy import Connection, MetaData, Table, and_, delete, inspect, selec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from projector.database import Database
+from projector.errors import NewerViewsError
 from projector.positions import POSITION
 from projector.projection import ANEW, Projection
 from projector.projections import ALL, jobs
@@ -24,7 +25,8 @@ async def drop_old(database: Database, current: Sequence[Projection] = ALL) -> l
     """Drop the tables and positions of projections and versions that are not current.
 
     Returns the names of the tables. An older projector on the same database can answer no more
-    then. Raises DatabaseUnavailableError.
+    then. Raises DatabaseUnavailableError, and NewerViewsError where a newer projector has been:
+    what this one does not know may be that one's.
     """
     kept = {one.key for one in (*current, jobs.SCRATCH)}
     async with database.writing() as connection:
@@ -32,6 +34,7 @@ async def drop_old(database: Database, current: Sequence[Projection] = ALL) -> l
             return []
         rows = await connection.execute(select(POSITION.c.projection, POSITION.c.version))
         known = {(row.projection, row.version) for row in rows}
+        _check_none_newer(known, kept)
         old = {key for key in known - kept if not _under_way(key, kept)}
         names = await connection.run_sync(_tables)
         dropped = sorted(name for name in names if _owner(name, known | kept) in old)
@@ -39,6 +42,13 @@ async def drop_old(database: Database, current: Sequence[Projection] = ALL) -> l
             await connection.run_sync(Table(name, MetaData()).drop)
         await _forget(connection, old)
     return dropped
+
+
+def _check_none_newer(known: Iterable[_Key], kept: Iterable[_Key]) -> None:
+    ours = dict(kept)
+    newer = sorted(key for key in known if key[0] in ours and key[1] > ours[key[0]])
+    if newer:
+        raise NewerViewsError(*newer[0])
 
 
 def _has(connection: Connection, table: str) -> bool:
