@@ -1,21 +1,23 @@
 """Jobs go on through the loss of the broker's leader and its return, and nothing is amiss after.
 
 One is the main job: photos and a clip become a LoRA, a voice and a talking video by the real
-engines. Light jobs run beside it, so that stages also begin and end while no leader is there.
+engines. Light jobs run beside it, so that stages also end and begin just when the leader goes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from contracts.events import Teller
 from contracts.findings import Severity
 from contracts.graph import Binding, Graph, Stage
 from contracts.job import JobState, JobStatus, StageStatus
@@ -44,11 +46,11 @@ from tests.support.video import assert_shows_and_sounds
 from tests.support.views import assert_views_match_log
 
 LIGHT_JOBS = 2
-LIGHT_STAGES = 4
+LIGHT_STAGES = 3
 MAIN_STAGES = 6
 # Every stage by its real engine, only with little to do.
 LITTLE = {
-    "train_lora": {"steps": 24, "checkpoint_every": 4, "sample_every": 12, "batch_size": 1},
+    "train_lora": {"steps": 24, "checkpoint_every": 2, "sample_every": 0, "batch_size": 1},
     "train_voice": {"effort": "draft", "style_tries": 5, "conversion_tries": 3},
     "synthesize_speech": {"check_words": False},
     "generate_portrait": {"steps": 4, "samples": 1},
@@ -68,7 +70,7 @@ class Site:
     url: str
     services: tuple[asyncio.Task[None], ...]
 
-    async def until(self, asked: Callable[[], Awaitable[bool]], within_s: float = 120) -> None:
+    async def until(self, asked: Callable[[], Awaitable[bool]], within_s: float = 200) -> None:
         """Ask again and again; the broker may be away in between."""
         async with asyncio.timeout(within_s):
             while True:
@@ -98,7 +100,7 @@ class Site:
         """As a person does, by the gateway."""
         await self.until(self.offers_main_job)
         accepted = await asyncio.to_thread(
-            post_generate, self.url, script="Hello there.", params=LITTLE, quality="draft"
+            post_generate, self.url, photos=2, script="Hello there.", params=LITTLE, quality="draft"
         )
         assert accepted.status_code == 202, accepted.text
         return str(accepted.json()["jobId"])
@@ -144,7 +146,18 @@ async def site(store: StoreAddress, tmp_path: Path) -> AsyncIterator[Site]:
         parts: tuple[tuple[str, Callable[[Service], Awaitable[None]], dict[str, str]], ...] = (
             ("gateway", answer, {"MYSPINBOT_HTTP_PORT": str(port), **objects}),
             ("planner", plan, {}),
-            ("runner", serve, {**runner, **objects}),
+            # The second goes on with light stages while the first trains in both of its lanes.
+            ("runner", serve, {**runner, **objects, "MYSPINBOT_RUNNER_ID": "first"}),
+            (
+                "runner",
+                serve,
+                {
+                    **runner,
+                    **objects,
+                    "MYSPINBOT_RUNNER_ID": "second",
+                    "MYSPINBOT_LANES": "cpu",
+                },
+            ),
             ("projector", project, {"MYSPINBOT_DATABASE_URL": database}),
         )
         async with open_store(store) as opened:
@@ -169,7 +182,7 @@ def pipeline() -> Graph:
             Stage(
                 id=f"s{number}",
                 kind="count",
-                params={"steps": 5, "pause_s": 0.1},
+                params={"steps": 5, "pause_s": 0.2},
                 inputs={"x": Binding(stage=f"s{number - 1}", output="count")} if number else {},
             )
             for number in range(LIGHT_STAGES)
@@ -239,14 +252,18 @@ async def nothing_is_amiss(site: Site) -> None:
     """No event is lost, doubled, out of order or changed; each stage was completed once."""
     end = (await site.log.position()).last_sequence
     verifier, ids, completed = Verifier(), Counter[str](), Counter[tuple[str, str]]()
+    told: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     reading = read_stored_log(site.broker, 0)
     async for events in reading:
         for stored in events:
             findings = verifier.examine(stored)
             assert not [each for each in findings if each.severity is Severity.ERROR], findings
             ids[stored.id] += 1
-            if isinstance(event := stored.recorded().event, e.StageCompleted):
+            recorded = stored.recorded()
+            if isinstance(event := recorded.event, e.StageCompleted):
                 completed[stored.job, event.stage] += 1
+            if Teller.RUNNER in event.told_by:
+                told[stored.job, getattr(event, "stage", "")].append(recorded.time)
         if events[-1].sequence >= end:
             break
     await reading.aclose()
@@ -254,3 +271,4 @@ async def nothing_is_amiss(site: Site) -> None:
     assert set(ids.values()) == {1}
     assert len(completed) == MAIN_STAGES + LIGHT_JOBS * LIGHT_STAGES
     assert set(completed.values()) == {1}
+    assert all(times == sorted(times) for times in told.values()), told

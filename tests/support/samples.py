@@ -28,10 +28,16 @@ def sample_clip() -> Path:
 
 
 def post_generate(
-    api: str, *, script: str = SCRIPT, params: dict[str, Any] | None = None, **fields: str
+    api: str,
+    *,
+    script: str = SCRIPT,
+    params: dict[str, Any] | None = None,
+    photos: int | None = None,
+    **fields: str,
 ) -> httpx.Response:
-    """`POST /api/generate` with the sample's photos and clip."""
-    files = [("image", (p.name, p.read_bytes(), "image/png")) for p in sample_photos()]
+    """`POST /api/generate` with the sample's clip and its photos, or the first few of them."""
+    pictures = sample_photos()[:photos]
+    files = [("image", (p.name, p.read_bytes(), "image/png")) for p in pictures]
     clip = sample_clip()
     files.append(("voice", (clip.name, clip.read_bytes(), "application/octet-stream")))
     data = {"script": script, "params": json.dumps(QUICK if params is None else params), **fields}
