@@ -6,10 +6,8 @@ query of every dashboard and alert must find something.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,7 @@ from myspinbot.client import Client
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.ports import free_ports
-from tests.support.programs import required
+from tests.support.exporters import node_exporter, postgres_exporter
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.promql import DEPLOY, alerts, metric, of_dashboards, selectors
 from tests.support.stack import RunningStack, running_stack
@@ -63,7 +60,6 @@ ELSEWHERE = {
         "jetstream_stream_total_bytes",
         "jetstream_stream_last_seq",
     },
-    "the exporter of PostgreSQL comes with a PostgreSQL": {"pg_stat_database_numbackends"},
 }
 ABSENT = frozenset[str]().union(*ELSEWHERE.values())
 
@@ -85,35 +81,24 @@ class Observed:
         return reply.text
 
 
-@contextlib.contextmanager
-def node_exporter() -> Iterator[int]:
-    [port] = free_ports(1)
-    program = required("prometheus-node-exporter", "prometheus-node-exporter")
-    command = [program, f"--web.listen-address=127.0.0.1:{port}", "--collector.disable-defaults"]
-    process = subprocess.Popen(
-        [*command, "--collector.filesystem"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     folder = tmp_path_factory.mktemp("observed")
-    with running_stack(folder / "home") as running, node_exporter() as node:
+    with (
+        node_exporter() as node,
+        postgres_exporter(folder / "postgres") as database,
+        running_stack(folder / "home") as running,
+    ):
         ports = json.loads((running.home / "stack.json").read_text())["ports"]
         entrance = traefik(folder / "traefik", collector=NOBODY, MYSPINBOT_GATEWAY_URL=running.api)
         targets = {service: ports[f"{service}_admin"] for service in SERVICES}
+        targets |= {"node": node, "postgres": database}
         with (
             entrance as proxy,
-            prometheus(
-                folder / "prometheus", targets | {"node": node, "traefik": proxy.metrics_port}
-            ) as server,
+            prometheus(folder / "prometheus", targets | {"traefik": proxy.metrics_port}) as server,
         ):
             server.await_true("sum(myspinbot_service_ready) == 4")
+            server.await_true("pg_up == 1")
             _come_in(proxy)
             traces = _work(running, folder)
             # A rate takes two answers after the last thing that happened.

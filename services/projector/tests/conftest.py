@@ -8,9 +8,9 @@ import pytest
 from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
 from eventlog.topology import ensure
-from projector_postgres import Postgres, postgres
 
 from tests.support.broker import NatsServer, nats_server
+from tests.support.postgres import Postgres, postgres
 
 
 @pytest.fixture

