@@ -46,7 +46,7 @@ from tests.support.video import assert_shows_and_sounds
 from tests.support.views import assert_views_match_log
 
 LIGHT_JOBS = 2
-LIGHT_STAGES = 3
+LIGHT_STAGES = 2
 MAIN_STAGES = 6
 # Every stage by its real engine, only with little to do.
 LITTLE = {
