@@ -20,6 +20,7 @@ _FILES = (P.NOT_A_PICTURE, P.PICTURE_TOO_LARGE, P.NOT_A_RECORDING, P.UPLOAD_TOO_
 
 _RULES: tuple[tuple[str, tuple[P, ...]], ...] = (
     (r"\w+ /problems/.*", (P.NOT_FOUND,)),
+    (r"\w+ /api/(jobs/\{job\}|uploads|pipelines|webhooks).*", (P.WRITTEN_BY_NEWER,)),
     (r"\w+ /api/.*\{job\}.*", (P.NO_SUCH_JOB,)),
     (r"GET /api/jobs/\{job\}", (P.BEFORE_THE_JOB,)),
     (r"DELETE /api/jobs/\{job\}", (P.JOB_IS_RUNNING,)),
