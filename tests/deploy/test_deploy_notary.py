@@ -124,6 +124,12 @@ def running(words: list[str], variables: dict[str, str]) -> Iterator[subprocess.
             process.kill()
 
 
+def _said(words: str, variables: dict[str, str]) -> str:
+    command = ["/bin/sh", "-c", words]
+    done = subprocess.run(command, env=variables, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
 def test_compose_and_kubernetes_let_it_do_the_same_equally_often() -> None:
     images = {told.image for told in EVERYWHERE.values()}
     assert images == {services()["cli"]["image"]}
@@ -156,24 +162,28 @@ async def test_what_it_is_told_is_enough_to_sign_the_log(
     assert newest.last_sequence == last.sequence
 
 
-def test_the_words_of_the_documentation_find_what_was_signed(
+@pytest.mark.usefixtures("admin")
+async def test_the_words_of_the_documentation_find_what_was_signed(
     server: NatsServer, tmp_path: Path
 ) -> None:
     page = (ROOT / "docs/kubernetes.md").read_text().replace("\\\n", "")
     asked = re.findall(r"^kubectl -n myspinbot exec deployment/notary -- (.+)$", page, re.MULTILINE)
     _, variables = EVERYWHERE["single-node"].here(server, tmp_path / "home")
-    key, listed = (
-        subprocess.run(
-            ["/bin/sh", "-c", words], env=variables, check=True, capture_output=True, text=True
-        ).stdout
-        for words in asked
-    )
+    key, listed = (_said(words, variables) for words in asked)
     assert key.strip() == public_key(server.seeds["notary"].read_bytes())
     assert "checkpoints" in json.loads(listed)
 
 
-def test_it_ends_if_there_is_no_broker_so_that_it_is_started_again(tmp_path: Path) -> None:
+async def test_it_ends_if_the_broker_is_away_when_it_is_to_sign_again(tmp_path: Path) -> None:
     with nats_server(tmp_path / "broker") as server:
+        broker = await connect(server.address("admin"))
+        await ensure(broker)
+        await EventLog(broker, "gateway").tell("j", JobRequested(type=JobType.TRAIN, owner="ada"))
+        await broker.close()
         words, variables = EVERYWHERE["compose"].here(server, tmp_path / "home")
-    with running(words, variables) as notary:
-        assert notary.wait(60) == UNREACHABLE
+        words[words.index("1h")] = "1s"
+        with running(words, variables) as notary:
+            assert notary.stdout is not None
+            assert notary.stdout.readline()
+            server.kill()
+            assert notary.wait(60) == UNREACHABLE
