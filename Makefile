@@ -8,7 +8,9 @@ TORCH_INDEX ?=
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # How many tests run at the same time, of those that do not need the machine for themselves.
-JOBS ?= 2
+JOBS ?= 3
+# How many of those that start browsers or all services at once.
+ALONE ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := contracts services/gateway services/planner services/projector services/gpu-runner cli
 PROJECTS := $(PACKAGES:=/pyproject.toml)
@@ -21,7 +23,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start images sbom clean
+.PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start images sbom clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -47,6 +49,9 @@ help:
 
 setup: .venv/.installed
 
+# With what tests need besides.
+setup-dev: .venv/.installed-dev
+
 demo: .venv/.installed
 	@$(BIN)/myspinbot demo \
 	  $${DEMO_PHOTOS:+--photos "$$DEMO_PHOTOS"} \
@@ -58,7 +63,7 @@ up: .venv/.installed
 
 test: .venv/.installed-dev
 	$(BIN)/pytest -m "not alone" -n $(JOBS) --dist loadfile --durations 15
-	$(BIN)/pytest -m alone --durations 15
+	$(BIN)/pytest -m alone -n $(ALONE) --dist loadfile --durations 15
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check

@@ -21,6 +21,7 @@ from eventlog.queue import CommandQueue
 from eventlog.stagelogs import StageLogs
 from gpu_runner.attempt import Attempt
 from gpu_runner.bench import Bench
+from gpu_runner.worker import InHand, LaneWorker
 
 from conftest import World
 from contracts import events as e
@@ -177,6 +178,33 @@ async def test_checkpoints_are_told_in_the_order_in_which_they_were_kept(
     assert log.appended > len(steps)
     await world.log.tell(job, e.JobCancelRequested(by="me"))
     await world.end_of(job)
+
+
+async def test_kinds_of_stages_take_turns_so_that_none_waits_for_ever(
+    world: World, tmp_path: Path
+) -> None:
+    queue, board = (
+        CommandQueue(world.broker),
+        Board(world.broker, subjects.PROGRESS, subjects.ALL_PROGRESS),
+    )
+    for number in range(3):
+        for kind in ("first_kind", "second_kind")[: 2 if number else 1]:
+            command = counted(f"turns-{number}", number).model_copy(update={"kind": kind})
+            assert await queue.publish(command, None)
+
+    async def unchanged() -> None:
+        return
+
+    bench = Bench(world.log, board, StageLogs(world.broker), world.store, "r", tmp_path)
+    worker = LaneWorker(world.broker, bench, Lane.CPU, "cpu", {}, InHand(), unchanged)
+    consumers = {kind: await queue.open(kind, Lane.CPU) for kind in ("first_kind", "second_kind")}
+    taken = []
+    for _ in range(5):
+        delivery = await worker._next(queue, consumers)
+        assert delivery is not None
+        taken.append(delivery.subject.kind)
+        await delivery.done()
+    assert taken == ["first_kind", "second_kind"] * 2 + ["first_kind"]
 
 
 async def test_a_cancelled_job_stops_its_child(world: World) -> None:

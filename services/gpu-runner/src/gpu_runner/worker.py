@@ -115,9 +115,11 @@ class LaneWorker:
         with contextlib.suppress(asyncio.QueueFull):
             self._hints.put_nowait(kind)
 
-    async def _next(self, queue: CommandQueue, consumers: Mapping[str, str]) -> Delivery | None:
-        for consumer in consumers.values():
+    async def _next(self, queue: CommandQueue, consumers: dict[str, str]) -> Delivery | None:
+        for kind, consumer in tuple(consumers.items()):
             if delivery := await queue.pull(consumer):
+                # Its next turn comes after all others', so that no kind waits for ever.
+                consumers[kind] = consumers.pop(kind)
                 return delivery
         try:
             async with asyncio.timeout(_LOOK_AGAIN_S):
