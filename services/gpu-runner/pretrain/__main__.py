@@ -1,75 +1,50 @@
-"""Command line of the pretraining; each part reads what the one before left in `--work`.
+"""Command line of the pretraining: one command does all of it, or what a killed run left undone.
 
-    python -m pretrain draw      # captioned pictures             (about 3 minutes on two cores)
-    python -m pretrain encoder   # principal components           (seconds)
-    python -m pretrain decoder   # the codec's way back           (about 15 minutes)
-    python -m pretrain denoiser  # UNet and text encoder          (about 45 minutes)
-    python -m pretrain assemble  # the diffusers directory, samples and model card
+    python -m pretrain                # draw, fit, train the codec, train the denoiser, write
+    python -m pretrain --help         # the numbers of the plan
 
-`decoder` and `denoiser` do not need each other and may run side by side.
+Run it in `services/gpu-runner`. It may be killed at any moment, kill -9 too: the same command
+again goes on from the last checkpoint in `--work`, where the logs (JSON lines) and sample grids
+are as well. To leave the machine to others: `chrt --idle 0 nice -n 19 python -m pretrain`.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
-import os
+import sys
+from dataclasses import fields
 from pathlib import Path
 
-import torch
-
-from pretrain import base, codec, denoiser
-from pretrain.dataset import Dataset, build
+from pretrain.parts import configure_logging, run
+from pretrain.plan import Plan, PlanError
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("pretrain", description="Pretrain the mini base.")
-    parser.add_argument("part", choices=("draw", "encoder", "decoder", "denoiser", "assemble"))
     parser.add_argument("--work", type=Path, default=Path("build/mini-base"))
-    parser.add_argument("--out", type=Path, default=Path("src/gpu_runner/engines/mini/weights"))
-    parser.add_argument("--pictures", type=int, default=16_000)
-    parser.add_argument("--steps", type=int, default=6_000)
-    parser.add_argument("--minutes", type=float, default=45)
-    parser.add_argument("--seed", type=int, default=20261)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--out", type=Path, help="the diffusers directory to write (default: `base` in --work)"
+    )
+    for field in fields(Plan):
+        if field.name != "channels":
+            option = f"--{field.name.replace('_', '-')}"
+            parser.add_argument(option, type=int, default=field.default, help="(%(default)s)")
     return parser.parse_args()
 
 
-def main() -> None:
-    """Run one part."""
-    options = _arguments()
-    work: Path = options.work
-    work.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(message)s",
-        handlers=[logging.StreamHandler(), logging.FileHandler(work / f"{options.part}.log")],
-    )
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
-    if options.part == "draw":
-        build(options.pictures, options.seed, options.threads).save(work / "data.npz")
-        return
-    if options.part == "denoiser":
-        plan = denoiser.Plan(options.steps, options.minutes, options.seed, options.threads)
-        denoiser.train(work, plan)
-        return
-    dataset = Dataset.load(work / "data.npz")
-    if options.part == "encoder":
-        fitted = codec.fit_encoder(codec.training_mix(dataset, options.seed))
-        fitted.save_pretrained(work / "vae")
-    elif options.part == "decoder":
-        codec.train_decoder(
-            codec.AutoencoderTiny.from_pretrained(work / "vae"),
-            codec.training_mix(dataset, options.seed),
-            steps=options.steps,
-            minutes=options.minutes,
-            seed=options.seed,
-            out=work / "vae",
-        )
-    else:
-        base.assemble(work, options.out)
+def main() -> int:
+    """Run all parts; 2 if the plan cannot be carried out."""
+    options = vars(_arguments())
+    work: Path = options.pop("work")
+    out: Path = options.pop("out") or work / "base"
+    configure_logging(work)
+    try:
+        run(Plan(**options), work, out)
+    except PlanError as error:
+        sys.stderr.write(f"pretrain: {error}\n")
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

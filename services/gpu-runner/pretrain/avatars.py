@@ -1,12 +1,13 @@
 """Drawn people with captions, in any number, from the DiceBear styles.
 
 Only styles under CC0 or CC BY are listed; their authors are named in the model card.
-Seeds are numbered, so the sample character of the demo (a `toon-head` whose seed
+Seeds are hashes of numbers, so the sample character of the demo (a `toon-head` whose seed
 begins with "sample-") can never be among them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class StyleCard:
     """A style, its author and licence, and where in it the face sits.
 
     `share` is its part of the data, `centre` the face's centre (x, y) and `zoom` the
-    (least, most) side of a crop around it, all as fractions of the canvas.
+    (least, most) side of a crop around it, all as fractions of the canvas. `glasses` is
+    the component that carries them, none if the style has none.
     """
 
     name: str
@@ -45,22 +47,30 @@ class StyleCard:
     share: float
     centre: tuple[float, float]
     zoom: tuple[float, float]
+    glasses: str = ""
 
 
+CC_BY, CC0 = "CC BY 4.0", "CC0 1.0"
 STYLES = (
-    StyleCard("toon-head", "Toon Head", "Johan Melin", "CC BY 4.0", 0.34, (0.5, 0.45), (0.62, 1.0)),
-    StyleCard("personas", "Personas", "Draftbit", "CC BY 4.0", 0.20, (0.5, 0.47), (0.66, 1.0)),
-    StyleCard("micah", "Micah", "Micah Lanier", "CC BY 4.0", 0.12, (0.5, 0.48), (0.72, 1.0)),
-    StyleCard("big-ears", "Big Ears", "The Visual Team", "CC BY 4.0", 0.10, (0.5, 0.5), (0.7, 1.0)),
+    StyleCard("toon-head", "Toon Head", "Johan Melin", CC_BY, 0.34, (0.5, 0.45), (0.62, 1.0)),
+    StyleCard("personas", "Personas", "Draftbit", CC_BY, 0.20, (0.5, 0.47), (0.66, 1.0), "eyes"),
+    StyleCard("micah", "Micah", "Micah Lanier", CC_BY, 0.12, (0.5, 0.48), (0.72, 1.0), "glasses"),
+    StyleCard("big-ears", "Big Ears", "The Visual Team", CC_BY, 0.10, (0.5, 0.5), (0.7, 1.0)),
     StyleCard(
-        "open-peeps", "Open Peeps", "Pablo Stanley", "CC0 1.0", 0.10, (0.52, 0.45), (0.7, 1.0)
+        "open-peeps", "Open Peeps", "Pablo Stanley", CC0, 0.10, (0.52, 0.45), (0.7, 1.0),
+        "accessories",
     ),
-    StyleCard("big-smile", "Big Smile", "Ashley Seo", "CC BY 4.0", 0.05, (0.5, 0.5), (0.8, 1.0)),
     StyleCard(
-        "adventurer", "Adventurer", "Lisa Wischofsky", "CC BY 4.0", 0.06, (0.5, 0.5), (0.75, 1.0)
+        "big-smile", "Big Smile", "Ashley Seo", CC_BY, 0.05, (0.5, 0.5), (0.8, 1.0), "accessories"
     ),
-    StyleCard("lorelei", "Lorelei", "Lisa Wischofsky", "CC0 1.0", 0.03, (0.5, 0.5), (0.75, 1.0)),
-)
+    StyleCard(
+        "adventurer", "Adventurer", "Lisa Wischofsky", CC_BY, 0.06, (0.5, 0.5), (0.75, 1.0),
+        "glasses",
+    ),
+    StyleCard(
+        "lorelei", "Lorelei", "Lisa Wischofsky", CC0, 0.03, (0.5, 0.5), (0.75, 1.0), "glasses"
+    ),
+)  # fmt: skip
 
 COLOURS = {
     "black": (20, 20, 22), "white": (245, 245, 242), "grey": (140, 140, 142),
@@ -72,13 +82,26 @@ COLOURS = {
 }  # fmt: skip
 
 CLOTHES_KEYS = ("clothesColor", "clothingColor", "shirtColor")
+BALD = ("bald", "mrclean", "nohair", "shavedhead")
+HATS = ("hat", "beanie", "cap", "turban", "hijab")
+HAIR_SHAPES = ("long", "short", "curly")
 MOODS = {"smile": "smiling", "laugh": "laughing", "sad": "sad", "angry": "angry", "frown": "sad"}
 
 
 @cache
-def _style(name: str) -> Style:
+def _definition(name: str) -> dict[str, Any]:
     text = files("dicebear_styles").joinpath(f"{name}.json").read_text("utf-8")
-    return Style(json.loads(text))
+    definition: dict[str, Any] = json.loads(text)
+    return definition
+
+
+@cache
+def _style(name: str) -> Style:
+    return Style(_definition(name))
+
+
+def _style_variants(name: str, component: str) -> list[str]:
+    return list(_definition(name)["components"][component]["variants"])
 
 
 def colour_name(hex_colour: str) -> str:
@@ -89,24 +112,55 @@ def colour_name(hex_colour: str) -> str:
 
 def caption_of(card: StyleCard, options: dict[str, Any], background: str) -> list[str]:
     """The words for a drawing, as phrases that may be left out one by one."""
-    phrases = [f"{card.name.replace('-', ' ')} style"]
-    if options.get("hairVariant") and (hair := options.get("hairColor")):
-        phrases.append(f"{colour_name(hair[0])} hair")
-    clothes = [options[key] for key in CLOTHES_KEYS if options.get(key)]
-    phrases += [f"{colour_name(colours[0])} clothes" for colours in clothes]
+    return [
+        f"{card.name.replace('-', ' ')} style",
+        *_hair(options),
+        *[f"{colour_name(options[key][0])} clothes" for key in CLOTHES_KEYS if options.get(key)],
+        *_face(options),
+        f"{colour_name(background)} background",
+    ]
+
+
+def _hair(options: dict[str, Any]) -> list[str]:
+    """Its colour, and its shape where the variant's name tells it; or what is there instead."""
+    variants = [options.get(key) or "" for key in ("hairVariant", "headVariant", "rearHairVariant")]
+    names = " ".join(variants).lower()
+    if any(name in names for name in BALD):
+        return ["bald"]
+    if any(name in names for name in HATS):
+        return ["hat"]
+    coloured = options.get("hairVariant") and options.get("hairColor")
+    shapes = [f"{shape} hair" for shape in HAIR_SHAPES if shape in names][:1]
+    return [*([f"{colour_name(options['hairColor'][0])} hair"] if coloured else []), *shapes]
+
+
+def _face(options: dict[str, Any]) -> list[str]:
+    phrases = []
     if any(options.get(key) for key in ("beardVariant", "facialHairVariant")):
         phrases.append("beard")
-    if options.get("glassesVariant"):
+    worn = " ".join(options.get(f"{part}Variant") or "" for part in ("eyes", "accessories"))
+    if "sunglasses" in worn:
+        phrases.append("sunglasses")
+    elif "glasses" in worn or options.get("glassesVariant"):
         phrases.append("glasses")
-    mouth = str(options.get("mouthVariant", "")).lower()
-    phrases += [word for part, word in MOODS.items() if part in mouth][:1]
-    phrases.append(f"{colour_name(background)} background")
+    mouth = " ".join(options.get(f"{part}Variant") or "" for part in ("mouth", "expression"))
+    phrases += [word for part, word in MOODS.items() if part in mouth.lower()][:1]
     return phrases
 
 
-def draw(card: StyleCard, number: int, background: str) -> tuple[NDArray[np.uint8], list[str]]:
+def draw(
+    card: StyleCard, number: int, background: str, *, glasses: bool = False
+) -> tuple[NDArray[np.uint8], list[str]]:
     """One drawing: RGBA uint8 [CANVAS, CANVAS, 4] on nothing, and its caption phrases."""
-    avatar = Avatar(_style(card.name), {"seed": f"pretrain-{number}", "size": CANVAS})
+    # Seeds that differ in the last letter only were seen to give nearly the same features.
+    seed = hashlib.sha256(f"pretrain-{number}".encode()).hexdigest()
+    wish: dict[str, Any] = {"seed": seed, "size": CANVAS}
+    if glasses:
+        names = _style_variants(card.name, card.glasses)
+        chosen = [name for name in names if name.startswith("glasses")]
+        wish[f"{card.glasses}Variant"] = chosen or names
+        wish[f"{card.glasses}Probability"] = 100
+    avatar = Avatar(_style(card.name), wish)
     png = resvg_py.svg_to_bytes(svg_string=avatar.to_string())
     picture = Image.open(io.BytesIO(bytes(png))).convert("RGBA").resize((CANVAS, CANVAS))
     return np.asarray(picture), caption_of(card, avatar.to_json()["options"], background)

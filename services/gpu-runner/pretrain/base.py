@@ -14,44 +14,34 @@ import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from PIL import Image
+from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from pretrain import journal
 from pretrain.card import BaseFigures, write_card
-from pretrain.codec import psnr, to_tensor
+from pretrain.codec import HELD_OUT, psnr, to_tensor
 from pretrain.dataset import SIDE, Dataset
-from pretrain.denoiser import make_scheduler
-from pretrain.photographs import unseen_portrait
-
-PROMPTS = (
-    "portrait, toon head style, brown hair, blue clothes, white background",
-    "portrait, toon head style, blond hair, red clothes, smiling, cyan background",
-    "portrait, toon head style, black hair, beard, green background",
-    "portrait, personas style, pink hair, green clothes, yellow background",
-    "portrait, micah style, cyan hair, purple clothes, smiling, white background",
-    "portrait, open peeps style, yellow clothes, orange background",
-    "portrait, big ears style, brown hair, soft light",
-    "picture, photo style, cat",
-)
+from pretrain.denoiser import make_pipeline
+from pretrain.photographs import unseen_crops, unseen_portrait
+from pretrain.samples import draw_samples
 
 
 def assemble(work: Path, out: Path) -> None:
     """Write the pipeline in `out` from the parts in `work`, with samples and model card."""
-    pipeline = StableDiffusionPipeline(
-        vae=AutoencoderTiny.from_pretrained(work / "vae"),
-        text_encoder=CLIPTextModel.from_pretrained(work / "text_encoder"),
-        tokenizer=CLIPTokenizer.from_pretrained(work / "tokenizer"),
-        unet=UNet2DConditionModel.from_pretrained(work / "unet"),
-        scheduler=make_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+    models = nn.ModuleDict(
+        {
+            "unet": UNet2DConditionModel.from_pretrained(work / "denoiser" / "unet"),
+            "text_encoder": CLIPTextModel.from_pretrained(work / "denoiser" / "text_encoder"),
+        }
     )
+    codec = AutoencoderTiny.from_pretrained(work / "codec")
+    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    pipeline = make_pipeline(codec, tokenizer, models)
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(out, safe_serialization=True)
     _tidy(out)
     pipeline.to(dtype=torch.float32)
-    _sample(pipeline, work / "samples.png")
+    draw_samples(pipeline, work / "samples" / "base.png")
     write_card(out / "README.md", _figures(pipeline, work, out))
 
 
@@ -72,20 +62,6 @@ def _tidy(out: Path) -> None:
         path.chmod(0o644)
 
 
-def _sample(pipeline: StableDiffusionPipeline, path: Path) -> None:
-    pipeline.set_progress_bar_config(disable=True)
-    pictures = pipeline(
-        list(PROMPTS) * 2,
-        num_inference_steps=20,
-        guidance_scale=2.5,
-        generator=torch.Generator().manual_seed(1),
-        output_type="np",
-    ).images
-    rows = [np.concatenate(list(pictures[i : i + len(PROMPTS)]), axis=1) for i in (0, len(PROMPTS))]
-    sheet = Image.fromarray((np.concatenate(rows) * 255).round().astype(np.uint8))
-    sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.BICUBIC).save(path)
-
-
 @torch.no_grad()
 def _figures(pipeline: StableDiffusionPipeline, work: Path, out: Path) -> BaseFigures:
     def quality(images: np.ndarray) -> float:
@@ -93,24 +69,18 @@ def _figures(pipeline: StableDiffusionPipeline, work: Path, out: Path) -> BaseFi
         return psnr(pictures, pipeline.vae.decode(pipeline.vae.encode(pictures).latents).sample)
 
     dataset = Dataset.load(work / "data.npz")
+    trained = {name: journal.read(work / f"{name}.jsonl")[-1] for name in ("codec", "denoiser")}
     return BaseFigures(
         pictures=len(dataset.images),
         unet_weights=sum(weight.numel() for weight in pipeline.unet.parameters()),
         text_weights=sum(weight.numel() for weight in pipeline.text_encoder.parameters()),
         codec_weights=sum(weight.numel() for weight in pipeline.vae.parameters()),
         bytes=sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
-        unseen_psnr=quality(unseen_portrait(SIDE)[None]),
-        avatar_psnr=quality(dataset.images[~dataset.is_photo][-256:]),
-        training=_last_lines(work),
+        portrait_psnr=quality(unseen_portrait(SIDE)[None]),
+        photo_psnr=quality(unseen_crops(SIDE)),
+        avatar_psnr=quality(dataset.images[~dataset.is_photo][-HELD_OUT:]),
+        codec_steps=trained["codec"]["step"],
+        denoiser_steps=trained["denoiser"]["step"],
+        hours=sum(entry["seconds"] for entry in trained.values()) / 3600,
+        held_out_loss=trained["denoiser"]["heldOutLoss"],
     )
-
-
-def _last_lines(work: Path) -> list[str]:
-    """The last entry of each training log, without its time of day."""
-    lines = []
-    for part in ("decoder", "denoiser"):
-        entries = [
-            line for line in (work / f"{part}.log").read_text().splitlines() if "step" in line
-        ]
-        lines += [entry.split(" ", 2)[2] for entry in entries[-1:]]
-    return lines

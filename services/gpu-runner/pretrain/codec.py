@@ -2,37 +2,43 @@
 
 The encoder is not trained. It is the principal components of 4x4 pixel patches,
 written exactly into the convolutions of diffusers' `AutoencoderTiny`: without residual
-blocks that encoder is linear. So the latents are fixed from the first second, and the
-denoiser may learn while the decoder still does. The decoder is trained, and sees
-neighbouring patches, which a plain inverse of the components could not.
+blocks that encoder is linear. So the latents are fixed from the first second. The decoder
+starts as the exact way back (`inverse.py`) and is trained from there: it sees
+neighbouring patches, which the plain inverse does not.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
-from pretrain.dataset import Dataset
-from pretrain.photographs import PHOTOGRAPHS, crop, unseen_portrait
+from pretrain.dataset import SIDE, Dataset
+from pretrain.inverse import FIRST_BLOCKS, keep_counting, write_inverse
+from pretrain.photographs import crop, load_all, tinted, unseen_crops, unseen_portrait
+from pretrain.plan import Plan
+from pretrain.samples import write_grid
+from pretrain.training import Draw
 
 LATENT_CHANNELS = 16
 PATCH = 4
-WIDTH = 48
-"""Channels inside: a 4x4 RGB patch is 48 numbers, so nothing is lost before the last layer."""
+PATCH_NUMBERS = 3 * PATCH**2
+"""Channels of the encoder: with all numbers of a patch, nothing is lost before its last layer."""
+DECODER_WIDTH = 64
+SHRINK = 1 / 16
+"""Spread of the strongest latent channel, small enough for the decoder's `tanh(z / 3) * 3`."""
 LATENT_RMS = 0.7
 """Root mean square of scaled latents: below 1, so that fine detail is settled late in sampling."""
 
-PEAK_RATE = 2e-3
-
-log = logging.getLogger(__name__)
+HELD_OUT = 256
+MOST_NOISE = 0.03
+"""The most noise on scaled latents in training: their spread is 0.7."""
+GRID_COLUMNS = 12
 
 
 def to_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
@@ -57,8 +63,8 @@ def _components(images: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor, 
 
 
 def _unshuffle_kernel(channels: int) -> torch.Tensor:
-    """A stride-2 3x3 convolution [WIDTH, WIDTH, 3, 3] equal to `pixel_unshuffle(x, 2)`."""
-    kernel = torch.zeros(WIDTH, WIDTH, 3, 3)
+    """A stride-2 3x3 convolution [48, 48, 3, 3] equal to `pixel_unshuffle(x, 2)`."""
+    kernel = torch.zeros(PATCH_NUMBERS, PATCH_NUMBERS, 3, 3)
     for channel in range(channels):
         for row in range(2):
             for column in range(2):
@@ -66,22 +72,23 @@ def _unshuffle_kernel(channels: int) -> torch.Tensor:
     return kernel
 
 
-def fit_encoder(images: NDArray[np.uint8]) -> AutoencoderTiny:
-    """A codec with the principal components of `images` [n, h, w, 3] as encoder, decoder untrained.
+def fit(images: NDArray[np.uint8], seed: int) -> AutoencoderTiny:
+    """A codec that knows only the principal components of `images` [n, h, w, 3], both ways.
 
     Each latent channel is divided by the root of its standard deviation: half way to
     whitening, so that detail is neither drowned in the diffusion's noise nor made as
-    important as shape.
+    important as shape. `seed` is for the weights that the inverse has no use for.
     """
+    torch.manual_seed(seed)
     mean, axes, spread = _components(images)
-    gain = (spread / spread[0]).sqrt() / spread
+    gain = (spread / spread[0]).sqrt() / spread * SHRINK
     rms = float((spread * gain).square().mean().sqrt())
     codec = AutoencoderTiny(
         latent_channels=LATENT_CHANNELS,
-        encoder_block_out_channels=(WIDTH,) * 3,
+        encoder_block_out_channels=(PATCH_NUMBERS,) * 3,
         num_encoder_blocks=(0, 0, 0),
-        decoder_block_out_channels=(WIDTH,) * 3,
-        num_decoder_blocks=(4, 2, 1),
+        decoder_block_out_channels=(DECODER_WIDTH,) * 3,
+        num_decoder_blocks=(FIRST_BLOCKS, 2, 1),
         scaling_factor=LATENT_RMS / rms,
     )
     # Undoing two 2x2 unshuffles orders a patch as (colour, row, column of the first, then of
@@ -91,6 +98,12 @@ def fit_encoder(images: NDArray[np.uint8]) -> AutoencoderTiny:
     )
     order = order.flatten().long()
     index = torch.cat([colour * 16 + order for colour in range(3)])
+    _write_projection(codec, (axes * gain)[index], mean[index])
+    write_inverse(codec, (axes / gain)[index], mean[index])
+    return codec
+
+
+def _write_projection(codec: AutoencoderTiny, projection: torch.Tensor, mean: torch.Tensor) -> None:
     enter, first, second, leave = codec.encoder.layers
     with torch.no_grad():
         for layer in (enter, leave):
@@ -100,86 +113,78 @@ def fit_encoder(images: NDArray[np.uint8]) -> AutoencoderTiny:
             enter.weight[colour, colour, 1, 1] = 1
         first.weight.copy_(_unshuffle_kernel(3))
         second.weight.copy_(_unshuffle_kernel(12))
-        projection = axes * gain
-        leave.weight[:, :, 1, 1] = projection[index].T
+        leave.weight[:, :, 1, 1] = projection.T
         leave.bias.copy_(-mean @ projection)
-    codec.encoder.requires_grad_(False)
-    return codec
 
 
 def photo_patches(count: int, side: int, seed: int) -> NDArray[np.uint8]:
     """`count` crops [side, side, 3] of the free photographs."""
     rng = np.random.default_rng(seed)
-    photos = [photograph.load() for photograph in PHOTOGRAPHS]
+    photos = load_all()
     picks = rng.integers(len(photos), size=count)
     return np.stack([crop(photos[pick], side, rng) for pick in picks])
 
 
-def training_mix(dataset: Dataset, seed: int) -> NDArray[np.uint8]:
+def fitting_mix(dataset: Dataset, seed: int) -> NDArray[np.uint8]:
     """Avatars and photographs in equal parts, [n, 64, 64, 3]."""
     drawn = dataset.images[~dataset.is_photo][:6000]
-    photos = photo_patches(len(drawn), drawn.shape[1], seed)
-    return np.concatenate([drawn, photos])
+    return np.concatenate([drawn, photo_patches(len(drawn), drawn.shape[1], seed)])
 
 
-def train_decoder(
-    codec: AutoencoderTiny,
-    images: NDArray[np.uint8],
-    *,
-    steps: int,
-    minutes: float,
-    seed: int,
-    out: Path,
-) -> None:
-    """Train the decoder for `steps` or `minutes`, whichever ends first; saves to `out` as it goes.
+class CodecTask:
+    """Training of a fitted codec's decoder on pictures half drawn, half photographed."""
 
-    The loss is a smooth L1 of pixels. A little noise is put on the latents, because the
-    denoiser's will never be exact.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    pictures = to_tensor(images)
-    unseen = to_tensor(unseen_portrait(images.shape[1])[None])
-    optimizer = torch.optim.AdamW(codec.decoder.parameters(), lr=PEAK_RATE, weight_decay=1e-4)
-    codec.to(memory_format=torch.channels_last)
-    begun = time.monotonic()
-    for step in range(steps):
-        done = max(step / steps, (time.monotonic() - begun) / (minutes * 60))
-        if done >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = (
-                PEAK_RATE * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + np.cos(np.pi * done)) / 2)
-            )
-        pick = torch.randint(len(pictures), (16,), generator=generator)
-        target = pictures[pick].contiguous(memory_format=torch.channels_last)
+    name = "codec"
+    number = 1
+    peak_rate = 5e-4
+    weight_decay = 0.0
+
+    def __init__(self, codec: AutoencoderTiny, drawn: NDArray[np.uint8], plan: Plan) -> None:
+        """`drawn` are avatars [n, 64, 64, 3]; the last `HELD_OUT` are only looked at."""
+        codec.encoder.requires_grad_(False)
+        keep_counting(codec)
+        self.live = nn.ModuleDict({"codec": codec.to(memory_format=torch.channels_last)})
+        self.steps = plan.codec_steps
+        self._share = plan.batch // plan.workers
+        self._drawn, self._held_out = drawn[:-HELD_OUT], drawn[-HELD_OUT:]
+        self._photos = load_all()
+
+    def loss(self, draw: Draw) -> torch.Tensor:
+        """Mean squared error of pixels; a little noise on the latents, as a denoiser leaves it."""
+        codec = self.live["codec"]
+        target = to_tensor(self._batch(draw.numbers)).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             latents = codec.encode(target).latents
-            amount = torch.rand(len(latents), 1, 1, 1, generator=generator) * 0.03
-            latents = latents + amount * torch.randn(latents.shape, generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            decoded = codec.decode(latents).sample
-        loss = functional.smooth_l1_loss(decoded.float(), target, beta=0.05)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(codec.decoder.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        if (step + 1) % 100 == 0:
-            with torch.no_grad():
-                again = codec.decode(codec.encode(unseen).latents).sample
-            log.info(
-                "decoder step %d, %.0f s, loss %.4f, unseen portrait %.2f dB",
-                step + 1, time.monotonic() - begun, loss.item(), psnr(unseen, again),
-            )  # fmt: skip
-            codec.save_pretrained(out)
-    codec.save_pretrained(out)
+            amount = torch.rand(len(latents), 1, 1, 1, generator=draw.tensors) * MOST_NOISE
+            noise = torch.randn(latents.shape, generator=draw.tensors)
+            latents = latents + amount * noise / codec.config.scaling_factor
+        return functional.mse_loss(codec.decode(latents).sample, target)
 
+    def _batch(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        pictures = []
+        for number in range(self._share):
+            if number % 2:
+                picture = crop(self._photos[rng.integers(len(self._photos))], SIDE, rng)
+                picture = tinted(picture, rng)
+            else:
+                picture = self._drawn[rng.integers(len(self._drawn))]
+            pictures.append(picture[:, ::-1] if rng.random() < 0.5 else picture)
+        return np.stack(pictures)
 
-def compare(codec: AutoencoderTiny, images: NDArray[np.uint8], path: Path) -> None:
-    """Write originals above reconstructions, doubled, as a PNG."""
-    with torch.no_grad():
-        decoded = codec.decode(codec.encode(to_tensor(images)).latents).sample
-    again = decoded.clamp(-1, 1).add(1).mul(127.5).byte().permute(0, 2, 3, 1).numpy()
-    rows = np.concatenate([np.concatenate(list(row), axis=1) for row in (images, again)])
-    cv2.imwrite(
-        str(path), cv2.resize(rows, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)[..., ::-1]
-    )
+    @torch.no_grad()
+    def examine(self, averaged: nn.ModuleDict, grid: Path) -> dict[str, float]:
+        """PSNR in dB on an unseen portrait, on other parts of that photo, and on unseen avatars."""
+        seen = {
+            "portraitDb": unseen_portrait(SIDE)[None],
+            "photoDb": unseen_crops(SIDE),
+            "avatarDb": self._held_out,
+        }
+        figures, rows = {}, []
+        for name, images in seen.items():
+            pictures = to_tensor(images)
+            codec = averaged["codec"]
+            again = codec.decode(codec.encode(pictures).latents).sample
+            figures[name] = psnr(pictures, again)
+            rows += [pictures[:GRID_COLUMNS], again[:GRID_COLUMNS]]
+        write_grid(rows, grid)
+        return figures

@@ -6,20 +6,23 @@ lit a little, so that the base has met soft light and real backgrounds before a 
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pretrain.avatars import BACKGROUNDS, CANVAS, STYLES, StyleCard, draw
-from pretrain.photographs import PHOTOGRAPHS, Picture, crop
+from pretrain.crew import Crew
+from pretrain.files import replaced
+from pretrain.photographs import PHOTOGRAPHS, Picture, crop, load_all
 
 SIDE = 64
 PHOTO_SHARE = 0.12
+GLASSES_SHARE = 0.4
+"""Of the drawings in styles that have glasses; unasked they wear them too rarely to be learnt."""
 CHUNK = 250
 
 
@@ -31,10 +34,10 @@ class Dataset:
     captions: list[list[str]]
     is_photo: NDArray[np.bool_]
 
-    def save(self, path: Path) -> None:
+    def save(self, file: BinaryIO) -> None:
         """Write all as one `.npz`."""
         joined = np.array(["|".join(phrases) for phrases in self.captions])
-        np.savez(path, images=self.images, captions=joined, is_photo=self.is_photo)
+        np.savez(file, images=self.images, captions=joined, is_photo=self.is_photo)
 
     @staticmethod
     def load(path: Path) -> Dataset:
@@ -42,11 +45,6 @@ class Dataset:
         with np.load(path) as stored:
             captions = [str(text).split("|") for text in stored["captions"]]
             return Dataset(stored["images"], captions, stored["is_photo"])
-
-
-@cache
-def _photos() -> tuple[Picture, ...]:
-    return tuple(photograph.load() for photograph in PHOTOGRAPHS)
 
 
 def _ground(hex_colour: str, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -60,7 +58,7 @@ def _ground(hex_colour: str, rng: np.random.Generator) -> NDArray[np.float32]:
         ramp = np.linspace(rng.uniform(0.7, 1), rng.uniform(0.7, 1.1), CANVAS, dtype=np.float32)
         ramp_2d = ramp[:, None] if rng.random() < 0.5 else ramp[None, :]
         return flat * ramp_2d[..., None]
-    photo = crop(_photos()[int(rng.integers(len(PHOTOGRAPHS)))], CANVAS, rng)
+    photo = crop(load_all()[int(rng.integers(len(PHOTOGRAPHS)))], CANVAS, rng)
     blurred = cv2.GaussianBlur(photo, (0, 0), rng.uniform(2, 8)).astype(np.float32)
     return 0.5 * flat + 0.5 * blurred
 
@@ -97,7 +95,8 @@ def _portrait(number: int, rng: np.random.Generator) -> tuple[Picture, list[str]
     shares = np.array([card.share for card in STYLES])
     card = STYLES[int(rng.choice(len(STYLES), p=shares / shares.sum()))]
     background = BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))]
-    drawing, phrases = draw(card, number, background)
+    glasses = card.glasses and bool(rng.random() < GLASSES_SHARE)
+    drawing, phrases = draw(card, number, background, glasses=glasses)
     alpha = drawing[..., 3:].astype(np.float32) / 255
     picture = drawing[..., :3] * alpha + _ground(background, rng) * (1 - alpha)
     square = _face_crop(picture.astype(np.float32), card, rng)
@@ -107,34 +106,42 @@ def _portrait(number: int, rng: np.random.Generator) -> tuple[Picture, list[str]
     return np.clip(square, 0, 255).astype(np.uint8), phrases
 
 
-def _chunk(task: tuple[int, int, int]) -> tuple[Picture, list[list[str]], list[bool]]:
-    first, count, seed = task
+def _draw_chunk(first: int, count: int, seed: int) -> Dataset:
+    """Pictures number `first` to `first + count`, which depend on nothing else but the seed."""
     rng = np.random.default_rng([seed, first])
     images = np.empty((count, SIDE, SIDE, 3), np.uint8)
     captions: list[list[str]] = []
-    is_photo: list[bool] = []
+    is_photo = rng.random(count) < PHOTO_SHARE
     for index in range(count):
-        photo = bool(rng.random() < PHOTO_SHARE)
-        is_photo.append(photo)
-        if photo:
+        if is_photo[index]:
             which = int(rng.integers(len(PHOTOGRAPHS)))
-            images[index] = crop(_photos()[which], SIDE, rng)
+            images[index] = crop(load_all()[which], SIDE, rng)
             captions.append(["photo style", PHOTOGRAPHS[which].subject])
         else:
             images[index], phrases = _portrait(first + index, rng)
             captions.append(phrases)
-    return images, captions, is_photo
+    return Dataset(images, captions, is_photo)
 
 
-def build(count: int, seed: int, workers: int) -> Dataset:
-    """Draw `count` pictures; the same seed gives the same pictures with any number of workers."""
-    tasks = [(first, min(CHUNK, count - first), seed) for first in range(0, count, CHUNK)]
-    with ProcessPoolExecutor(workers) as pool:
-        parts = list(pool.map(_chunk, tasks))
+def draw_chunks(crew: Crew, count: int, seed: int, folder: Path, size: int = CHUNK) -> None:
+    """Draw this worker's share of `count` pictures into `folder`, `size` in a file.
+
+    What is there is not drawn again; the number of workers makes no difference.
+    """
+    for first in range(crew.rank * size, count, crew.size * size):
+        path = folder / f"{first:07d}.npz"
+        if not path.exists():
+            with replaced(path) as temporary, temporary.open("wb") as file:
+                _draw_chunk(first, min(size, count - first), seed).save(file)
+
+
+def join_chunks(folder: Path) -> Dataset:
+    """All pictures that `draw_chunks` left in `folder`."""
+    parts = [Dataset.load(path) for path in sorted(folder.glob("*.npz"))]
     return Dataset(
-        np.concatenate([images for images, _, _ in parts]),
-        [phrases for _, captions, _ in parts for phrases in captions],
-        np.array([photo for _, _, photos in parts for photo in photos]),
+        np.concatenate([part.images for part in parts]),
+        [phrases for part in parts for phrases in part.captions],
+        np.concatenate([part.is_photo for part in parts]),
     )
 
 
