@@ -82,7 +82,7 @@ COLOURS = {
 }  # fmt: skip
 
 CLOTHES_KEYS = ("clothesColor", "clothingColor", "shirtColor")
-BALD = ("bald", "mrclean", "nohair", "shavedhead")
+BALD = ("bald", "mrclean", "nohair")
 HATS = ("hat", "beanie", "cap", "turban", "hijab")
 HAIR_SHAPES = ("long", "short", "curly")
 MOODS = {"smile": "smiling", "laugh": "laughing", "sad": "sad", "angry": "angry", "frown": "sad"}

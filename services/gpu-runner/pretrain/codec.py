@@ -35,7 +35,7 @@ SHRINK = 1 / 16
 LATENT_RMS = 0.7
 """Root mean square of scaled latents: below 1, so that fine detail is settled late in sampling."""
 
-HELD_OUT = 256
+HELD_OUT = 64
 MOST_NOISE = 0.03
 """The most noise on scaled latents in training: their spread is 0.7."""
 GRID_COLUMNS = 12

@@ -4,10 +4,10 @@ That decoder enlarges by repeating cells and then convolves, and both do the sam
 place: it cannot know which pixel of a 4x4 patch it paints, so it cannot undo a projection
 of patches, and one trained from nothing lost five decibels to the plain inverse. The
 frame of zeros around each convolution does tell places apart. Here the first blocks count
-every cell's distance from the left and the top edge; after an enlargement, the step of that count between neighbours
-is 1 on the first of two repeated cells and 0 on the second; and with it a rectified unit lets
-through only the one of four pictures that belongs to a pixel. The training then begins at
-the quality of the linear inverse, and only has better to find.
+every cell's distance from the left and the top edge; after an enlargement, the step of that
+count between neighbours is 1 on the first of two repeated cells and 0 on the second; and with
+it a rectified unit lets through only the one of four pictures that belongs to a pixel. The
+training then begins at the quality of the linear inverse, and only has better to find.
 
 Exact for grids of up to `3 * FIRST_BLOCKS + 1` cells a side, once the range of the latents is small
 against 3, where the decoder's tanh is straight.
@@ -64,7 +64,7 @@ class Channels:
 
     @property
     def least(self) -> int:
-        """How wide the decoder has to be: for this, and for 48 pixels with a constant and counts."""
+        """Width that the decoder needs: for this, and for 48 pixels with a constant and counts."""
         return max(2 * self.latents + 5, 51)
 
 
@@ -107,7 +107,8 @@ def keep_counting(codec: AutoencoderTiny) -> None:
     """Leave out of training what makes, carries and reads the counts.
 
     They are added up over the whole width and then multiplied, so that the first step of
-    training would put every gate out of order. Everything else may change. Weight decay has to be off.
+    training would put every gate out of order. Everything else may change. Weight decay has
+    to be off.
     """
     layers = codec.decoder.layers
     first, second = (i for i, layer in enumerate(layers) if isinstance(layer, nn.Upsample))
