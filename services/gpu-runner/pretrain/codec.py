@@ -136,7 +136,7 @@ class CodecTask:
 
     name = "codec"
     number = 1
-    peak_rate = 5e-4
+    peak_rate = 1e-3
     weight_decay = 0.0
 
     def __init__(self, codec: AutoencoderTiny, drawn: NDArray[np.uint8], plan: Plan) -> None:
