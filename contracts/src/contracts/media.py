@@ -16,3 +16,7 @@ PICTURE_FORMATS = {
 }
 """Pillow's name of each media type. Only raster formats whose decoders are self-contained: EPS,
 for one, would start Ghostscript."""
+
+MAX_PICTURE_PIXELS = 64_000_000
+"""A picture that claims more is refused by its header, before it is unpacked: this is what the
+runner takes, and what the gateway takes unless it is told to take less."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gpu_runner.media.pictures import MAX_SIDE, decode_picture, write_picture
+from gpu_runner.media.pictures import MAX_SIDE, decode_picture, read_picture, write_picture
 from gpu_runner.stage import StageError
 from PIL import Image
 
@@ -20,6 +20,11 @@ def quarters(width: int = 64, height: int = 48) -> Image.Image:
     pixels[: height // 2, width // 2 :] = (0, 255, 0)
     pixels[height // 2 :, : width // 2] = (0, 0, 255)
     return Image.fromarray(pixels)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """One chunk of a PNG file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def saved(image: Image.Image, path: Path, **options: object) -> Path:
@@ -66,7 +71,40 @@ def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
 def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime", "blue")]
     path = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert tuple(decode_picture(path)[10, 10]) == (255, 0, 0)
+    picture = read_picture(path)
+    assert tuple(picture.rgb[10, 10]) == (255, 0, 0)
+    assert picture.frames == 3
+
+
+def test_a_palette_with_alpha_is_laid_on_white(tmp_path: Path) -> None:
+    image = quarters().quantize(4)
+    path = saved(image, tmp_path / "a.png", transparency=image.getpixel((2, 2)))
+    rgb = decode_picture(path)
+    assert rgb[4, 4].min() == 255  # the red quarter is see-through
+    assert rgb[4, 60, 1] > 200 > rgb[4, 60, 0] + 60
+
+
+def test_sixteen_bit_colour_keeps_its_tones(tmp_path: Path) -> None:
+    middle = np.zeros((40, 40, 3), ">u2")
+    middle[..., 0] = 32768
+    middle[..., 2] = 65535
+    path = tmp_path / "a.png"
+    rows = b"".join(b"\0" + row.tobytes() for row in middle)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    pixel = decode_picture(path)[20, 20]
+    assert np.abs(pixel.astype(int) - (128, 0, 255)).max() <= 1
+
+
+def test_a_huge_sixteen_bit_grey_picture_is_scaled_down_with_its_tone(tmp_path: Path) -> None:
+    grey = np.full((20, 6000), 32768, np.uint16)
+    rgb = decode_picture(saved(Image.fromarray(grey), tmp_path / "a.png"))
+    assert max(rgb.shape) == MAX_SIDE
+    assert abs(int(rgb[5, 5, 0]) - 128) <= 1
 
 
 def test_a_very_large_photo_is_scaled_down(tmp_path: Path) -> None:
@@ -75,11 +113,6 @@ def test_a_very_large_photo_is_scaled_down(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
     for side in (9_000, 60_000):
         header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
         bomb = tmp_path / "bomb.png"

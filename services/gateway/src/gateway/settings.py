@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from contracts.media import MAX_PICTURE_PIXELS
 from servicekit.settings import Environment
 
 from gateway.access.principal import Mode
@@ -19,7 +20,7 @@ class Limits:
 
     photo_bytes: int = 25 * _MEGABYTE
     photos: int = 40
-    photo_pixels: int = 64_000_000
+    photo_pixels: int = MAX_PICTURE_PIXELS
     clip_bytes: int = 50 * _MEGABYTE
     script_chars: int = 20_000
     prompt_chars: int = 2_000

@@ -11,11 +11,12 @@ import io
 import struct
 import warnings
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from contracts.media import PICTURE_FORMATS
+from contracts.media import MAX_PICTURE_PIXELS, PICTURE_FORMATS
 from PIL import Image, ImageCms, ImageOps
 
 from gpu_runner.stage import StageError
@@ -23,7 +24,6 @@ from gpu_runner.stage import StageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_PIXELS = 64_000_000
 MAX_SIDE = 4096
 
 # Besides OSError, Pillow's decoders let these through when bytes are damaged.
@@ -40,7 +40,20 @@ DECODE_ERRORS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: `rgb` (height, width, 3), and how many `frames` or pages its file has."""
+
+    rgb: NDArray[np.uint8]
+    frames: int
+
+
 def decode_picture(path: Path, label: str = "the picture") -> NDArray[np.uint8]:
+    """The pixels of `read_picture`, for those who ask no more."""
+    return read_picture(path, label).rgb
+
+
+def read_picture(path: Path, label: str = "the picture") -> Picture:
     """Read a picture as upright sRGB.
 
     Args:
@@ -48,8 +61,8 @@ def decode_picture(path: Path, label: str = "the picture") -> NDArray[np.uint8]:
         label: how errors call the picture, such as "photo 2".
 
     Returns:
-        Pixels (height, width, 3), 0-255, no side longer than `MAX_SIDE`. Transparency is laid on
-        white; of an animation the first frame is taken.
+        Pixels 0-255, no side longer than `MAX_SIDE`. Transparency is laid on white; of an
+        animation the first frame is taken.
 
     Raises:
         StageError: `picture-unreadable` or `picture-too-large`.
@@ -60,10 +73,10 @@ def decode_picture(path: Path, label: str = "the picture") -> NDArray[np.uint8]:
             # Pillow warns of large pictures before our own, stricter limit can refuse them.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=tuple(PICTURE_FORMATS.values())) as image:
-                if image.width * image.height > MAX_PIXELS:
+                if image.width * image.height > MAX_PICTURE_PIXELS:
                     raise _too_large(label)
                 image.load()
-                return _to_rgb(image)
+                return Picture(_to_rgb(image), int(getattr(image, "n_frames", 1)))
     except Image.DecompressionBombError as error:
         raise _too_large(label) from error
     except DECODE_ERRORS as error:
@@ -83,7 +96,7 @@ def write_picture(path: Path, rgb: NDArray[np.uint8]) -> Path:
 def _too_large(label: str) -> StageError:
     return StageError(
         "picture-too-large",
-        f"{label} has more than {MAX_PIXELS // 1_000_000} million pixels",
+        f"{label} has more than {MAX_PICTURE_PIXELS // 1_000_000} million pixels",
         "Scale it down and try again.",
     )
 
