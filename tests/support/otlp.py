@@ -77,7 +77,7 @@ class Receiver:
             self.changed.notify_all()
 
     def until(
-        self, enough: Callable[[list[Received]], bool], timeout_s: float = 30
+        self, enough: Callable[[list[Received]], bool], timeout_s: float = 90
     ) -> list[Received]:
         """The spans once there are enough; what there is after the time, to be looked at."""
         deadline = time.monotonic() + timeout_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import ssl
 import subprocess
 import time
@@ -96,21 +97,26 @@ def traefik(folder: Path, *, collector: str, **settings: str) -> Iterator[Traefi
             stderr=output,
         )
     try:
-        _await_ping(process, metrics, log)
-        yield Traefik(http, https, metrics, layout, log)
+        running = Traefik(http, https, metrics, layout, log)
+        _await_start(process, running)
+        yield running
     finally:
         # It would wait for connections that tests have left open.
         process.kill()
         process.wait()
 
 
-def _await_ping(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 30
+def _await_start(process: subprocess.Popen[bytes], running: Traefik) -> None:
+    """Until it has read the names and certificates too, which it does after it has begun."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
+        # A handshake that fails is an OSError as well.
         with (
             contextlib.suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1),
+            urllib.request.urlopen(f"http://127.0.0.1:{running.metrics_port}/ping", timeout=1),
+            socket.create_connection(("127.0.0.1", running.https_port), timeout=1) as plain,
+            running.trust.wrap_socket(plain, server_hostname=f"app.{DOMAIN}"),
         ):
             return
         time.sleep(0.05)
-    raise RuntimeError(f"Traefik did not start:\n{log.read_text()[-3000:]}")
+    raise RuntimeError(f"Traefik did not start:\n{running.log.read_text()[-3000:]}")

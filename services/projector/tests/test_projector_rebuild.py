@@ -144,6 +144,8 @@ async def killed_on_its_way(process: Process, database: Database, shadow: str) -
                     process.kill()
                     await process.wait()
                     return int(position)
+            # It is the rebuild's turn to write.
+            await asyncio.sleep(0.01)
 
 
 async def test_a_rebuild_that_was_killed_goes_on_where_it_was(
