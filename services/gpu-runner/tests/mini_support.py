@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from gpu_runner.faces.crops import crop_portrait, only_face
+from gpu_runner.faces.crops import crop_portrait, widest_face
 from gpu_runner.media.pictures import write_picture
 from gpu_runner.stage import StageContext
 from report_support import Talk
@@ -90,7 +90,7 @@ def write_face(directory: Path) -> Path:
     """The astronaut's face as the crop that a stage would get, 512x512."""
     photo = data.astronaut()
     path = directory / "face.png"
-    write_picture(path, crop_portrait(photo, only_face(photo, "photo 1")))
+    write_picture(path, crop_portrait(photo, widest_face(photo, "photo 1")))
     return path
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
-from gpu_runner.faces.crops import CROP_SIDE, crop_portrait, only_face, prepare_photos
+from gpu_runner.faces.crops import CROP_SIDE, crop_portrait, people_in, widest_face
 from gpu_runner.faces.detector import detect_faces
 from gpu_runner.faces.identity import SAME_PERSON, distance, embed
 from gpu_runner.faces.mesh import find_meshes
-from gpu_runner.media.pictures import decode_picture, write_picture
 from gpu_runner.stage import StageError
 from numpy.typing import NDArray
 from skimage import data
@@ -69,61 +66,18 @@ def test_a_face_that_fills_the_picture_is_found(woman: Rgb) -> None:
 
 
 def test_a_crop_keeps_the_head_in_the_middle(woman: Rgb) -> None:
-    crop = crop_portrait(woman, only_face(woman, "photo 1"))
+    crop = crop_portrait(woman, widest_face(woman, "photo 1"))
     assert crop.shape == (CROP_SIDE, CROP_SIDE, 3)
     (mesh,) = find_meshes(crop)
     assert abs(mesh.centre[0] - CROP_SIDE / 2) < 15
     assert CROP_SIDE / 2.8 < mesh.width < CROP_SIDE / 2.2
 
 
-def test_photos_come_out_best_first(woman: Rgb, tmp_path: Path) -> None:
-    soft = np.asarray(cv2.GaussianBlur(woman, (0, 0), 3))
-    photos = [
-        write_picture(tmp_path / "soft.png", soft),
-        write_picture(tmp_path / "sharp.png", woman),
-    ]
-    prepared = prepare_photos(photos, tmp_path)
-    assert [photo.number for photo in prepared] == [2, 1]
-    assert prepared[0].quality.sharpness > 2 * prepared[1].quality.sharpness
-    assert all(photo.path.exists() for photo in prepared)
-    assert not any(isinstance(value, str) for value in prepared[0].metrics().values())
-
-
-def test_a_photo_without_a_face_is_refused_by_its_number(woman: Rgb, tmp_path: Path) -> None:
-    photos = [
-        write_picture(tmp_path / "a.png", woman),
-        write_picture(tmp_path / "b.png", data.coffee()),
-    ]
-    with pytest.raises(StageError, match="photo 2 shows no face") as refusal:
-        prepare_photos(photos, tmp_path)
-    assert refusal.value.code == "no-face"
-
-
-def test_one_answer_names_every_bad_photo(woman: Rgb, tmp_path: Path) -> None:
-    two = canvas(512, 1024, (woman, 0, 0), (woman[:, ::-1], 0, 512))
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    photos = [write_picture(tmp_path / "two.png", two), broken]
-    with pytest.raises(StageError, match=r"photo 1 shows 2 faces; photo 2 is not") as refusal:
-        prepare_photos(photos, tmp_path)
-    assert refusal.value.code == "several-faces"
-
-
 def test_a_face_of_a_few_pixels_is_refused(woman: Rgb) -> None:
     tiny = np.asarray(cv2.resize(woman, (200, 200), interpolation=cv2.INTER_AREA))
     with pytest.raises(StageError, match="pixels wide") as refusal:
-        only_face(tiny, "photo 1")
+        people_in(tiny, "photo 1")
     assert refusal.value.code == "face-too-small"
-
-
-def test_the_sample_character_is_accepted_in_every_photo(tmp_path: Path) -> None:
-    photos = sorted((Path(__file__).parents[3] / "samples" / "photos").iterdir())
-    prepared = prepare_photos(photos, tmp_path)
-    assert sorted(photo.number for photo in prepared) == list(range(1, len(photos) + 1))
-    assert min(photo.quality.score for photo in prepared) > 0.8
-    first, *others = [embed(decode_picture(photo.path)) for photo in prepared]
-    assert first is not None
-    assert all(other is not None and distance(first, other) < SAME_PERSON for other in others)
 
 
 def test_the_same_person_is_near_and_another_is_far(woman: Rgb) -> None:

@@ -15,7 +15,7 @@ from gpu_runner.engines.warp import measure
 from gpu_runner.engines.warp.eyes import build_lids, is_drawing
 from gpu_runner.engines.warp.neutral import neutralise
 from gpu_runner.engines.warp.render_video import Params, run
-from gpu_runner.faces.crops import crop_portrait, only_face
+from gpu_runner.faces.crops import crop_portrait, widest_face
 from gpu_runner.faces.mesh import find_meshes, refine_mesh
 from gpu_runner.media.pictures import decode_picture, write_picture
 from gpu_runner.media.video import stream_lengths
@@ -96,12 +96,12 @@ def context(
 
 def woman() -> NDArray[np.uint8]:
     photo = np.asarray(data.astronaut())
-    return crop_portrait(photo, only_face(photo, "the photo"))
+    return crop_portrait(photo, widest_face(photo, "the photo"))
 
 
 def drawing(name: str = "1-studio") -> NDArray[np.uint8]:
     photo = decode_picture(SAMPLES / f"{name}.png")
-    return crop_portrait(photo, only_face(photo, "the photo"))
+    return crop_portrait(photo, widest_face(photo, "the photo"))
 
 
 def decoded(path: Path) -> list[NDArray[np.uint8]]:
@@ -290,7 +290,7 @@ def test_a_grey_tilted_photograph_is_rendered_too(tmp_path: Path) -> None:
     photo = np.asarray(data.astronaut())
     turned = cv2.warpAffine(photo, cv2.getRotationMatrix2D((226, 120), 14, 1.0), (512, 512))
     grey = np.repeat(cv2.cvtColor(turned, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
-    portrait = crop_portrait(grey, only_face(grey, "the photo"))
+    portrait = crop_portrait(grey, widest_face(grey, "the photo"))
     result = run(context(tmp_path, portrait, Params()))
     assert result.metrics["opening_vs_intended"] > 0.7
     frame = decoded(result.outputs["video"][0])[30].astype(int)

@@ -8,6 +8,7 @@ predictor, for the 68-point one may not be used commercially.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -23,21 +24,28 @@ if TYPE_CHECKING:
 SAME_PERSON = 0.6
 
 
-def embed(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Embedding (128,) of the largest face in `rgb` (height, width, 3), or None without a face.
+def embed(
+    rgb: NDArray[np.uint8], at: tuple[float, float] | None = None
+) -> NDArray[np.float64] | None:
+    """Embedding (128,) of a face in `rgb` (height, width, 3), or None without a face.
+
+    It is the face at the point `at` (x, y in pixels), or the largest one.
 
     dlib's own detector is asked first, since the network was trained on its boxes; where it sees
     nothing, as on many drawings, the face mesh says where the face is.
     """
     pixels = np.ascontiguousarray(rgb)
     boxes = list(_detector()(pixels, 1 if min(rgb.shape[:2]) < 400 else 0))
+    if at:
+        boxes = [box for box in boxes if box.contains(dlib.point(int(at[0]), int(at[1])))]
     if boxes:
         box = max(boxes, key=lambda candidate: int(candidate.area()))
     else:
         meshes = find_meshes(rgb)
         if not meshes:
             return None
-        left, top, right, bottom = meshes[0].box
+        mesh = min(meshes, key=lambda mesh: math.dist(mesh.centre, at)) if at else meshes[0]
+        left, top, right, bottom = mesh.box
         # dlib's boxes reach from the brows to the chin, and are as high as wide.
         side = (right - left + bottom - top) / 2
         cx = (left + right) / 2
