@@ -1,0 +1,42 @@
+"""Under which terms weights may be used, and who accepted them.
+
+The OpenRAIL licences bind whoever uses the weights to restrictions of use (their attachment A),
+so they must be accepted before any byte is pulled; MIT and Creative Commons ask for no consent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.base import Contract, Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """A licence; `hub_name` is what the model's card calls it, `url` where its text stands."""
+
+    title: str
+    hub_name: str
+    url: str
+    must_be_accepted: bool
+
+
+class Acceptance(Contract):
+    """That somebody, by the name that this machine knows, accepted a licence."""
+
+    licence: str
+    by: str
+    at: Timestamp
+
+
+_CARDS = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
+
+OPENRAIL_M = Licence("CreativeML OpenRAIL-M", "creativeml-openrail-m", _CARDS, True)
+OPENRAIL_PP_M = Licence(
+    "CreativeML OpenRAIL++-M",
+    "openrail++",
+    "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
+    True,
+)
+MIT = Licence("MIT", "mit", "https://opensource.org/license/mit", False)
+CC_BY = Licence("CC BY 4.0", "cc-by-4.0", "https://creativecommons.org/licenses/by/4.0/", False)

@@ -1,0 +1,108 @@
+"""The models that engines use: where each comes from, which of its files, how large, whose terms.
+
+Revisions are commits, so that all who pull get the same bytes. Sizes here are from the models'
+pages and only good for a first word: before a pull the hub is asked for the exact ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpu_runner.models.errors import Fault, ModelError
+from gpu_runner.models.licence import CC_BY, MIT, OPENRAIL_M, OPENRAIL_PP_M, Licence
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A repository at a hub, and the patterns (as of `fnmatch`) of the files that are needed.
+
+    Each of `files` must match something there; `also` is taken if there is any.
+    """
+
+    repository: str
+    revision: str
+    files: tuple[str, ...]
+    also: tuple[str, ...]
+    about_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Weights by the name that engines call them; without `source` they are in the package."""
+
+    name: str
+    title: str
+    needed_by: str
+    licence: Licence
+    source: Source | None
+
+
+_TERMS = ("README.md", "LICENSE*")
+_UNET = ("unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors")
+_VAE = ("vae/config.json", "vae/diffusion_pytorch_model.fp16.safetensors")
+
+
+def _text_encoder(suffix: str = "") -> tuple[str, ...]:
+    return (
+        f"text_encoder{suffix}/config.json",
+        f"text_encoder{suffix}/model.fp16.safetensors",
+        f"tokenizer{suffix}/*",
+    )
+
+
+_PIPELINE = ("model_index.json", "scheduler/*")
+
+MODELS: tuple[Model, ...] = (
+    Model("mini", "Our own small base for portraits", "the engine mini", CC_BY, None),
+    Model(
+        "sd15",
+        "Stable Diffusion 1.5, half precision",
+        "the engine sd15",
+        OPENRAIL_M,
+        Source(
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+            (*_PIPELINE, *_UNET, *_VAE, *_text_encoder()),
+            _TERMS,
+            2_135_000_000,
+        ),
+    ),
+    Model(
+        "sdxl",
+        "Stable Diffusion XL 1.0, half precision",
+        "the engine sdxl",
+        OPENRAIL_PP_M,
+        Source(
+            "stabilityai/stable-diffusion-xl-base-1.0",
+            "462165984030d82259a11f4367a4eed129e94a7b",
+            (*_PIPELINE, *_UNET, *_VAE, *_text_encoder(), *_text_encoder("_2")),
+            _TERMS,
+            6_941_000_000,
+        ),
+    ),
+    Model(
+        "sdxl-vae",
+        "A decoder for SDXL that does not overflow in half precision",
+        "the engine sdxl, optionally",
+        MIT,
+        Source(
+            "madebyollin/sdxl-vae-fp16-fix",
+            "207b116dae70ace3637169f1ddd2434b91b3a8cd",
+            ("config.json", "diffusion_pytorch_model.safetensors"),
+            _TERMS,
+            334_700_000,
+        ),
+    ),
+)
+
+
+def find(name: str) -> Model:
+    """The model of this name; ModelError if there is none."""
+    for model in MODELS:
+        if model.name == name:
+            return model
+    raise ModelError(
+        f"there is no model {name!r}",
+        f"There are {', '.join(model.name for model in MODELS)}",
+        Fault.ABSENT,
+    )
