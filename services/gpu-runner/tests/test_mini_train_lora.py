@@ -13,24 +13,23 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from gpu_runner.engines.diffusion import lora
+from gpu_runner.engines.diffusion.checkpoint import CheckpointMismatchError
 from gpu_runner.engines.diffusion.components import (
     Components,
     encode_pictures,
     encode_prompts,
     load_components,
 )
+from gpu_runner.engines.diffusion.config import TrainConfig
 from gpu_runner.engines.diffusion.pictures import read_square, shrink
 from gpu_runner.engines.diffusion.sampling import SamplingConfig, sample
 from gpu_runner.engines.diffusion.trainer import (
-    CheckpointMismatchError,
     Examples,
     Hooks,
     LoraTrainer,
-    TrainConfig,
     TrainingDivergedError,
 )
 from gpu_runner.engines.mini import train_lora
-from gpu_runner.engines.mini._training import sample_every
 from gpu_runner.engines.mini.base import BASE, prompt_for
 from gpu_runner.stage import StageError
 from mini_support import Memory, make_context, write_face, write_random_base
@@ -53,7 +52,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(**changes: object) -> TrainConfig:
     settings = {
         "rank": 4,
-        "alpha": 4,
+        "convolutions": True,
         "steps": 6,
         "batch_size": 2,
         "learning_rate": 1e-3,
@@ -61,10 +60,8 @@ def config(**changes: object) -> TrainConfig:
         "min_snr_gamma": 5.0,
         "checkpoint_every": 3,
         "sample_every": 0,
-        "seed": 3,
-        "bfloat16": False,
     }
-    return TrainConfig(**{**settings, **changes})
+    return TrainConfig.model_validate({**settings, **changes})
 
 
 def examples(components: Components, face: Path) -> Examples:
@@ -77,7 +74,8 @@ def examples(components: Components, face: Path) -> Examples:
 
 def trainer(base: Path, face: Path, settings: TrainConfig) -> tuple[LoraTrainer, Components]:
     components = load_components(base, "cpu")
-    made = LoraTrainer(components.unet, components.schedule, examples(components, face), settings)
+    learned = examples(components, face)
+    made = LoraTrainer(components.unet, components.schedule, learned, settings, seed=3)
     return made, components
 
 
@@ -159,8 +157,8 @@ def test_a_damaged_checkpoint_starts_the_stage_again(
 def test_a_loss_that_is_no_number_stops_the_training(random_base: Path, face: Path) -> None:
     components = load_components(random_base, "cpu")
     good = examples(components, face)
-    bad = Examples(torch.full_like(good.latents, torch.inf), good.embeddings)
-    run = LoraTrainer(components.unet, components.schedule, bad, config())
+    bad = Examples(torch.full_like(good.latents, torch.inf), good.words)
+    run = LoraTrainer(components.unet, components.schedule, bad, config(), seed=3)
     with pytest.raises(TrainingDivergedError) as caught:
         run.run(SILENT)
     assert caught.value.step == 1
@@ -198,7 +196,7 @@ def test_progress_samples_and_checkpoints_are_reported(
 def test_a_run_shows_a_few_samples_or_as_many_as_were_asked_for(
     steps: int, asked: int | None, shown: int
 ) -> None:
-    every = sample_every(train_lora.Params(steps=steps, sample_every=asked))
+    every = train_lora.Params(steps=steps, sample_every=asked).sample_interval
     in_between = [step for step in range(1, steps) if every and step % every == 0]
     assert len(in_between) + (2 if every else 0) == shown
 

@@ -5,15 +5,11 @@ This list is all that the runner knows of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from contracts.commands import Lane
 from contracts.events import Quality
 
 from gpu_runner.catalogue import Engine
-
-_Presets = Mapping[Quality, Mapping[str, Any]]
+from gpu_runner.engines.diffusion.config import MINI_PRESETS, Presets
 
 
 def _engine(
@@ -23,7 +19,7 @@ def _engine(
     lane: Lane,
     typical_s: float | tuple[float, float, float],
     *,
-    presets: _Presets | None = None,
+    presets: Presets | None = None,
     version: str = "1",
     checkpoints: bool = False,
     spreads: bool = False,
@@ -56,11 +52,8 @@ ENGINES: tuple[Engine, ...] = (
         "LoRA on the built-in base",
         Lane.GPU,
         (26, 33, 71),
-        presets={
-            Quality.DRAFT: {"steps": 60},
-            Quality.STANDARD: {"steps": 100},
-            Quality.BEST: {"steps": 300},
-        },
+        presets=MINI_PRESETS,
+        version="2",
         checkpoints=True,
         spreads=True,
     ),

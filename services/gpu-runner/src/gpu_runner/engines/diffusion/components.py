@@ -96,6 +96,12 @@ def decode_latents(components: Components, latents: torch.Tensor) -> list[Rgb]:
 @torch.no_grad()
 def encode_prompts(components: Components, prompts: list[str]) -> torch.Tensor:
     """Text embeddings [n, tokens, width]; longer prompts are cut at the encoder's length."""
+    embeddings: torch.Tensor = components.text_encoder(tokenize(components, prompts))[0]
+    return embeddings
+
+
+def tokenize(components: Components, prompts: list[str]) -> torch.Tensor:
+    """Token numbers [n, tokens] of prompts, cut or filled up to the text encoder's length."""
     tokens = components.tokenizer(
         prompts,
         padding="max_length",
@@ -103,5 +109,5 @@ def encode_prompts(components: Components, prompts: list[str]) -> torch.Tensor:
         truncation=True,
         return_tensors="pt",
     )
-    embeddings: torch.Tensor = components.text_encoder(tokens.input_ids.to(components.device))[0]
-    return embeddings
+    numbers: torch.Tensor = tokens.input_ids.to(components.device)
+    return numbers

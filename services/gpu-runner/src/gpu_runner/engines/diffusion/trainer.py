@@ -1,8 +1,8 @@
 """The training loop of a LoRA, the same for a base of nine million weights or of two billion.
 
 It knows tensors only: cached latents, cached text embeddings, a UNet with an adapter in
-it and a noise schedule. All randomness comes from one generator whose state is part of
-every checkpoint, so a run that was killed goes on exactly as it would have gone.
+it and a noise schedule. What a step does follows from the state before it, the seed and its
+number, so a run that was killed goes on exactly as it would have gone.
 
 Of several processes, each on a device of its own, every one draws the same batch and computes its
 share of it; accelerate adds up the gradients. So all hold the same state at every step, and a
@@ -11,22 +11,37 @@ checkpoint of the first fits any number of processes.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch.nn import functional
+from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from gpu_runner.engines.diffusion import lora
+from gpu_runner.engines.diffusion.checkpoint import (
+    CheckpointMismatchError,
+    State,
+    make_state,
+    read_state,
+    write_state,
+)
+from gpu_runner.engines.diffusion.config import TrainConfig
+from gpu_runner.engines.diffusion.ema import MovingAverage
+from gpu_runner.engines.diffusion.noise import Noising, Questions
+from gpu_runner.engines.diffusion.optimizers import make_optimizer, set_rate
+from gpu_runner.engines.diffusion.order import generator_for, pictures_of_step, seed_step
+from gpu_runner.engines.diffusion.precision import number_format
+from gpu_runner.engines.diffusion.rates import rate_fraction
 
-STATE_FILE = "state.pt"
 MAX_GRADIENT_NORM = 1.0
 
 
@@ -38,36 +53,16 @@ class TrainingDivergedError(Exception):
         self.step = step
 
 
-class CheckpointMismatchError(Exception):
-    """A checkpoint is damaged or was made with another configuration."""
-
-
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What is learned: `latents` [n, c, h, w], scaled, and `embeddings` [m, tokens, width].
+    """What is learned: `latents` [n, c, h, w], scaled, and `words` of m wordings.
 
-    A step draws of each at random, so any picture meets any wording.
+    Words are embeddings [m, tokens, width], or tokens [m, tokens] where the text encoder is
+    trained as well. A step draws of the wordings at random, so any picture meets any of them.
     """
 
     latents: torch.Tensor
-    embeddings: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """Numbers of one run. `min_snr_gamma` 0 weighs all noise levels alike (arXiv:2303.09556)."""
-
-    rank: int
-    alpha: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup_steps: int
-    min_snr_gamma: float
-    checkpoint_every: int
-    sample_every: int
-    seed: int
-    bfloat16: bool
+    words: torch.Tensor
 
 
 def _never() -> bool:
@@ -78,7 +73,8 @@ def _never() -> bool:
 class Hooks:
     """Whom to tell: of each step its number, loss and learning rate; when to show; when to keep.
 
-    `checkpoint_wanted` is asked after each step whether to keep this one out of turn.
+    What a checkpoint is given, to save it in a folder, holds a copy and may be called later, in
+    another thread. `checkpoint_wanted` is asked after each step whether to keep it out of turn.
     """
 
     on_step: Callable[[int, float, float], None]
@@ -89,17 +85,39 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """`losses` of all steps, also of those before a resume; the speed is this attempt's alone."""
+    """`losses` of all steps, also of those before a resume; the rest is this attempt's alone.
+
+    `paused` is the part of the training's time that went into checkpoints.
+    """
 
     losses: list[float]
     steps_per_second: float
     resumed_at: int
+    paused: float
+
+
+class _Denoiser(torch.nn.Module):
+    """A UNet that is told what to draw by embeddings, or by tokens if it has a text encoder."""
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel | None) -> None:
+        super().__init__()
+        self.unet = unet
+        self.text_encoder = text_encoder
+
+    def forward(
+        self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor
+    ) -> torch.Tensor:
+        if self.text_encoder is not None:
+            words = self.text_encoder(words)[0]
+        predicted: torch.Tensor = self.unet(noisy, times, words, return_dict=False)[0]
+        return predicted
 
 
 class LoraTrainer:
     """One run over `examples`; the adapter is in `unet` from construction on.
 
-    There must be no more processes than pictures in a batch.
+    So it is in `text_encoder`, which is given if it is trained, too. There must be no more
+    processes than pictures in a batch.
     """
 
     def __init__(
@@ -108,24 +126,51 @@ class LoraTrainer:
         schedule: DDIMScheduler,
         examples: Examples,
         config: TrainConfig,
+        *,
+        seed: int,
+        text_encoder: CLIPTextModel | None = None,
     ) -> None:
-        self._unet = unet
-        self._schedule = schedule
-        self._examples = examples
+        """Attach the adapter.
+
+        Raises:
+            OptimizerUnavailableError: the optimizer cannot be had here.
+
+        """
         self._config = config
-        self._generator = torch.Generator().manual_seed(config.seed)
-        lora.attach(unet, config.rank, config.alpha, config.seed)
-        self._parameters = [weight for weight in unet.parameters() if weight.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=config.learning_rate, weight_decay=1e-3
+        self._seed = seed
+        self._examples = examples
+        self._noising = Noising(schedule, config.min_snr_gamma, config.noise_offset)
+        self._device = device = examples.latents.device
+        rank, alpha, dora = config.rank, config.scale, config.dora
+        lora.attach(unet, rank, alpha, seed, dora=dora, convolutions=config.convolutions)
+        parts: list[tuple[torch.nn.Module, float]] = [(unet, 1.0)]
+        if text_encoder is not None:
+            lora.attach_text(text_encoder, rank, alpha, seed, dora=dora)
+            parts.append((text_encoder, config.text_encoder_scale))
+        if config.gradient_checkpointing:
+            unet.enable_gradient_checkpointing()
+        self._denoiser = _Denoiser(unet, text_encoder)
+        self._weights = {
+            name: weight
+            for name, weight in self._denoiser.named_parameters()
+            if weight.requires_grad
+        }
+        self._optimizer = make_optimizer(
+            [([each for each in part.parameters() if each.requires_grad], s) for part, s in parts],
+            config,
         )
+        self._average = (
+            MovingAverage(list(self._weights.values()), config.ema_decay)
+            if config.ema_decay
+            else None
+        )
+        self._format = number_format(config.precision, device)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._format is torch.float16)
         self._losses: list[float] = []
-        device = examples.latents.device
+        self._chunk = config.batch_size
         # The model is where it belongs already.
         self._accelerator = Accelerator(cpu=device.type == "cpu", device_placement=False)
-        self._model, self._stepper = self._accelerator.prepare(unet, self._optimizer)
-        first, every = self._accelerator.process_index, self._accelerator.num_processes
-        self._share = torch.arange(first, config.batch_size, every)
+        self._model = self._accelerator.prepare(self._denoiser)
 
     def resume(self, directory: Path) -> int:
         """Take up a checkpoint; returns the steps already done.
@@ -135,31 +180,44 @@ class LoraTrainer:
 
         """
         try:
-            state: dict[str, Any] = torch.load(directory / STATE_FILE, weights_only=True)
-            if state["config"] != asdict(self._config):
-                raise CheckpointMismatchError("made with another configuration")
-            lora.restore(self._unet, state["lora"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._generator.set_state(state["generator"])
-            self._losses = list(state["losses"])
-        except (OSError, KeyError, RuntimeError, ValueError, EOFError) as error:
+            self._restore(read_state(directory, self._decisive))
+        except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointMismatchError("cannot be read") from error
         return len(self._losses)
 
     def save(self, directory: Path) -> None:
         """Write everything that `resume` needs into `directory`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        state = {
-            "config": asdict(self._config),
-            "lora": lora.weights(self._unet),
-            "optimizer": self._optimizer.state_dict(),
-            "generator": self._generator.get_state(),
-            "losses": self._losses,
-        }
-        torch.save(state, directory / STATE_FILE)
+        write_state(self._state(), directory)
+
+    @property
+    def _decisive(self) -> dict[str, object]:
+        return {**self._config.decisive(), "seed": self._seed}
+
+    def _state(self) -> State:
+        return make_state(
+            config=self._decisive,
+            weights=self._weights,
+            optimizer=self._optimizer.state_dict(),
+            scaler=self._scaler.state_dict(),
+            average=self._average.average if self._average else [],
+            losses=self._losses,
+            chunk=self._chunk,
+        )
+
+    @torch.no_grad()
+    def _restore(self, state: State) -> None:
+        for name, weight in self._weights.items():
+            weight.copy_(state["weights"][name])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+        if self._average:
+            for average, kept in zip(self._average.average, state["average"], strict=True):
+                average.copy_(kept)
+        self._losses = list(state["losses"])
+        self._chunk = state["chunk"]
 
     def run(self, hooks: Hooks) -> TrainResult:
-        """Train up to the last step.
+        """Train up to the last step; then the adapter is what was asked for, average or not.
 
         Raises:
             TrainingDivergedError: the loss stopped being a number; the adapter is worthless.
@@ -167,80 +225,84 @@ class LoraTrainer:
         """
         config = self._config
         first = len(self._losses)
-        training_seconds = 0.0
+        training_s = paused_s = 0.0
+        self._model.train()
         for step in range(first + 1, config.steps + 1):
             begun = time.perf_counter()
             loss = self._step(step)
-            training_seconds += time.perf_counter() - begun
+            training_s += time.perf_counter() - begun
             if not math.isfinite(loss):
                 raise TrainingDivergedError(step)
             self._losses.append(loss)
-            hooks.on_step(step, loss, self._rate(step))
-            if step < config.steps and config.sample_every and step % config.sample_every == 0:
-                self._unet.eval()
-                hooks.on_sample(step)
-            in_turn = step % config.checkpoint_every == 0
-            if step < config.steps and (in_turn or hooks.checkpoint_wanted()):
-                hooks.on_checkpoint(step, self.save)
-        self._unet.eval()
+            hooks.on_step(step, loss, config.peak_rate * rate_fraction(step, config))
+            if step == config.steps:
+                break
+            if config.sample_interval and step % config.sample_interval == 0:
+                self._show(step, hooks)
+            if step % config.checkpoint_every == 0 or hooks.checkpoint_wanted():
+                begun = time.perf_counter()
+                hooks.on_checkpoint(step, partial(write_state, self._state()))
+                paused_s += time.perf_counter() - begun
+        self._model.eval()
+        if self._average:
+            self._average.wear()
         done = config.steps - first
-        speed = done / training_seconds if training_seconds else 0.0
-        return TrainResult(self._losses, speed, first)
+        speed = done / training_s if training_s else 0.0
+        paused = paused_s / (training_s + paused_s) if training_s else 0.0
+        return TrainResult(self._losses, speed, first, paused)
+
+    def _show(self, step: int, hooks: Hooks) -> None:
+        self._model.eval()
+        with self._average.worn() if self._average else contextlib.nullcontext():
+            hooks.on_sample(step)
+        self._model.train()
 
     def _step(self, step: int) -> float:
-        config, examples = self._config, self._examples
-        device = examples.latents.device
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(step)
-        self._model.train()
-        latents = examples.latents[self._draw(len(examples.latents))]
-        words = examples.embeddings[self._draw(len(examples.embeddings))]
-        levels = len(self._schedule.alphas_cumprod)
-        times = torch.randint(levels, (config.batch_size,), generator=self._generator).to(device)
-        noise = torch.randn(latents.shape, generator=self._generator).to(device)
-        # diffusers' annotations ask for a tensor class that torch makes only in its old way.
-        noisy = self._schedule.add_noise(latents, noise, times)  # type: ignore[arg-type]
-        mine = self._share.to(device)
-        target = self._target(latents, noise, times)[mine]
-        noisy, times, words = noisy[mine], times[mine], words[mine]
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
-            predicted = self._model(noisy, times, words, return_dict=False)[0]
-        errors = functional.mse_loss(predicted.float(), target, reduction="none")
-        loss = (errors.mean((1, 2, 3)) * self._weights(times)).sum() / config.batch_size
-        # Gradients are averaged over the processes, and each has but its part of the mean.
-        self._accelerator.backward(loss * self._accelerator.num_processes)
-        torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
-        self._stepper.step()
-        self._stepper.zero_grad()
-        return float(self._accelerator.reduce(loss.detach(), reduction="sum").item())
+        config = self._config
+        seed_step(self._seed, step)
+        set_rate(self._optimizer, config.peak_rate * rate_fraction(step, config))
+        questions, words = self._lesson(step)
+        chunks = torch.arange(len(words)).split(self._chunk)
+        total = torch.zeros((), device=self._device)
+        for chunk in chunks[:-1]:
+            # Gradients are exchanged once a step, with those of its last batch.
+            with self._accelerator.no_sync(self._model):
+                total += self._learn(questions, words, chunk)
+        total += self._learn(questions, words, chunks[-1])
+        self._scaler.unscale_(self._optimizer)
+        torch.nn.utils.clip_grad_norm_(list(self._weights.values()), MAX_GRADIENT_NORM)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad()
+        if self._average:
+            self._average.follow(step)
+        return float(self._accelerator.reduce(total, reduction="sum").item())
 
-    def _rate(self, step: int) -> float:
-        return self._config.learning_rate * _schedule(step, self._config)
+    def _lesson(self, step: int) -> tuple[Questions, torch.Tensor]:
+        """All that is learned from in one step, on the device; drawn as a whole.
 
-    def _draw(self, size: int) -> torch.Tensor:
-        return torch.randint(size, (self._config.batch_size,), generator=self._generator)
+        So it is the same however many pictures are computed at once.
+        """
+        latents, words = self._examples.latents, self._examples.words
+        count = self._config.pictures_per_step
+        generator = generator_for(self._seed, "step", step)
+        chosen = pictures_of_step(self._seed, step, count, len(latents))
+        wording = torch.randint(len(words), (count,), generator=generator)
+        return self._noising.ask(latents[chosen], generator), words[wording]
 
-    def _target(
-        self, latents: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
+    def _learn(
+        self, questions: Questions, words: torch.Tensor, chunk: torch.Tensor
     ) -> torch.Tensor:
-        if self._schedule.config["prediction_type"] == "v_prediction":
-            return self._schedule.get_velocity(latents, noise, times)  # type: ignore[arg-type]
-        return noise
-
-    def _weights(self, times: torch.Tensor) -> torch.Tensor:
-        """Loss weights [batch] by noise level: min-SNR, for v or for noise prediction."""
-        if not self._config.min_snr_gamma:
-            return torch.ones(len(times), device=times.device)
-        kept = self._schedule.alphas_cumprod.to(times.device)[times]
-        snr = kept / (1 - kept).clamp(min=1e-8)
-        capped = snr.clamp(max=self._config.min_snr_gamma)
-        is_velocity = self._schedule.config["prediction_type"] == "v_prediction"
-        return capped / (snr + 1) if is_velocity else capped / snr.clamp(min=1e-8)
-
-
-def _schedule(step: int, config: TrainConfig) -> float:
-    """Fraction of the learning rate at `step` (from 1): linear warm-up, cosine to a tenth."""
-    if step <= config.warmup_steps:
-        return step / config.warmup_steps
-    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return 0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2
+        """Add this process's part of the gradients of `chunk`; returns its part of the loss."""
+        rank, processes = self._accelerator.process_index, self._accelerator.num_processes
+        mine = chunk[rank::processes].to(self._device)
+        asked = questions.part(mine)
+        with torch.autocast(
+            self._device.type, self._format, enabled=self._format is not torch.float32
+        ):
+            predicted = self._model(asked.noisy, asked.times, words[mine])
+        errors = functional.mse_loss(predicted.float(), asked.target, reduction="none")
+        loss = (errors.mean((1, 2, 3)) * asked.weights).sum() / len(words)
+        # Gradients are averaged over the processes, and each has but its part of the mean.
+        self._scaler.scale(loss * processes).backward()
+        return loss.detach()

@@ -103,7 +103,7 @@ def _wear(components: Components, path: Path) -> None:
 
     """
     try:
-        lora.load(components.unet, path)
+        lora.load(components.unet, path, components.text_encoder)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise StageError(
             "lora-unreadable",

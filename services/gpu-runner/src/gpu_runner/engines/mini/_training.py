@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import time
 from collections import deque
@@ -17,14 +16,18 @@ from contracts.stagelog import Level
 
 from gpu_runner import crew
 from gpu_runner.engines.diffusion import lora
+from gpu_runner.engines.diffusion.checkpoint import BackgroundWriter, CheckpointMismatchError
 from gpu_runner.engines.diffusion.components import (
     Components,
     Rgb,
     encode_pictures,
     encode_prompts,
     load_components,
+    tokenize,
     use_processors,
 )
+from gpu_runner.engines.diffusion.config import TrainConfig
+from gpu_runner.engines.diffusion.optimizers import OptimizerUnavailableError
 from gpu_runner.engines.diffusion.pictures import (
     contact_sheet,
     inner,
@@ -34,11 +37,9 @@ from gpu_runner.engines.diffusion.pictures import (
 )
 from gpu_runner.engines.diffusion.sampling import SamplingConfig, sample
 from gpu_runner.engines.diffusion.trainer import (
-    CheckpointMismatchError,
     Examples,
     Hooks,
     LoraTrainer,
-    TrainConfig,
     TrainingDivergedError,
     TrainResult,
 )
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
 ZOOMS = (1.0, 1.08)
 SHOWN = 4
 TILE = 192
-MOST_IN_BETWEEN = 4
-STEPS_FOR_A_SAMPLE = 33
-"""So many steps take twenty times as long as one sample between them."""
 PREVIEWED = 2
 PREVIEW_STEPS = 4
 TAIL = 20
@@ -74,33 +72,35 @@ def train(context: StageContext, base: Path) -> StageResult:
     prompt = prompt_for(params.trigger_word)
     sampling = SamplingConfig(seed=context.seed)
     before = [] if crew.is_mate() else sample(components, prompt, SHOWN, sampling)
-    config = _config(params, context.seed)
-    show = _Shows(context, components, prompt, enabled=config.sample_every > 0)
-    trainer = LoraTrainer(
-        components.unet, components.schedule, _examples(components, photos, params), config
-    )
+    show = _Shows(context, components, prompt, enabled=params.sample_interval > 0)
+    trainer = _trainer(components, photos, params, context.seed)
     context.report.line(f"{len(photos)} photos; ready after {time.perf_counter() - began:.1f} s")
-    if not _take_up(trainer, context, config) and before:
+    if not _take_up(trainer, context) and before:
         show(before, "before training", 0)
+    writer = BackgroundWriter()
     try:
-        result = trainer.run(_SILENT if crew.is_mate() else _hooks(context, show, config))
+        result = trainer.run(_SILENT if crew.is_mate() else _hooks(context, show, writer))
+        writer.wait()
     except TrainingDivergedError as error:
         raise StageError(
             "training-diverged", str(error), "Train again with a lower learning rate"
         ) from error
+    finally:
+        writer.close()
     if crew.is_mate():
         return StageResult({})
-    context.report.progress(config.steps, config.steps, "step", "measuring the likeness")
+    context.report.progress(params.steps, params.steps, "step", "measuring the likeness")
     after = sample(components, prompt, SHOWN, sampling)
-    show(after, f"step {config.steps}", config.steps)
+    show(after, f"step {params.steps}", params.steps)
     likeness = measure_likeness(components, photos, [before, after])
-    metrics = _metrics(result, config, likeness, len(photos))
+    metrics = _metrics(result, params, likeness, len(photos))
     context.report.line(
         f"{metrics['steps_per_second']} steps/s; distance to the photos by {likeness.measure}: "
         f"{likeness.distances[0]:.3f} before, {likeness.distances[1]:.3f} after"
     )
     path = context.output / "lora.safetensors"
-    lora.save(components.unet, path, _notes(params, config, metrics))
+    trained_text = components.text_encoder if params.text_encoder else None
+    lora.save(components.unet, path, _notes(params, context.seed, metrics), trained_text)
     card = context.output / "report.json"
     card.write_text(json.dumps(_card(params, result, metrics), indent=1))
     small = [shrink(photo, components.side) for photo in photos[:SHOWN]]
@@ -143,28 +143,24 @@ def read_faces(context: StageContext) -> list[Rgb]:
     return photos
 
 
-def _config(params: Params, seed: int) -> TrainConfig:
-    return TrainConfig(
-        rank=params.rank,
-        alpha=params.alpha or params.rank,
-        steps=params.steps,
-        batch_size=params.batch_size,
-        learning_rate=params.learning_rate,
-        warmup_steps=params.warmup_steps,
-        min_snr_gamma=params.min_snr_gamma,
-        checkpoint_every=params.checkpoint_every,
-        sample_every=sample_every(params),
-        seed=seed,
-        bfloat16=params.bfloat16,
-    )
-
-
-def sample_every(params: Params) -> int:
-    """Steps between samples during training; 0 for none at all."""
-    if params.sample_every is not None:
-        return params.sample_every
-    in_between = min(MOST_IN_BETWEEN, params.steps // STEPS_FOR_A_SAMPLE)
-    return math.ceil(params.steps / (in_between + 1))
+def _trainer(components: Components, photos: list[Rgb], params: Params, seed: int) -> LoraTrainer:
+    examples = _examples(components, photos, params)
+    text_encoder = components.text_encoder if params.text_encoder else None
+    try:
+        return LoraTrainer(
+            components.unet,
+            components.schedule,
+            examples,
+            params,
+            seed=seed,
+            text_encoder=text_encoder,
+        )
+    except OptimizerUnavailableError as error:
+        raise StageError(
+            "optimizer-unavailable",
+            f"the optimizer {params.optimizer} cannot be had on this runner: {error}",
+            "Choose the optimizer adamw, or install that package for the runner",
+        ) from error
 
 
 def _examples(components: Components, photos: list[Rgb], params: Params) -> Examples:
@@ -173,20 +169,24 @@ def _examples(components: Components, photos: list[Rgb], params: Params) -> Exam
     if params.flip:
         views += [view[:, ::-1] for view in views]
     prompts = [prompt_for(params.trigger_word)]
-    return Examples(encode_pictures(components, views), encode_prompts(components, prompts))
+    latents = encode_pictures(components, views)
+    if params.text_encoder:
+        return Examples(latents, tokenize(components, prompts))
+    return Examples(latents, encode_prompts(components, prompts))
 
 
-def _take_up(trainer: LoraTrainer, context: StageContext, config: TrainConfig) -> bool:
+def _take_up(trainer: LoraTrainer, context: StageContext) -> bool:
     """Whether an earlier attempt's checkpoint is gone on from."""
     if context.resume is None:
         return False
+    steps: int = context.params.steps
     try:
         done = trainer.resume(context.resume)
     except CheckpointMismatchError as error:
-        context.report.progress(0, config.steps, "step", f"starting again: checkpoint {error}")
+        context.report.progress(0, steps, "step", f"starting again: checkpoint {error}")
         context.report.line(f"the checkpoint {error}: starting again", Level.WARNING)
         return False
-    context.report.progress(done, config.steps, "step", "going on from a checkpoint")
+    context.report.progress(done, steps, "step", "going on from a checkpoint")
     context.report.line(f"going on from step {done}")
     return True
 
@@ -217,7 +217,8 @@ _SILENT = Hooks(lambda *_: None, lambda *_: None, lambda *_: None)
 """Of several processes only the first tells and keeps anything."""
 
 
-def _hooks(context: StageContext, show: _Shows, config: TrainConfig) -> Hooks:
+def _hooks(context: StageContext, show: _Shows, writer: BackgroundWriter) -> Hooks:
+    config: TrainConfig = context.params
     recent: deque[float] = deque(maxlen=TAIL)
     told_at = float("-inf")
 
@@ -236,10 +237,13 @@ def _hooks(context: StageContext, show: _Shows, config: TrainConfig) -> Hooks:
             context.report.values(step, loss=loss, loss_smooth=smooth, lr=rate)
 
     def on_checkpoint(step: int, save: Callable[[Path], None]) -> None:
-        directory = context.scratch / f"checkpoint-{step}"
-        save(directory)
-        context.report.checkpoint(directory, step)
-        context.report.line(f"checkpoint at step {step}")
+        def write() -> None:
+            directory = context.scratch / f"checkpoint-{step}"
+            save(directory)
+            context.report.checkpoint(directory, step)
+            context.report.line(f"checkpoint at step {step}")
+
+        writer.submit(write)
 
     return Hooks(on_step, show.draw, on_checkpoint, context.checkpoint_wanted)
 
@@ -253,6 +257,7 @@ def _metrics(
         "steps": config.steps,
         "resumed_at": result.resumed_at,
         "steps_per_second": round(result.steps_per_second, 2),
+        "checkpoint_pause": round(result.paused, 4),
         "final_loss": round(sum(tail) / len(tail), 4),
         "photos": photos,
         "identity_measure": likeness.measure,
@@ -266,7 +271,7 @@ def _card(
 ) -> dict[str, object]:
     return {
         "engine": "mini",
-        "params": params.model_dump(),
+        "params": params.model_dump(mode="json"),
         "metrics": metrics,
         "loss": [round(loss, 5) for loss in result.losses],
         "torch": torch.__version__,
@@ -274,9 +279,7 @@ def _card(
     }
 
 
-def _notes(
-    params: Params, config: TrainConfig, metrics: dict[str, float | int | str]
-) -> dict[str, str]:
+def _notes(params: Params, seed: int, metrics: dict[str, float | int | str]) -> dict[str, str]:
     """The header entries by which other programs know a LoRA: `modelspec.*` and `ss_*`."""
     return {
         "modelspec.sai_model_spec": "1.0.0",
@@ -286,11 +289,11 @@ def _notes(
         "modelspec.prediction_type": "v",
         "modelspec.trigger_phrase": params.trigger_word,
         "ss_network_module": "networks.lora",
-        "ss_network_dim": str(config.rank),
-        "ss_network_alpha": str(config.alpha),
-        "ss_learning_rate": str(config.learning_rate),
-        "ss_max_train_steps": str(config.steps),
-        "ss_total_batch_size": str(config.batch_size),
-        "ss_seed": str(config.seed),
+        "ss_network_dim": str(params.rank),
+        "ss_network_alpha": str(params.scale),
+        "ss_learning_rate": str(params.peak_rate),
+        "ss_max_train_steps": str(params.steps),
+        "ss_total_batch_size": str(params.pictures_per_step),
+        "ss_seed": str(seed),
         "ss_num_train_images": str(metrics["photos"]),
     }
