@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from contracts.stagelog import Level
 from gpu_runner.engines.local import prepare_dataset
-from gpu_runner.faces.captions import captions_of, phrases_for, write_captions
+from gpu_runner.faces.captions import captions_of, phrases_for, write_captions, write_crop
 from gpu_runner.faces.duplicates import SAME_PICTURE, find_repeats, fingerprint, resemblance
 from gpu_runner.faces.identity import SAME_PERSON, distance, embed
 from gpu_runner.faces.people import group_people, main_person
@@ -235,12 +235,26 @@ def test_the_stage_tells_the_owner_and_keeps_words_out_of_the_log(
     assert "background" in prompt
 
 
-def test_captions_that_do_not_fit_the_faces_are_not_used(tmp_path: Path) -> None:
-    faces = [tmp_path / "a.png", tmp_path / "b.png"]
-    one = write_captions(tmp_path / "captions.json", [("blue background",)])
-    assert (
-        captions_of({"faces": faces, "captions": [one]}, "portrait, sks") == ["portrait, sks"] * 2
-    )
-    assert captions_of({"faces": faces}, "portrait, sks") == ["portrait, sks"] * 2
-    one.write_text('{"version": 1}')
-    assert captions_of({"faces": faces[:1], "captions": [one]}, "sks") == ["sks"]
+def test_captions_go_with_the_crops_in_any_order(woman: Rgb, tmp_path: Path) -> None:
+    paths = [
+        write_crop(tmp_path / f"{words[0][:4]}.png", woman, words)
+        for words in (["blue background", "bright light"], ["green background"])
+    ]
+    plain = write_picture(tmp_path / "plain.png", woman)
+    assert captions_of({"faces": [paths[1], plain, paths[0]]}, "sks") == [
+        "sks, green background",
+        "sks",
+        "sks, blue background, bright light",
+    ]
+    assert np.array_equal(decode_picture(paths[0]), woman)
+
+
+def test_given_captions_go_before_those_of_the_crops_if_they_fit(
+    woman: Rgb, tmp_path: Path
+) -> None:
+    faces = [write_crop(tmp_path / "a.png", woman, ["blue background"])]
+    own = write_captions(tmp_path / "captions.json", [("on the beach",)])
+    assert captions_of({"faces": faces, "captions": [own]}, "sks") == ["sks, on the beach"]
+    assert captions_of({"faces": faces * 2, "captions": [own]}, "sks") == ["sks", "sks"]
+    own.write_text('{"version": 1}')
+    assert captions_of({"faces": faces, "captions": [own]}, "sks") == ["sks"]

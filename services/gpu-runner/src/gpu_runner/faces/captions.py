@@ -3,6 +3,9 @@
 What a caption names is learned under its own words; what it does not name is learned with the
 trigger word. So the background and the light are named, from the pixels alone, and a prompt that
 asks for another background is heard. The person is never described: that is the trigger's part.
+
+Each crop carries its words inside its file, so they go wherever it goes and in whatever order.
+`captions.json` has them all, to be read, or changed and given to a training in their place.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 COLOURS = {
     "black": (20, 20, 22), "white": (245, 245, 242), "grey": (140, 140, 142),
@@ -31,6 +36,11 @@ COLOURLESS = 4.0
 DARK, BRIGHT = 35.0, 80.0
 """Mean lightness, 0-100, beyond which the light is named."""
 FILE_VERSION = 1
+KEYWORD = "Description"
+"""Under which PNG keeps what a picture shows (PNG specification, 11.3.4.2)."""
+SEPARATOR = ", "
+MAX_CAPTION = 400
+"""Characters of a caption that are used; more is no caption of ours."""
 
 
 def phrases_for(crop: NDArray[np.uint8]) -> tuple[str, ...]:
@@ -60,26 +70,48 @@ def write_captions(path: Path, phrases: Sequence[Sequence[str]]) -> Path:
     return path
 
 
+def write_crop(path: Path, crop: NDArray[np.uint8], phrases: Sequence[str]) -> Path:
+    """Write a crop (side, side, 3) as PNG with its phrases inside, and return `path`."""
+    notes = PngInfo()
+    notes.add_text(KEYWORD, SEPARATOR.join(phrases))
+    Image.fromarray(crop).save(path, format="PNG", optimize=True, pnginfo=notes)
+    return path
+
+
 def captions_of(inputs: Mapping[str, Sequence[Path]], opening: str) -> list[str]:
-    """A prompt for each file of input `faces`: `opening`, then what input `captions` says of it.
+    """A prompt for each file of input `faces`: `opening`, then what is said of the picture.
 
-    Without captions, or with such as do not fit the faces, all prompts are `opening` alone.
+    Input `captions`, a file as `write_captions` makes it, goes before what the crops themselves
+    say. Crops without words, and all if that file does not fit them, get `opening` alone.
     """
-    faces = len(inputs.get("faces", ()))
-    phrases = [_read(path) for path in inputs.get("captions", ())]
-    if len(phrases) != 1 or len(phrases[0]) != faces:
-        return [opening] * faces
-    return [", ".join((opening, *each)) for each in phrases[0]]
+    faces = inputs.get("faces", ())
+    told = [_read(path) for path in inputs.get("captions", ())]
+    if not told:
+        told = [[_phrase_of(path) for path in faces]]
+    if len(told) != 1 or len(told[0]) != len(faces):
+        return [opening] * len(faces)
+    return [SEPARATOR.join(filter(None, (opening, phrase))) for phrase in told[0]]
 
 
-def _read(path: Path) -> list[list[str]]:
+def _phrase_of(path: Path) -> str:
+    """What a crop's file says that it shows; nothing if it says nothing, or is no PNG."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            text = image.info.get(KEYWORD, "")
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    return text if isinstance(text, str) and len(text) <= MAX_CAPTION else ""
+
+
+def _read(path: Path) -> list[str]:
     try:
         content: Any = json.loads(path.read_text())
         if content["version"] != FILE_VERSION:
             return []
-        return [[str(word) for word in each] for each in content["captions"]]
+        phrases = [SEPARATOR.join(str(word) for word in each) for each in content["captions"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+    return [text if len(text) <= MAX_CAPTION else "" for text in phrases]
 
 
 def _background(lab: NDArray[np.float32]) -> str:

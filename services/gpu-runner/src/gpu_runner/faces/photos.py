@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.faces.captions import is_grey, phrases_for
+from gpu_runner.faces.captions import is_grey, phrases_for, write_crop
 from gpu_runner.faces.crops import (
     CROP_SIDE,
     FACE_WIDTHS,
@@ -29,7 +29,7 @@ from gpu_runner.faces.duplicates import find_repeats
 from gpu_runner.faces.identity import embed
 from gpu_runner.faces.mesh import Mesh
 from gpu_runner.faces.people import TAKE_AS_ONE, listed, main_person
-from gpu_runner.media.pictures import read_picture, write_picture
+from gpu_runner.media.pictures import read_picture
 from gpu_runner.stage import StageError
 
 SOFT = 0.03
@@ -141,17 +141,17 @@ def prepare_photos(
         findings.append(_only_one(crops[0][0].photo))
     used = {face.photo for face, _ in crops}
     prepared = [
-        PreparedPhoto(
-            face.photo,
-            write_picture(out_dir / f"crop-{rank:02}.png", crop),
-            face.quality,
-            phrases_for(crop),
-        )
+        _prepared(face, crop, out_dir / f"crop-{rank:02}.png")
         for rank, (face, crop) in enumerate(crops, start=1)
     ]
     # What was seen before a photo was left out is of no use to anybody any more.
     told = [finding for finding in findings if finding.left_out or finding.photo in used]
     return Preparation(prepared, sorted(told, key=lambda finding: finding.photo))
+
+
+def _prepared(face: _Candidate, crop: NDArray[np.uint8], path: Path) -> PreparedPhoto:
+    phrases = phrases_for(crop)
+    return PreparedPhoto(face.photo, write_crop(path, crop, phrases), face.quality, phrases)
 
 
 def _look(path: Path, number: int, findings: list[Finding]) -> list[_Candidate]:
