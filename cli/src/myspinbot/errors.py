@@ -16,6 +16,8 @@ NOT_FOUND = 5
 """Exit status when what was asked for does not exist, or not any more."""
 NOT_ALLOWED = 6
 """Exit status when the token is missing, wrong, or may not do this."""
+STATUSES = frozenset({FAILED, MISUSED, UNREACHABLE, REFUSED, NOT_FOUND, NOT_ALLOWED})
+"""The exit statuses of failures, which programs of the services have too."""
 
 
 class CommandError(Exception):

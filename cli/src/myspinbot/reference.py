@@ -39,7 +39,7 @@ error, so pipes get nothing but results: tables become lines with tabs, and noth
 | 0 | done |
 | 1 | a job failed or was cancelled, a check of `doctor` failed, or the program met what it did not expect |
 | 2 | the command was called wrongly |
-| 3 | no system answers, or a part of it is away; of `up`: another system holds the data folder |
+| 3 | no system answers, or a part of it is away; of `up`: another system holds the data folder; of `models pull`: the hub is away, or another pull is at work |
 | 4 | the system refused the request |
 | 5 | what was asked for does not exist |
 | 6 | the token is missing, wrong, or may not do this |
@@ -54,6 +54,7 @@ An error says its cause and, on the next line, what to do.
 | `--api` | `MYSPINBOT_API` | address of the system; without, the one that runs on this machine |
 | `--token`, `--token-file` | `MYSPINBOT_TOKEN` | API token; the local system's owner needs none given |
 | `--home` | `MYSPINBOT_HOME` | data folder of the local system; without, `$XDG_DATA_HOME/myspinbot` or `~/.local/share/myspinbot` |
+| | `MYSPINBOT_MODELS` | folder of pulled weights; without, `models` in the data folder |
 
 What stands in a command line can be seen by others and stays in the history: give tokens by the variable or by a file. The
 secret of the local system's owner is sent to that system only. `NO_COLOR` turns colours off.

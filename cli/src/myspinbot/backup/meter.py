@@ -16,6 +16,7 @@ from rich.progress import (
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 from myspinbot.screen import err, hint, size
@@ -42,25 +43,26 @@ class Work:
 
 
 @contextlib.contextmanager
-def work(title: str, total: int, note: str = "") -> Iterator[Work]:
-    """A thing that is copied for as long as the context lasts."""
+def work(title: str, total: int, note: str = "", done: int = 0) -> Iterator[Work]:
+    """A thing that is copied for as long as the context lasts; `done` of it was before."""
     told = f"{title}: {note or size(total)}"
     if not err.is_terminal or err.is_dumb_terminal:
         hint(f"{told} …")
-        yield Work(title, total)
+        yield Work(title, total, done)
         return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=32),
         TaskProgressColumn(),
         DownloadColumn(),
+        TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=err,
         transient=True,
     )
     with bar:
-        bar.add_task(title, total=max(total, 1))
-        yield Work(title, total, bar=bar)
+        bar.add_task(title, total=max(total, 1), completed=done)
+        yield Work(title, total, done, bar)
     err.print(f"[green]✓[/green] {told}")
 
 

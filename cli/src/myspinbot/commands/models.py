@@ -1,4 +1,4 @@
-"""`myspinbot models`, `runners` and `stats`: what the system can do, and how it does it."""
+"""`myspinbot models`, `runners` and `stats`: what the system can do, and with which weights."""
 
 from __future__ import annotations
 
@@ -9,19 +9,32 @@ from typing import Annotated, Any
 import typer
 
 from myspinbot.client.replies import Engine, Runner, Stats
-from myspinbot.commands.options import Session, connected, examples
+from myspinbot.commands import weights
+from myspinbot.commands.options import Session, add, connected, examples, group
 from myspinbot.errors import NOT_FOUND, CommandError
 from myspinbot.progress import TITLES, duration
 from myspinbot.screen import hint, out, size, table
 
+app = group("Engines of the system, and the weights that they need.", otherwise="engines")
+
+
+@app.callback()
+def _models() -> None:
+    """Engines of the system, and the weights that they need.
+
+    Without one of these words it lists the engines: `myspinbot models train_lora` is the same as
+    `myspinbot models engines train_lora`.
+    """
+
 
 @examples(
     "myspinbot models",
+    "myspinbot models engines",
     "myspinbot models train_lora",
     "myspinbot models --json | jq '.kinds.train_lora[0].paramsSchema'",
 )
 @connected
-async def models(
+async def engines(
     session: Session,
     kind: Annotated[
         str | None,
@@ -44,16 +57,23 @@ async def models(
     kinds = {name: each for name, each in found.kinds.items() if kind in (None, name)}
 
     def text() -> None:
-        engines = [engine for each in kinds.values() for engine in each]
-        table(("kind", "engine", "works", "takes", "what it is"), map(_engine_cells, engines))
-        if not engines:
+        listed = [engine for each in kinds.values() for engine in each]
+        table(("kind", "engine", "works", "takes", "what it is"), map(_engine_cells, listed))
+        if not listed:
             hint("No runner lives now. `myspinbot doctor` looks into it.")
-        for engine in engines:
+        for engine in listed:
             _tell_missing(engine)
             if kind is not None:
                 _tell_parameters(engine)
 
     session.show({"kinds": kinds} if kind else found, text)
+
+
+add(app, "engines", engines)
+add(app, "list", weights.list_)
+add(app, "pull", weights.pull)
+add(app, "verify", weights.verify)
+add(app, "path", weights.path)
 
 
 @examples("myspinbot runners")
@@ -85,10 +105,10 @@ def _engine_cells(engine: Engine) -> tuple[str, ...]:
 
 
 def _tell_missing(engine: Engine) -> None:
-    for weights in engine.missing:
+    for lacking in engine.missing:
         out.print(
-            f"\n{engine.kind}/{engine.engine} lacks {weights.name} "
-            f"({size(weights.size_bytes)}, licence {weights.licence}):\n  {weights.how_to_get}",
+            f"\n{engine.kind}/{engine.engine} lacks {lacking.name} "
+            f"({size(lacking.size_bytes)}, licence {lacking.licence}):\n  {lacking.how_to_get}",
             markup=False,
         )
 

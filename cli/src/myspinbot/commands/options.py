@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
@@ -216,20 +217,38 @@ def add(
     app.command(name, help=told, epilog=epilog, rich_help_panel=panel)(function)
 
 
-def group(help_text: str) -> typer.Typer:
-    """Commands that belong together under one name; the name alone stands for its `list`."""
-    return typer.Typer(help=help_text, no_args_is_help=True, cls=_Group)
+def group(help_text: str, *, otherwise: str | None = None) -> typer.Typer:
+    """Commands that belong together under one name; the name alone stands for its `list`.
+
+    With `otherwise`, it stands for that one, and so does a first word that is no command of it.
+    """
+    kind = _Group if otherwise is None else type(otherwise, (_Falling,), {"otherwise": otherwise})
+    return typer.Typer(help=help_text, no_args_is_help=True, cls=kind)
 
 
 class _Group(TyperGroup):
     """A group that lists what there is unless it is told otherwise."""
 
+    otherwise = "list"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put `list` before options of its own; see click's Command.parse_args."""
+        """Put the word that is meant before what it gets; see click's Command.parse_args."""
         asks_help = any(word in ctx.help_option_names for word in args)
-        if "list" in self.commands and not asks_help and (not args or args[0].startswith("-")):
-            args = ["list", *args]
+        if self.otherwise in self.commands and not asks_help and self.is_meant(args):
+            args = [self.otherwise, *args]
         return super().parse_args(ctx, args)
+
+    def is_meant(self, args: Sequence[str]) -> bool:
+        """Whether a line names none of the commands."""
+        return not args or args[0].startswith("-")
+
+
+class _Falling(_Group):
+    """A group of which any word that is not, and does not resemble, a command is an argument."""
+
+    def is_meant(self, args: Sequence[str]) -> bool:
+        """Whether a line names none of the commands."""
+        return super().is_meant(args) or not get_close_matches(args[0], self.commands)
 
 
 def _unwrapped(text: str) -> str:

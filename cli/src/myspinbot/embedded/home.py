@@ -128,6 +128,11 @@ class Home:
         """Files that are made anew at each start: configuration and scratch space."""
         return self.root / "run"
 
+    def weights(self, environment: Mapping[str, str]) -> Path:
+        """Weights that were pulled; `MYSPINBOT_MODELS`, so that several systems can share them."""
+        elsewhere = environment.get("MYSPINBOT_MODELS")
+        return Path(elsewhere).expanduser().absolute() if elsewhere else self.root / "models"
+
     def secret(self, name: str) -> str:
         """A secret of this installation, made when there is none; only its owner may read it."""
         path = self.keys / name

@@ -73,12 +73,15 @@ def programs(
     web = _web(home, ports["http"], facing)
     database = {"MYSPINBOT_DATABASE_URL": f"sqlite+aiosqlite:///{home.views}"}
     snapshots = {"MYSPINBOT_SNAPSHOTS": str(home.run / "snapshots")}
-    scratch = {"MYSPINBOT_SCRATCH": str(home.run / "scratch")}
+    runner = {
+        "MYSPINBOT_SCRATCH": str(home.run / "scratch"),
+        "MYSPINBOT_MODELS": str(home.weights(environment)),
+    }
     table = (
         _Service("projector", "projector", "projector", ports["projector_admin"], database),
         _Service("planner", "planner", "planner", ports["planner_admin"], snapshots),
         _Service(
-            "gpu-runner", "gpu_runner", "runner", ports["runner_admin"], objects | scratch, (WEED,)
+            "gpu-runner", "gpu_runner", "runner", ports["runner_admin"], objects | runner, (WEED,)
         ),
         _Service(
             "gateway",

@@ -14,12 +14,13 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eventlog.broker import BrokerAddress
 
 from myspinbot.embedded.services import inherited
-from myspinbot.errors import FAILED, MISUSED, CommandError
+from myspinbot.errors import FAILED, STATUSES, CommandError
 
 Message = dict[str, Any]
 _STOPPING_S = 10.0
@@ -28,10 +29,11 @@ _LONGEST_LINE = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the log is and who we are there; the database, if it is needed."""
+    """Where the log is and who we are there; database and folder of weights, if needed."""
 
     broker: BrokerAddress | None = None
     database: str | None = None
+    models: Path | None = None
 
     def environment(self) -> Mapping[str, str]:
         """The settings as a service reads them."""
@@ -42,6 +44,8 @@ class Settings:
                 settings["MYSPINBOT_NATS_SEED"] = str(self.broker.seed_file)
         if self.database is not None:
             settings["MYSPINBOT_DATABASE_URL"] = self.database
+        if self.models is not None:
+            settings["MYSPINBOT_MODELS"] = str(self.models)
         return settings
 
 
@@ -87,7 +91,7 @@ async def told_by(
         await _stop(process)
         stderr.cancel()
     if failure is not None:
-        exit_status = MISUSED if status == MISUSED else failure.exit_status
+        exit_status = status if status in STATUSES else failure.exit_status
         raise CommandError(failure.cause, failure.remedy, exit_status)
 
 

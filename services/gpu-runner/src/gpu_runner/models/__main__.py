@@ -209,7 +209,7 @@ def _folder(store: Store, named: str) -> Path:
         return Path(named).expanduser().absolute()
     if find(named).source is None:
         raise ModelError(
-            f"{named} comes with the package, whose installer has checked it",
+            f"the model {named} comes with the package, whose installer has checked it",
             "There is nothing to verify",
             Fault.MISUSED,
         )

@@ -55,7 +55,7 @@ def download(folder: Path, hub: Hub, offer: Offer, file: HubFile, told: Told) ->
     if not hasher.comes_to(file.digest):
         part.unlink()
         raise ModelError(
-            f"{file.path} came with another content than the hub had told",
+            f"the file {file.path} came with another content than the hub had told",
             "Try again; if it comes wrong again, look for a proxy that changes what it passes on",
         )
     part.replace(target)

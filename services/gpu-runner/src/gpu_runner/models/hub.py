@@ -122,7 +122,7 @@ def _offer(endpoint: str, source: Source, revision: str, info: ModelInfo) -> Off
     for pattern in source.files:
         if not any(fnmatchcase(path, pattern) for path in there):
             raise ModelError(
-                f"{source.repository} has no {pattern} at revision {revision}",
+                f"the repository {source.repository} has no {pattern} at revision {revision}",
                 "Leave out --revision: the one that is known has all files",
                 Fault.ABSENT,
             )
@@ -177,7 +177,7 @@ def _told(endpoint: str, repository: str) -> Iterator[None]:
         ) from error
     except RevisionNotFoundError as error:
         raise ModelError(
-            f"{repository} has no such revision", f"{page} lists them", Fault.ABSENT
+            f"the repository {repository} has no such revision", f"{page} lists them", Fault.ABSENT
         ) from error
     except RepositoryNotFoundError as error:
         hidden = error.response.status_code in (401, 403)

@@ -43,7 +43,9 @@ def source_of(model: Model) -> Source:
     """Where a model comes from; ModelError if it is in the package."""
     if model.source is None:
         raise ModelError(
-            f"{model.name} comes with the package", "There is nothing to pull", Fault.MISUSED
+            f"the model {model.name} comes with the package",
+            "There is nothing to pull",
+            Fault.MISUSED,
         )
     return model.source
 
@@ -84,16 +86,16 @@ def pull(
     if planned.consent_missing:
         if accepted_by is None:
             raise ModelError(
-                f"{model.name} comes under the licence {model.licence.title}, which nobody "
-                "accepted here",
+                f"the model {model.name} comes under the licence {model.licence.title}, which "
+                "nobody accepted here",
                 f"Read {model.licence.url} and give --accept-licence",
                 Fault.MISUSED,
             )
         acceptance = Acceptance(licence=model.licence.title, by=accepted_by, at=now())
     if planned.remaining_bytes > planned.free_bytes:
         raise ModelError(
-            f"{model.name} needs {planned.remaining_bytes:,} bytes more, and the disk of "
-            f"{store.root} has {planned.free_bytes:,} left",
+            f"the model {model.name} needs {_megabytes(planned.remaining_bytes)} more, and the "
+            f"disk of {store.root} has {_megabytes(planned.free_bytes)} left",
             "Make room, or choose a folder on another disk with MYSPINBOT_MODELS",
         )
     with store.hold(model.name):
@@ -172,6 +174,10 @@ def _clear(folder: Path, lock: Lock) -> None:
                 path.rmdir()
         elif path.relative_to(folder).as_posix() not in keep:
             path.unlink()
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
 
 
 def _nearest(folder: Path) -> Path:

@@ -105,7 +105,8 @@ class Store:
                 file.seek(0)
                 holder = file.read().strip()
                 raise ModelError(
-                    f"{name} is being pulled already" + (f" by process {holder}" * bool(holder)),
+                    f"the model {name} is being pulled already"
+                    + (f" by process {holder}" * bool(holder)),
                     "Wait until it has ended; what it has got is kept if it is stopped",
                     Fault.AWAY,
                 ) from error
