@@ -123,7 +123,8 @@ class TrainConfig(BaseModel):
         default=1e-3, ge=0, le=1, description="How fast the adapter's weights are drawn to zero."
     )
     schedule: Schedule = Field(
-        default=Schedule.COSINE, description="How the learning rate goes down after the warm-up."
+        default=Schedule.COSINE,
+        description="How the rate goes down: constant, linear, cosine, cosine_restarts.",
     )
     restarts: int = Field(
         default=2, ge=1, le=20, description="Cosine curves in a row of cosine_restarts."
