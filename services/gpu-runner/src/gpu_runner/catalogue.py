@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +16,8 @@ from contracts.capabilities import EngineManifest
 from contracts.commands import Lane
 from contracts.events import Quality
 from pydantic import BaseModel
+
+from gpu_runner.models.weights import missing
 
 _ALL = (Quality.DRAFT, Quality.STANDARD, Quality.BEST)
 
@@ -28,7 +31,8 @@ class Engine:
     it decides whether an earlier result may be reused. `typical_s` is by quality: seconds that it
     took where it was measured. `checkpoints` tells that `run` heeds
     `StageContext.checkpoint_wanted`, so that a runner that stops may ask for one; `spreads`, that
-    `run` may be one of several processes on as many devices: see `gpu_runner.crew`.
+    `run` may be one of several processes on as many devices: see `gpu_runner.crew`. `weights` names
+    the model that it needs, if that is not part of the installation: see `gpu_runner.models`.
     """
 
     kind: str
@@ -43,6 +47,7 @@ class Engine:
     typical_s: Mapping[Quality, float] = field(default_factory=dict)
     checkpoints: bool = False
     spreads: bool = False
+    weights: str | None = None
 
     def params(self) -> type[BaseModel]:
         """The model of its parameters."""
@@ -50,7 +55,8 @@ class Engine:
         return model
 
     def manifest(self) -> EngineManifest:
-        """What a runner announces of it."""
+        """What a runner announces of it; whether its weights are there is looked up each time."""
+        lacking = missing(self.weights) if self.weights else None
         return EngineManifest(
             kind=self.kind,
             engine=self.name,
@@ -58,7 +64,15 @@ class Engine:
             title=self.title,
             lane=self.lane,
             qualities=_ALL,
-            params_schema=self.params().model_json_schema(),
+            params_schema=_schema(self.params()),
             presets={quality: dict(preset) for quality, preset in self.presets.items()},
             typical_s=dict(self.typical_s),
+            available=lacking is None,
+            missing=() if lacking is None else (lacking,),
         )
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Made once, as a runner announces itself every few seconds."""
+    return model.model_json_schema()

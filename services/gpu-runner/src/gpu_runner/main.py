@@ -57,7 +57,6 @@ async def serve(service: Service) -> None:
         for engine in load_engines(environment)
         if engine.lane in allowed
     }
-    manifests = tuple(engine.manifest() for engine in engines.values())
     in_hand = InHand()
     metrics.MACHINE.devices, metrics.MACHINE.scratch = devices, scratch
     metrics.MACHINE.engines, metrics.MACHINE.silences = tuple(engines), in_hand.silences
@@ -79,7 +78,7 @@ async def serve(service: Service) -> None:
             manifest = RunnerManifest(
                 runner=runner,
                 devices=devices,
-                engines=manifests,
+                engines=tuple(engine.manifest() for engine in engines.values()),
                 busy=len(in_hand.attempts),
                 announced_at=utc_now(),
             )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from contracts.capabilities import Weights
 
-from gpu_runner.engines.mini.base import BASE, require
 from gpu_runner.models.errors import Fault, ModelError
 from gpu_runner.models.manifest import find
 from gpu_runner.models.store import State, Store, models_folder
@@ -24,6 +23,9 @@ def weights_of(name: str, environment: Mapping[str, str] = os.environ) -> Path:
     """
     model = find(name)
     if model.source is None:
+        # Imported here, as the list of engines asks this module what they lack.
+        from gpu_runner.engines.mini.base import BASE, require
+
         return require(BASE)
     try:
         return Store(models_folder(environment)).usable(name)
