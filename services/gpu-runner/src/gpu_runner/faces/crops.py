@@ -52,11 +52,6 @@ class Square:
     top: float
     extent: float
 
-    def place(self, point: tuple[float, float], side: int) -> tuple[float, float]:
-        """Where a point of the picture lies in the crop of `side` pixels."""
-        scale = side / self.extent
-        return (point[0] - self.left) * scale, (point[1] - self.top) * scale
-
     def shows(self, mesh: Mesh) -> bool:
         """Whether a good part of this face is inside."""
         box = (self.left, self.top, self.left + self.extent, self.top + self.extent)

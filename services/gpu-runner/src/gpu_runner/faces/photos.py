@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from gpu_runner.faces.captions import is_grey, phrases_for, write_crop
 from gpu_runner.faces.crops import (
-    CROP_SIDE,
     FACE_WIDTHS,
     LEAST_WIDTHS,
     PhotoQuality,
@@ -26,7 +25,7 @@ from gpu_runner.faces.crops import (
     portrait_square,
 )
 from gpu_runner.faces.duplicates import find_repeats
-from gpu_runner.faces.identity import embed
+from gpu_runner.faces.identity import embed_face
 from gpu_runner.faces.mesh import Mesh
 from gpu_runner.faces.people import TAKE_AS_ONE, listed, main_person
 from gpu_runner.media.pictures import read_picture
@@ -169,22 +168,13 @@ def _candidate(
     height, width = rgb.shape[:2]
     shape = (height, width)
     others = [other for other in everybody if other is not mesh]
-    near = crop_portrait(rgb, mesh, widths=LEAST_WIDTHS)
-    at = portrait_square(shape, mesh, LEAST_WIDTHS).place(mesh.centre, CROP_SIDE)
-    embedding = embed(near, at)
-    if embedding is None:
-        raise StageError(
-            "no-face",
-            f"photo {number} shows no face that can be recognised",
-            "Use a picture in which the face is visible from the front and well lit.",
-        )
     crop = None
     for widths in (FACE_WIDTHS, (FACE_WIDTHS + LEAST_WIDTHS) / 2, LEAST_WIDTHS):
         square = portrait_square(shape, mesh, widths)
         if not any(square.shows(other) for other in others):
             crop = crop_portrait(rgb, mesh, widths=widths)
             break
-    return _Candidate(number, embedding, judge(rgb, mesh), crop)
+    return _Candidate(number, embed_face(rgb, mesh), judge(rgb, mesh), crop)
 
 
 def _absent(absent: Mapping[int, tuple[int, ...]]) -> list[Finding]:
