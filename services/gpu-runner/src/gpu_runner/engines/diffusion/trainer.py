@@ -58,11 +58,13 @@ class Examples:
     """What is learned: `latents` [n, c, h, w], scaled, and `words` of m wordings.
 
     Words are embeddings [m, tokens, width], or tokens [m, tokens] where the text encoder is
-    trained as well. A step draws of the wordings at random, so any picture meets any of them.
+    trained as well. `captions` [n, k] says which of the wordings belong to each picture; a step
+    draws one of them. Without it any picture meets any wording.
     """
 
     latents: torch.Tensor
     words: torch.Tensor
+    captions: torch.Tensor | None = None
 
 
 def _never() -> bool:
@@ -287,7 +289,11 @@ class LoraTrainer:
         count = self._config.pictures_per_step
         generator = generator_for(self._seed, "step", step)
         chosen = pictures_of_step(self._seed, step, count, len(latents))
-        wording = torch.randint(len(words), (count,), generator=generator)
+        captions = self._examples.captions
+        choice = len(words) if captions is None else captions.shape[1]
+        wording = torch.randint(choice, (count,), generator=generator)
+        if captions is not None:
+            wording = captions[chosen, wording]
         return self._noising.ask(latents[chosen], generator), words[wording]
 
     def _learn(
