@@ -32,7 +32,7 @@ _WORDS: dict[str, Any] = {
     "failure": None,
     "forkedFrom": None,
     "from": "render_portrait",
-    "howToGet": "myspinbot models get base-xl",
+    "howToGet": "myspinbot models pull sdxl",
     "id": "train_lora",
     "index": 0,
     "input": "photos",
