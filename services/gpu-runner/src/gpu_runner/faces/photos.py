@@ -122,15 +122,15 @@ def prepare_photos(
             refused.append(error)
         if on_photo:
             on_photo(number, len(paths))
+    person = None
     try:
-        person = candidates and main_person(
-            [face.photo for face in candidates],
-            [face.embedding for face in candidates],
-            same_person=same_person,
-        )
+        if candidates:
+            photos = [face.photo for face in candidates]
+            embeddings = [face.embedding for face in candidates]
+            person = main_person(photos, embeddings, same_person=same_person)
     except StageError as error:
         refused.insert(0, error)
-    if refused or not person:
+    if refused or person is None:
         raise _all_in_one(refused)
     findings += _absent(person.absent)
     chosen = _alone([candidates[index] for index in person.faces], findings)
