@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.files.adapter import Adapter, collect
 from gpu_runner.engines.diffusion.files.container import Container
 from gpu_runner.engines.diffusion.files.header import MINI, SDXL, Card, Description, Training
@@ -186,6 +187,21 @@ def test_names_of_sdxl_are_those_of_its_own_code_and_come_back_exactly() -> None
     }
 
 
+@pytest.mark.parametrize("dora", [False, True])
+@pytest.mark.parametrize("names", ["diffusers", "kohya"])
+def test_our_own_loader_takes_both_names(
+    base: Path, tmp_path: Path, names: str, *, dora: bool
+) -> None:
+    adapter = adapter_on(base, dora=dora)
+    path = tmp_path / "lora.safetensors"
+    (adapter.write if names == "diffusers" else adapter.write_kohya)(path)
+    fresh = pipeline_of(base)
+    lora.load(fresh.unet, path, fresh.text_encoder)
+    found = lora.collect(fresh.unet, fresh.text_encoder)
+    check_same(adapter.tensors, found.tensors)
+    assert found.alphas == adapter.alphas
+
+
 def check_same(one: Any, other: Any) -> None:
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name].to(one[name].dtype)) for name in one)
@@ -210,6 +226,7 @@ def card(trigger: str = "sks", title: str = "A person", **training: Any) -> Card
             trigger_phrase=trigger,
             resolution=(64, 64),
             made_at=datetime(2026, 5, 3, 12, 30, tzinfo=UTC),
+            prediction_type="v",
             thumbnail=np.full((400, 300, 3), 200, np.uint8),
         ),
         Training(
@@ -298,7 +315,7 @@ def test_each_naming_says_whose_names_it_bears() -> None:
     content = Container({"a": torch.zeros(1)})
     about = Description(
         family=SDXL, title="t", trigger_phrase="sks", resolution=(1024, 1024),
-        made_at=datetime(2026, 1, 1, tzinfo=UTC),
+        made_at=datetime(2026, 1, 1, tzinfo=UTC), prediction_type="epsilon",
     )  # fmt: skip
     made = Card(about, card(weight_decomposition=True).training)
     assert made.entries(content, "diffusers")["modelspec.implementation"] == "diffusers"

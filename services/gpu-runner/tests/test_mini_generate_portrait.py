@@ -33,7 +33,7 @@ def write_lora(base: Path, folder: Path) -> Path:
     components = load_components(base, "cpu")
     lora.attach(components.unet, rank=2, alpha=2, seed=1)
     path = folder / "lora.safetensors"
-    lora.save(components.unet, path, {})
+    lora.collect(components.unet).write(path)
     return path
 
 

@@ -34,6 +34,7 @@ from gpu_runner.engines.mini.base import BASE, prompt_for
 from gpu_runner.stage import StageError
 from mini_support import Memory, make_context, write_face, write_random_base
 from pydantic import ValidationError
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 SILENT = Hooks(lambda *_: None, lambda *_: None, lambda *_: None)
@@ -106,10 +107,9 @@ def test_a_new_adapter_changes_nothing(random_base: Path) -> None:
 def test_all_weights_of_a_file_come_back(random_base: Path, face: Path, tmp_path: Path) -> None:
     run, trained = trainer(random_base, face, config())
     run.run(SILENT)
-    lora.save(trained.unet, tmp_path / "lora.safetensors", {"ss_seed": "3"})
+    lora.collect(trained.unet).write(tmp_path / "lora.safetensors")
     loaded = load_components(random_base, "cpu")
-    notes = lora.load(loaded.unet, tmp_path / "lora.safetensors")
-    assert notes["ss_seed"] == "3"
+    lora.load(loaded.unet, tmp_path / "lora.safetensors")
     expected, found = lora.weights(trained.unet), lora.weights(loaded.unet)
     assert expected.keys() == found.keys()
     assert all(torch.allclose(expected[name], found[name], atol=1e-3) for name in expected)
@@ -201,12 +201,22 @@ def test_a_run_shows_a_few_samples_or_as_many_as_were_asked_for(
     assert len(in_between) + (2 if every else 0) == shown
 
 
+@pytest.mark.parametrize("output", ["lora", "lora_kohya"])
 def test_a_lora_of_a_foreign_base_trains_and_loads_too(
-    random_base: Path, face: Path, tmp_path: Path
+    random_base: Path, face: Path, tmp_path: Path, output: str
 ) -> None:
     params = train_lora.Params(steps=2, batch_size=1, rank=2, sample_every=0)
     context = make_context(tmp_path, params, {"faces": [face]})
-    (path,) = train_lora.run(context, random_base).outputs["lora"]
+    (path,) = train_lora.run(context, random_base).outputs[output]
+    with safe_open(path, framework="pt") as stored:
+        header = stored.metadata()
+    # The base's own words, not the shipped one's; its sample for a picture; nothing of a file.
+    assert header["modelspec.prediction_type"] == "epsilon"
+    assert header["modelspec.resolution"] == "32x32"
+    assert header["modelspec.thumbnail"].startswith("data:image/jpeg;base64,")
+    assert len(header["ss_new_sd_model_hash"]) == 64
+    told = [text for name, text in header.items() if name != "modelspec.thumbnail"]
+    assert not any(face.stem in text or str(tmp_path) in text for text in told)
     pipeline = StableDiffusionPipeline.from_pretrained(random_base, safety_checker=None)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)

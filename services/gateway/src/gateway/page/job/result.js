@@ -9,7 +9,7 @@ import { isPicture, isSound, label, picture, sound } from "../media.js";
 import { toldMeasures } from "./measures.js";
 import { waveform } from "./waveform.js";
 
-const DOWNLOADS = ["video", "subtitles", "speech", "portrait", "lora", "voice"];
+const DOWNLOADS = ["video", "subtitles", "speech", "portrait", "lora", "lora_kohya", "voice"];
 const LINK_S = 86_400;
 
 export function resultView(job) {

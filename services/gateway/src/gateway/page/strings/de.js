@@ -223,7 +223,7 @@ export const strings = {
   pictures: "Bilder",
   noVideo: "Dein Browser kann dieses Video nicht abspielen; lade es stattdessen herunter.",
   outputs: {
-    video: "Video", lora: "LoRA (das Gesicht)", voice: "Stimmprofil", subtitles: "Untertitel", speech: "Sprache", portrait: "Porträt",
+    video: "Video", lora: "LoRA (das Gesicht)", lora_kohya: "LoRA für ComfyUI und A1111", voice: "Stimmprofil", subtitles: "Untertitel", speech: "Sprache", portrait: "Porträt",
     poster: "Standbild", preview: "Hörprobe", samples: "Proben", report: "Bericht", faces: "Gesicht", timings: "Wortzeiten", clip: "Gesäuberte Aufnahme",
   },
   measuresTitle: "Wie gut es gelungen ist",

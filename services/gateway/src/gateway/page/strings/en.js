@@ -223,7 +223,7 @@ export const strings = {
   pictures: "Pictures",
   noVideo: "Your browser cannot play this video; download it instead.",
   outputs: {
-    video: "Video", lora: "LoRA (the face)", voice: "Voice profile", subtitles: "Subtitles", speech: "Speech", portrait: "Portrait",
+    video: "Video", lora: "LoRA (the face)", lora_kohya: "LoRA for ComfyUI and A1111", voice: "Voice profile", subtitles: "Subtitles", speech: "Speech", portrait: "Portrait",
     poster: "Poster", preview: "Voice preview", samples: "Samples", report: "Report", faces: "Face", timings: "Word timings", clip: "Cleaned recording",
   },
   measuresTitle: "How well it went",

@@ -8,17 +8,17 @@ magnitudes of DoRA: Liu et al., arXiv:2402.09353. The file follows diffusers and
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import safe_open
-from safetensors.torch import save_file
 from transformers.models.clip.modeling_clip import CLIPTextModel
+
+from gpu_runner.engines.diffusion.files.adapter import Adapter
+from gpu_runner.engines.diffusion.files.adapter import collect as collect_from
+from gpu_runner.engines.diffusion.files.kohya import TEXT_ENCODER, UNET
+from gpu_runner.engines.diffusion.files.reading import part_of, read
 
 Model = UNet2DConditionModel | CLIPTextModel
 
@@ -27,11 +27,7 @@ ATTENTION = (
 )  # fmt: skip
 CONVOLUTIONS = ("conv1", "conv2", "conv_shortcut")
 TEXT = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-PREFIX = "unet"
-TEXT_PREFIX = "text_encoder"
 ADAPTER = "default"
-CONFIG_KEY = "lora_adapter_metadata"
-"""Under this key of the file's header diffusers looks for the adapter's configuration."""
 
 
 def attach(
@@ -77,59 +73,42 @@ def weights(model: Model) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
 
-def save(
-    unet: UNet2DConditionModel,
-    path: Path,
-    notes: Mapping[str, str],
-    text_encoder: CLIPTextModel | None = None,
-) -> None:
-    """Write the adapter as one half-precision safetensors file with `notes` in its header.
-
-    That of `text_encoder` is written, too, if it has one.
-    """
-    # Peft's names, not diffusers' older ones: a loader that sees peft's name first, as that of a
-    # convolution, leaves attention weights under the older names out without an error.
-    parts: dict[str, Model] = {PREFIX: unet}
+def collect(unet: UNet2DConditionModel, text_encoder: CLIPTextModel | None = None) -> Adapter:
+    """The adapter as a file would hold it, in half precision; that of `text_encoder`, too."""
+    models: dict[str, Model] = {UNET: unet}
     if text_encoder is not None:
-        parts[TEXT_PREFIX] = text_encoder
-    tensors: dict[str, torch.Tensor] = {}
-    plain: dict[str, Any] = {}
-    for prefix, model in parts.items():
-        tensors |= {f"{prefix}.{name}": tensor.half() for name, tensor in weights(model).items()}
-        plain |= {
-            f"{prefix}.{key}": sorted(value) if isinstance(value, set) else value
-            for key, value in model.peft_config[ADAPTER].to_dict().items()
-        }
-    header = {"format": "pt", CONFIG_KEY: json.dumps(plain, sort_keys=True, default=str), **notes}
-    save_file(tensors, path, metadata=header)
+        models[TEXT_ENCODER] = text_encoder
+    return collect_from(models, ADAPTER)
 
 
 def load(
     unet: UNet2DConditionModel, path: Path, text_encoder: CLIPTextModel | None = None
 ) -> dict[str, str]:
-    """Put the adapter of the file at `path` into `unet`; returns the header's notes.
+    """Put the adapter of the file at `path`, in diffusers' or kohya's naming, into `unet`.
 
-    A part for the text encoder, if the file has one, goes into `text_encoder`.
+    A part for the text encoder, if the file has one, goes into `text_encoder`. Returns the
+    header's entries.
 
     Raises:
         safetensors.SafetensorError: not a safetensors file.
-        ValueError: the file holds no adapter for a UNet.
+        ValueError: the file holds no adapter for this base.
         RuntimeError: the adapter belongs to another base.
 
     """
-    with safe_open(path, framework="pt") as stored:
-        header = dict(stored.metadata() or {})
-        state = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
-    if not any(name.startswith(f"{PREFIX}.") for name in state):
+    stored = read(path, {UNET: unet, TEXT_ENCODER: text_encoder})
+    if not any(name.startswith(f"{UNET}.") for name in stored.tensors):
         raise ValueError("the file holds no adapter for a UNet")
-    described: dict[str, Any] | None = json.loads(header.get(CONFIG_KEY, "null"))
-    unet.load_lora_adapter(state, prefix=PREFIX, adapter_name=ADAPTER, metadata=described)
-    start = f"{TEXT_PREFIX}."
-    words = {
-        name.removeprefix(start): each for name, each in state.items() if name.startswith(start)
-    }
-    if words and described and text_encoder is not None:
-        rank, alpha = described[f"{start}r"], described[f"{start}lora_alpha"]
-        attach_text(text_encoder, rank, alpha, seed=0, dora=bool(described[f"{start}use_dora"]))
-        set_peft_model_state_dict(text_encoder, words, adapter_name=ADAPTER)
-    return header
+    # Either peft's configuration says how the tensors are scaled, or each module's alpha does.
+    scales = {f"{module}.alpha": alpha for module, alpha in stored.alphas.items()}
+    unet.load_lora_adapter(
+        dict(stored.tensors),
+        prefix=UNET,
+        adapter_name=ADAPTER,
+        metadata=dict(stored.config) or None,
+        network_alphas=None if stored.config else scales,
+    )
+    words = part_of(stored, TEXT_ENCODER)
+    if words.tensors and text_encoder is not None:
+        text_encoder.add_adapter(words.configuration(), adapter_name=ADAPTER)
+        set_peft_model_state_dict(text_encoder, dict(words.tensors), adapter_name=ADAPTER)
+    return dict(stored.header)

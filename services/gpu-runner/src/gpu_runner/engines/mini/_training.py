@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from gpu_runner.engines.diffusion.components import (
     use_processors,
 )
 from gpu_runner.engines.diffusion.config import TrainConfig
+from gpu_runner.engines.diffusion.files.describe import Run, describe, write_both
+from gpu_runner.engines.diffusion.files.header import MINI
 from gpu_runner.engines.diffusion.optimizers import OptimizerUnavailableError
 from gpu_runner.engines.diffusion.pictures import (
     contact_sheet,
@@ -45,15 +48,12 @@ from gpu_runner.engines.diffusion.trainer import (
 )
 from gpu_runner.engines.mini.base import prompt_for, require
 from gpu_runner.engines.mini.likeness import Likeness, measure_likeness
-from gpu_runner.faces.captions import captions_of
 from gpu_runner.stage import StageContext, StageError, StageResult
 
 if TYPE_CHECKING:
     from gpu_runner.engines.mini.train_lora import Params
 
 ZOOMS = (1.0, 1.08)
-BARE_ONE_IN = 4
-"""One in so many times a photo is learned without its caption, for prompts that have none."""
 SHOWN = 4
 TILE = 192
 PREVIEWED = 2
@@ -68,7 +68,7 @@ def train(context: StageContext, base: Path) -> StageResult:
     params: Params = context.params
     _require_enough(params)
     context.report.progress(0, params.steps, "step", "loading the base")
-    began = time.perf_counter()
+    began, started_at = time.perf_counter(), datetime.now(UTC)
     use_processors()
     components = load_components(require(base), context.device)
     photos = read_faces(context)
@@ -76,8 +76,7 @@ def train(context: StageContext, base: Path) -> StageResult:
     sampling = SamplingConfig(seed=context.seed)
     before = [] if crew.is_mate() else sample(components, prompt, SHOWN, sampling)
     show = _Shows(context, components, prompt, enabled=params.sample_interval > 0)
-    captions = captions_of(context.inputs, prompt)
-    trainer = _trainer(components, photos, captions, params, context.seed)
+    trainer = _trainer(components, photos, params, context.seed)
     context.report.line(f"{len(photos)} photos; ready after {time.perf_counter() - began:.1f} s")
     if not _take_up(trainer, context) and before:
         show(before, "before training", 0)
@@ -102,14 +101,23 @@ def train(context: StageContext, base: Path) -> StageResult:
         f"{metrics['steps_per_second']} steps/s; distance to the photos by {likeness.measure}: "
         f"{likeness.distances[0]:.3f} before, {likeness.distances[1]:.3f} after"
     )
-    path = context.output / "lora.safetensors"
+    run = Run(
+        engine="mini",
+        base=base,
+        photos=len(photos),
+        seed=context.seed,
+        began_at=started_at,
+        ended_at=datetime.now(UTC),
+        sample=after[0],
+    )
     trained_text = components.text_encoder if params.text_encoder else None
-    lora.save(components.unet, path, _notes(params, context.seed, metrics), trained_text)
+    adapter = lora.collect(components.unet, trained_text)
+    files = write_both(context.output, adapter, describe(run, MINI, params, components))
     card = context.output / "report.json"
     card.write_text(json.dumps(_card(params, result, metrics), indent=1))
     small = [shrink(photo, components.side) for photo in photos[:SHOWN]]
     sheet = write_png(context.output / "samples.png", contact_sheet([small, before, after], TILE))
-    return StageResult({"lora": [path], "report": [card], "samples": [sheet]}, metrics)
+    return StageResult({**files, "report": [card], "samples": [sheet]}, metrics)
 
 
 def _require_enough(params: Params) -> None:
@@ -147,10 +155,8 @@ def read_faces(context: StageContext) -> list[Rgb]:
     return photos
 
 
-def _trainer(
-    components: Components, photos: list[Rgb], captions: list[str], params: Params, seed: int
-) -> LoraTrainer:
-    examples = _examples(components, photos, captions, params)
+def _trainer(components: Components, photos: list[Rgb], params: Params, seed: int) -> LoraTrainer:
+    examples = _examples(components, photos, params)
     text_encoder = components.text_encoder if params.text_encoder else None
     try:
         return LoraTrainer(
@@ -169,28 +175,16 @@ def _trainer(
         ) from error
 
 
-def _examples(
-    components: Components, photos: list[Rgb], captions: list[str], params: Params
-) -> Examples:
-    """Each photo whole and a little nearer, plain and mirrored, under its caption."""
+def _examples(components: Components, photos: list[Rgb], params: Params) -> Examples:
+    """Each photo whole and a little nearer, plain and mirrored, under the trigger word."""
     views = [shrink(inner(photo, zoom), components.side) for photo in photos for zoom in ZOOMS]
     if params.flip:
         views += [view[:, ::-1] for view in views]
-    prompts, of_photos = _wordings(captions, prompt_for(params.trigger_word))
-    of_views = of_photos.repeat_interleave(len(ZOOMS), dim=0).repeat(1 + params.flip, 1)
+    prompts = [prompt_for(params.trigger_word)]
     latents = encode_pictures(components, views)
     if params.text_encoder:
-        return Examples(latents, tokenize(components, prompts), of_views)
-    return Examples(latents, encode_prompts(components, prompts), of_views)
-
-
-def _wordings(captions: list[str], bare: str) -> tuple[list[str], torch.Tensor]:
-    """All prompts, and which of them each photo has [photos, k]: now and then the bare one."""
-    prompts = list(dict.fromkeys([bare, *captions]))
-    if len(prompts) == 1:
-        return prompts, torch.zeros((len(captions), 1), dtype=torch.long)
-    own = [prompts.index(caption) for caption in captions]
-    return prompts, torch.tensor([[number] * (BARE_ONE_IN - 1) + [0] for number in own])
+        return Examples(latents, tokenize(components, prompts))
+    return Examples(latents, encode_prompts(components, prompts))
 
 
 def _take_up(trainer: LoraTrainer, context: StageContext) -> bool:
@@ -294,24 +288,4 @@ def _card(
         "loss": [round(loss, 5) for loss in result.losses],
         "torch": torch.__version__,
         "python": platform.python_version(),
-    }
-
-
-def _notes(params: Params, seed: int, metrics: dict[str, float | int | str]) -> dict[str, str]:
-    """The header entries by which other programs know a LoRA: `modelspec.*` and `ss_*`."""
-    return {
-        "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": "myspinbot-mini/lora",
-        "modelspec.implementation": "diffusers",
-        "modelspec.title": "MySpinBot personal LoRA",
-        "modelspec.prediction_type": "v",
-        "modelspec.trigger_phrase": params.trigger_word,
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(params.rank),
-        "ss_network_alpha": str(params.scale),
-        "ss_learning_rate": str(params.peak_rate),
-        "ss_max_train_steps": str(params.steps),
-        "ss_total_batch_size": str(params.pictures_per_step),
-        "ss_seed": str(seed),
-        "ss_num_train_images": str(metrics["photos"]),
     }

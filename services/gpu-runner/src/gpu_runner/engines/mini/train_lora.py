@@ -36,8 +36,9 @@ class Params(MiniConfig):
 def run(context: StageContext, base: Path = BASE) -> StageResult:
     """Train a LoRA on the pictures of input `faces`.
 
-    Outputs: `lora`, one safetensors file for diffusers and peft; `report`, a JSON card with
-    the loss of every step; `samples`, a PNG whose rows are photos, the base, the LoRA.
+    Outputs: `lora`, one safetensors file for diffusers and peft; `lora_kohya`, the same by the
+    names that ComfyUI and A1111 read; `report`, a JSON card with the loss of every step;
+    `samples`, a PNG whose rows are photos, the base, the LoRA.
 
     Raises:
         StageError: `weights-absent`, `no-faces`, `face-unreadable`, `training-diverged`,

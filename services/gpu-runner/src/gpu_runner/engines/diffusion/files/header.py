@@ -34,17 +34,15 @@ class Family:
 
     architecture: str
     base_model_version: str
-    prediction_type: Literal["epsilon", "v"]
     kohya_implementation: str = "diffusers"
     """Whose names a file in kohya's naming follows."""
 
 
-MINI = Family("myspinbot-mini", "myspinbot-mini", "v")
-SD15 = Family("stable-diffusion-v1", "sd_v1", "epsilon")
+MINI = Family("myspinbot-mini", "myspinbot-mini")
+SD15 = Family("stable-diffusion-v1", "sd_v1")
 SDXL = Family(
     "stable-diffusion-xl-v1-base",
     "sdxl_base_v1-0",
-    "epsilon",
     "https://github.com/Stability-AI/generative-models",
 )
 
@@ -58,6 +56,7 @@ class Description:
     trigger_phrase: str
     resolution: tuple[int, int]
     made_at: datetime
+    prediction_type: Literal["epsilon", "v"]
     description: str = ""
     license: str = ""
     thumbnail: Rgb | None = None
@@ -166,7 +165,7 @@ def _spec_entries(
         "tags": "Person",
         "resolution": f"{width}x{height}",
         "trigger_phrase": _plain(about.trigger_phrase),
-        "prediction_type": family.prediction_type,
+        "prediction_type": about.prediction_type,
         "thumbnail": "" if about.thumbnail is None else thumbnail(about.thumbnail),
     }
     return {
