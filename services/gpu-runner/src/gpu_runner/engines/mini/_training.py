@@ -48,12 +48,15 @@ from gpu_runner.engines.diffusion.trainer import (
 )
 from gpu_runner.engines.mini.base import prompt_for, require
 from gpu_runner.engines.mini.likeness import Likeness, measure_likeness
+from gpu_runner.faces.captions import captions_of
 from gpu_runner.stage import StageContext, StageError, StageResult
 
 if TYPE_CHECKING:
     from gpu_runner.engines.mini.train_lora import Params
 
 ZOOMS = (1.0, 1.08)
+BARE_ONE_IN = 4
+"""One in so many times a photo is learned without its caption, for prompts that have none."""
 SHOWN = 4
 TILE = 192
 PREVIEWED = 2
@@ -76,7 +79,8 @@ def train(context: StageContext, base: Path) -> StageResult:
     sampling = SamplingConfig(seed=context.seed)
     before = [] if crew.is_mate() else sample(components, prompt, SHOWN, sampling)
     show = _Shows(context, components, prompt, enabled=params.sample_interval > 0)
-    trainer = _trainer(components, photos, params, context.seed)
+    captions = captions_of(context.inputs, prompt)
+    trainer = _trainer(components, photos, captions, params, context.seed)
     context.report.line(f"{len(photos)} photos; ready after {time.perf_counter() - began:.1f} s")
     if not _take_up(trainer, context) and before:
         show(before, "before training", 0)
@@ -155,8 +159,10 @@ def read_faces(context: StageContext) -> list[Rgb]:
     return photos
 
 
-def _trainer(components: Components, photos: list[Rgb], params: Params, seed: int) -> LoraTrainer:
-    examples = _examples(components, photos, params)
+def _trainer(
+    components: Components, photos: list[Rgb], captions: list[str], params: Params, seed: int
+) -> LoraTrainer:
+    examples = _examples(components, photos, captions, params)
     text_encoder = components.text_encoder if params.text_encoder else None
     try:
         return LoraTrainer(
@@ -175,16 +181,28 @@ def _trainer(components: Components, photos: list[Rgb], params: Params, seed: in
         ) from error
 
 
-def _examples(components: Components, photos: list[Rgb], params: Params) -> Examples:
-    """Each photo whole and a little nearer, plain and mirrored, under the trigger word."""
+def _examples(
+    components: Components, photos: list[Rgb], captions: list[str], params: Params
+) -> Examples:
+    """Each photo whole and a little nearer, plain and mirrored, under its caption."""
     views = [shrink(inner(photo, zoom), components.side) for photo in photos for zoom in ZOOMS]
     if params.flip:
         views += [view[:, ::-1] for view in views]
-    prompts = [prompt_for(params.trigger_word)]
+    prompts, of_photos = _wordings(captions, prompt_for(params.trigger_word))
+    of_views = of_photos.repeat_interleave(len(ZOOMS), dim=0).repeat(1 + params.flip, 1)
     latents = encode_pictures(components, views)
     if params.text_encoder:
-        return Examples(latents, tokenize(components, prompts))
-    return Examples(latents, encode_prompts(components, prompts))
+        return Examples(latents, tokenize(components, prompts), of_views)
+    return Examples(latents, encode_prompts(components, prompts), of_views)
+
+
+def _wordings(captions: list[str], bare: str) -> tuple[list[str], torch.Tensor]:
+    """All prompts, and which of them each photo has [photos, k]: now and then the bare one."""
+    prompts = list(dict.fromkeys([bare, *captions]))
+    if len(prompts) == 1:
+        return prompts, torch.zeros((len(captions), 1), dtype=torch.long)
+    own = [prompts.index(caption) for caption in captions]
+    return prompts, torch.tensor([[number] * (BARE_ONE_IN - 1) + [0] for number in own])
 
 
 def _take_up(trainer: LoraTrainer, context: StageContext) -> bool:
