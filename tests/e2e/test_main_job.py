@@ -41,7 +41,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         yield running
 
 
-def await_end(stack: RunningStack, job: str, timeout_s: float = 280) -> dict[str, Any]:
+def await_end(stack: RunningStack, job: str, timeout_s: float = 800) -> dict[str, Any]:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         status = stack.status(job)
@@ -67,7 +67,7 @@ def updates(stack: RunningStack) -> list[dict[str, Any]]:
 
 async def watch(api: str, job: str) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
-    async with asyncio.timeout(280):
+    async with asyncio.timeout(800):
         async with websockets.connect(api.replace("http", "ws") + "/ws") as socket:
             await socket.send(json.dumps({"action": "subscribe", "jobId": job}))
             async for text in socket:
@@ -205,7 +205,7 @@ def test_a_job_survives_the_death_of_each_service(stack: RunningStack) -> None:
     highest = 0.0
     dead = []
     moments = {"train_lora": SERVICES, "render_video": ("gpu_runner",)}
-    deadline = time.monotonic() + 280
+    deadline = time.monotonic() + 800
     while time.monotonic() < deadline:
         status = stack.status(job)
         assert status["progress"] >= highest
