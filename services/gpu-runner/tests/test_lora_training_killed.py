@@ -26,7 +26,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "gradient_checkpointing": True,
         "noise_offset": 0.1,
     },
-    "text-encoder": {"text_encoder": True, "optimizer": "prodigy", "schedule": "cosine_restarts"},
+    "text-encoder": {
+        "text_encoder": True,
+        "optimizer": "prodigy",
+        "schedule": "cosine_restarts",
+        "precision": "fp16",
+    },
 }
 
 
