@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -39,7 +39,8 @@ class Story:
     def __init__(self, broker: Broker, job: str) -> None:
         self.job = job
         self._broker = broker
-        self._log = EventLog(broker, "story")
+        self._late = timedelta()
+        self._log = EventLog(broker, "story", lambda: datetime.now(UTC) + self._late)
         self._lines = StageLogs(broker)
         self._board = Board(broker, subjects.PROGRESS, subjects.ALL_PROGRESS)
 
@@ -51,6 +52,10 @@ class Story:
 
     async def tell(self, event: e.Event) -> int:
         return await self._log.tell(self.job, event)
+
+    def wait(self, late: timedelta) -> None:
+        """Let what follows be recorded as if this had gone by."""
+        self._late += late
 
     async def plan(self) -> int:
         return await self.tell(e.JobPlanned(graph=GRAPH))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -214,12 +214,15 @@ async def test_a_playback_waits_while_it_is_paused(
     page: Page, broker: Broker, api: httpx.AsyncClient
 ) -> None:
     story = await Story.begin(broker, api)
+    # So slow that it is at its beginning until somebody moves it: each pause takes seconds.
+    story.wait(timedelta(minutes=1))
     await story.plan()
+    story.wait(timedelta(minutes=1))
     await story.start("prepare_dataset")
+    story.wait(timedelta(minutes=1))
     last = await story.fail("prepare_dataset")
     while (await api.get(f"/api/jobs/{story.job}")).json()["sequence"] < last:
         pass
-    # So slow that it is at its beginning until somebody moves it.
     await page.goto(f"/#/jobs/{story.job}/playback?speed=0.1")
     status = page.locator(".job-title .pill")
     await page.get_by_role("button", name="Pause").click()
