@@ -6,6 +6,7 @@ machine that others use was measured to be ten times slower.
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -66,6 +67,9 @@ def run(work: Callable[..., None], workers: int, *arguments: Any) -> None:
 def _worker(
     rank: int, size: int, meeting: str, work: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
+    # What torch has the system send when the first process is gone; a shell that starts a command
+    # in the background lets it ignore that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=size, timeout=PATIENCE

@@ -133,6 +133,7 @@ def test_the_video_is_h264_and_aac_of_equal_length(
     lengths = stream_lengths(video)
     assert abs(lengths.video - lengths.audio) < 0.1
     assert lengths.frames == result.metrics["frames"]
+    assert result.metrics["real_time_factor"] > 0
     head = video.read_bytes()[:4096]
     assert head.index(b"moov") < 64  # the index comes first: playback starts at once
 

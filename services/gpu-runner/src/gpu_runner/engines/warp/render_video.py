@@ -107,6 +107,7 @@ def run(context: StageContext) -> StageResult:
         "frames": count,
         "fps_rendered": round(count / (rendered - ready), 1),
         "preparation_seconds": round(ready - began, 2),
+        "real_time_factor": round((rendered - began) / lengths.video, 3),
         "video_seconds": round(lengths.video, 3),
         "audio_seconds": round(lengths.audio, 3),
         "portrait": "drawing" if drawn else "photograph",
