@@ -13,7 +13,9 @@ from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.checkpoint import BackgroundWriter
 from gpu_runner.engines.diffusion.components import encode_prompts, load_components, tokenize
 from gpu_runner.engines.diffusion.config import TrainConfig
-from gpu_runner.engines.diffusion.trainer import Examples, Hooks, LoraTrainer
+from gpu_runner.engines.diffusion.examples import Examples
+from gpu_runner.engines.diffusion.hooks import Hooks
+from gpu_runner.engines.diffusion.trainer import LoraTrainer
 
 
 def train(

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from gpu_runner.engines.diffusion.components import encode_prompts, load_components
-from gpu_runner.engines.diffusion.trainer import (
-    Examples,
-    Hooks,
-    LoraTrainer,
-    TrainingDivergedError,
-)
+from gpu_runner.engines.diffusion.examples import Examples
+from gpu_runner.engines.diffusion.hooks import Hooks
+from gpu_runner.engines.diffusion.trainer import LoraTrainer, TrainingDivergedError
 from gpu_runner.engines.mini import train_lora
 from mini_support import write_random_base
 

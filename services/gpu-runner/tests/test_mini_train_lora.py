@@ -21,14 +21,11 @@ from gpu_runner.engines.diffusion.components import (
     load_components,
 )
 from gpu_runner.engines.diffusion.config import TrainConfig
+from gpu_runner.engines.diffusion.examples import Examples
+from gpu_runner.engines.diffusion.hooks import Hooks
 from gpu_runner.engines.diffusion.pictures import read_square, shrink
 from gpu_runner.engines.diffusion.sampling import SamplingConfig, sample
-from gpu_runner.engines.diffusion.trainer import (
-    Examples,
-    Hooks,
-    LoraTrainer,
-    TrainingDivergedError,
-)
+from gpu_runner.engines.diffusion.trainer import LoraTrainer, TrainingDivergedError
 from gpu_runner.engines.mini import train_lora
 from gpu_runner.engines.mini.base import BASE, prompt_for
 from gpu_runner.stage import StageError

@@ -14,8 +14,6 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +34,8 @@ from gpu_runner.engines.diffusion.checkpoint import (
 )
 from gpu_runner.engines.diffusion.config import TrainConfig
 from gpu_runner.engines.diffusion.ema import MovingAverage
+from gpu_runner.engines.diffusion.examples import Examples
+from gpu_runner.engines.diffusion.hooks import Hooks, TrainResult
 from gpu_runner.engines.diffusion.noise import Noising, Questions
 from gpu_runner.engines.diffusion.optimizers import make_optimizer, set_rate
 from gpu_runner.engines.diffusion.order import generator_for, pictures_of_step, seed_step
@@ -51,51 +51,6 @@ class TrainingDivergedError(Exception):
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss is no longer a number at step {step}")
         self.step = step
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """What is learned: `latents` [n, c, h, w], scaled, and `words` of m wordings.
-
-    Words are embeddings [m, tokens, width], or tokens [m, tokens] where the text encoder is
-    trained as well. `captions` [n, k] says which of the wordings belong to each picture; a step
-    draws one of them. Without it any picture meets any wording.
-    """
-
-    latents: torch.Tensor
-    words: torch.Tensor
-    captions: torch.Tensor | None = None
-
-
-def _never() -> bool:
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """Whom to tell: of each step its number, loss and learning rate; when to show; when to keep.
-
-    What a checkpoint is given, to save it in a folder, holds a copy and may be called later, in
-    another thread. `checkpoint_wanted` is asked after each step whether to keep it out of turn.
-    """
-
-    on_step: Callable[[int, float, float], None]
-    on_sample: Callable[[int], None]
-    on_checkpoint: Callable[[int, Callable[[Path], None]], None]
-    checkpoint_wanted: Callable[[], bool] = _never
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """`losses` of all steps, also of those before a resume; the rest is this attempt's alone.
-
-    `paused` is the part of the training's time that went into checkpoints.
-    """
-
-    losses: list[float]
-    steps_per_second: float
-    resumed_at: int
-    paused: float
 
 
 class _Denoiser(torch.nn.Module):

@@ -28,8 +28,10 @@ from gpu_runner.engines.diffusion.components import (
     use_processors,
 )
 from gpu_runner.engines.diffusion.config import TrainConfig
+from gpu_runner.engines.diffusion.examples import Examples
 from gpu_runner.engines.diffusion.files.describe import Run, describe, write_both
 from gpu_runner.engines.diffusion.files.header import MINI
+from gpu_runner.engines.diffusion.hooks import Hooks, TrainResult
 from gpu_runner.engines.diffusion.optimizers import OptimizerUnavailableError
 from gpu_runner.engines.diffusion.pictures import (
     contact_sheet,
@@ -39,13 +41,7 @@ from gpu_runner.engines.diffusion.pictures import (
     write_png,
 )
 from gpu_runner.engines.diffusion.sampling import SamplingConfig, sample
-from gpu_runner.engines.diffusion.trainer import (
-    Examples,
-    Hooks,
-    LoraTrainer,
-    TrainingDivergedError,
-    TrainResult,
-)
+from gpu_runner.engines.diffusion.trainer import LoraTrainer, TrainingDivergedError
 from gpu_runner.engines.mini.base import prompt_for, require
 from gpu_runner.engines.mini.likeness import Likeness, measure_likeness
 from gpu_runner.faces.captions import captions_of
