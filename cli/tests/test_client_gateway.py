@@ -52,6 +52,8 @@ def test_a_job_is_made_from_paths_and_found_again(api: str, photos: Path, clip: 
     assert (job.name, job.script, job.seed) == ("Ada", "Hello.", 7)
     sent = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (*photos.iterdir(), clip)}
     assert {link.sha256 for link in job.inputs} == sent
+    named = [link.name for link in job.inputs if link.input == "photos"]
+    assert named == [path.name for path in sorted(photos.iterdir())]
 
 
 async def test_it_is_the_same_with_asyncio(api: str, photos: Path) -> None:

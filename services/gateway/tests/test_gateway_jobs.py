@@ -39,7 +39,7 @@ async def test_photos_and_a_recording_become_a_training_job(
     request = (await log.fold(job)).request
     assert request is not None
     counts = {name: len(artifacts) for name, artifacts in request.inputs.items()}
-    assert counts == {"photos": 2, "clip": 1, "name": 1, "prompt": 1}
+    assert counts == {"photos": 2, "photo_names": 1, "clip": 1, "name": 1, "prompt": 1}
     assert await store.get(request.inputs["photos"][1]) == OTHER_PHOTO
     assert await store.get(request.inputs["name"][0]) == b"Ada"
     assert request.inputs["clip"][0].media_type == "audio/wav"
@@ -50,13 +50,53 @@ async def test_a_photo_that_is_sent_twice_is_kept_once(
     api: httpx.AsyncClient, log: EventLog, store: ObjectStore
 ) -> None:
     before = await _uploads(store)
-    files = [("image", PHOTO), ("image", OTHER_PHOTO), ("image", PHOTO)]
-    answer = await api.post("/api/train", files=files)
-    request = (await log.fold(answer.json()["jobId"])).request
+    files = [("a.png", PHOTO), ("b.png", OTHER_PHOTO), ("again.png", PHOTO)]
+    answer = await api.post("/api/train", files=[("image", file) for file in files])
+    job = answer.json()["jobId"]
+    request = (await log.fold(job)).request
     assert request is not None
     kept = [await store.get(photo) for photo in request.inputs["photos"]]
     assert kept == [PHOTO, OTHER_PHOTO]
-    assert len(await _uploads(store) - before) == 2
+    assert await _names(api, job) == ["a.png", "b.png"]
+    assert len(await _uploads(store) - before) == 3
+
+
+async def test_each_photo_is_told_by_the_name_of_its_file(
+    api: httpx.AsyncClient, log: EventLog
+) -> None:
+    files = [("am Strand ü.png", PHOTO), (r"C:\Bilder\me.jpg", OTHER_PHOTO)]
+    answer = await api.post("/api/train", files=[("image", file) for file in files])
+    assert await _names(api, answer.json()["jobId"]) == ["am Strand ü.png", "me.jpg"]
+    part = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n'
+    boundary = {"Content-Type": "multipart/form-data; boundary=b"}
+    body = part + PHOTO + b"\r\n--b--\r\n"
+    unnamed = (await api.post("/api/train", content=body, headers=boundary)).json()["jobId"]
+    assert await _names(api, unnamed) == [None]
+    request = (await log.fold(unnamed)).request
+    assert request is not None
+    assert "photo_names" not in request.inputs
+
+
+async def test_photos_are_shown_without_names_that_were_erased(
+    api: httpx.AsyncClient, log: EventLog, store: ObjectStore
+) -> None:
+    answer = await api.post("/api/train", files={"image": ("me.png", PHOTO)})
+    request = (await log.fold(answer.json()["jobId"])).request
+    assert request is not None
+    await store.delete(request.inputs["photo_names"][0].key)
+    assert await _names(api, answer.json()["jobId"]) == [None]
+
+
+async def test_the_same_photos_under_other_names_are_the_same_request(
+    api: httpx.AsyncClient,
+) -> None:
+    key = {"Idempotency-Key": "renamed"}
+    made = [
+        (await api.post("/api/train", files={"image": (name, PHOTO)}, headers=key)).json()["jobId"]
+        for name in ("a.png", "b.png")
+    ]
+    assert made[0] == made[1]
+    assert await _names(api, made[0]) == ["a.png"]
 
 
 async def test_photos_and_a_script_become_a_video_job_that_trains_first(
@@ -355,6 +395,7 @@ async def test_a_form_that_ends_early_is_refused(api: httpx.AsyncClient) -> None
         ),
         ({"type": "train"}, 422, "invalid-request"),
         ({"type": "dance"}, 422, "invalid-request"),
+        ({"type": "train", "uploads": {"photoNames": ["a.png"]}}, 422, "invalid-request"),
     ],
 )
 async def test_a_json_body_that_makes_no_job_is_told_why(
@@ -396,3 +437,8 @@ async def _unfinished(store: ObjectStore) -> list[Any]:
     """What forms have begun. Uploads of their own, which wait for more parts, lie elsewhere."""
     where = {"Bucket": store.bucket, "Prefix": "uploads/"}
     return list((await store.call("list_multipart_uploads", **where)).get("Uploads", ()))
+
+
+async def _names(api: httpx.AsyncClient, job: str) -> list[str | None]:
+    inputs = (await api.get(f"/api/jobs/{job}")).json()["inputs"]
+    return [one["name"] for one in inputs if one["input"] == "photos"]

@@ -94,9 +94,12 @@ async def test_uploaded_files_become_a_job_which_keeps_copies_of_its_own(
     picture = photo(seed=11)
     photos = [await uploaded(api, data) for data in (picture, photo(seed=12))]
     clip = await uploaded(api, WAV, "clip")
-    body = {"uploads": {"photos": photos, "clip": clip}, "name": "Ada"}
-    answer = await api.post("/api/train", json=body)
+    names = ["first.png", ""]
+    uploads = {"photos": photos, "photoNames": names, "clip": clip}
+    answer = await api.post("/api/train", json={"uploads": uploads, "name": "Ada"})
     assert answer.status_code == 202, answer.text
+    shown = (await api.get(f"/api/jobs/{answer.json()['jobId']}")).json()["inputs"]
+    assert [one["name"] for one in shown] == ["first.png", None, None]
     for upload in (*photos, clip):
         assert (await api.delete(f"/api/uploads/{upload}")).status_code == 204
     request = (await log.fold(answer.json()["jobId"])).request

@@ -63,6 +63,7 @@ class AsyncJobs:
         uploads: dict[str, Any] = {}
         if sent := await self._uploads.send([Path(photo) for photo in photos], "photo", on_sent):
             uploads["photos"] = [upload.upload_id for upload in sent]
+            uploads["photoNames"] = [upload.name for upload in sent]
         if clip is not None:
             [recording] = await self._uploads.send([Path(clip)], "clip", on_sent)
             uploads["clip"] = recording.upload_id

@@ -50,9 +50,10 @@ class AsyncUploads:
         async def one(file: _File) -> Upload:
             async with crowd:
                 try:
-                    return await self._send(file, tell)
+                    sent = await self._send(file, tell)
                 except ApiError as error:
                     raise error.about(file.path.name) from None
+                return sent.model_copy(update={"name": file.path.name})
 
         # The same picture twice teaches nothing more.
         contents = {file.sha256: file for file in files}

@@ -60,6 +60,7 @@ class InputLink(Reply):
 
     input: str
     index: int
+    name: str | None = None
     media_type: str
     size: int
     sha256: str

@@ -17,9 +17,13 @@ class UploadPart(Reply):
 
 
 class Upload(Reply):
-    """A file on its way; `state` is `waiting` until every part has come and was checked."""
+    """A file on its way; `state` is `waiting` until every part has come and was checked.
+
+    `name` is that of the file here; the gateway learns it from the job that uses it.
+    """
 
     upload_id: str
+    name: str = ""
     kind: str
     state: str
     size: int

@@ -10,6 +10,7 @@ from contracts.events import JobType, Quality
 from contracts.graph import Graph
 from pydantic import Field, StringConstraints, model_validator
 
+from gateway.jobs.filenames import FileName
 from gateway.problems import Problem, ProblemKind
 from gateway.settings import Limits
 
@@ -24,7 +25,18 @@ class UploadsDraft(Contract):
     """Complete uploads that a job uses, by their ids."""
 
     photos: tuple[Id, ...] = ()
+    photo_names: tuple[FileName, ...] = Field(
+        default=(),
+        description="what their owner calls the photos, in the same order; what is said of one "
+        "then tells its name",
+    )
     clip: Id | None = None
+
+    @model_validator(mode="after")
+    def _names_each(self) -> Self:
+        if self.photo_names and len(self.photo_names) != len(self.photos):
+            raise ValueError("there are as many photoNames as photos, or none")
+        return self
 
 
 class JobDraft(Contract):

@@ -14,6 +14,7 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from gateway.edge.bodies import JSON_BYTES
+from gateway.jobs import filenames
 from gateway.jobs.drafts import JobDraft
 from gateway.jobs.multipart import (
     MalformedFormError,
@@ -37,10 +38,14 @@ _BYTES_PER_CHAR = 4
 
 @dataclass(slots=True)
 class Received:
-    """What a request brought: its draft, and its files in the store."""
+    """What a request brought: its draft, and its files in the store.
+
+    `names` has the name of each photo, empty where it is not known.
+    """
 
     draft: JobDraft
     photos: list[Artifact] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     clip: Artifact | None = None
 
     def files(self) -> tuple[Artifact, ...]:
@@ -81,8 +86,10 @@ class _Form:
     job_type: JobType | None
     values: dict[str, bytes] = field(default_factory=dict)
     photos: list[Artifact] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     clip: Artifact | None = None
     name: str = ""
+    filename: str = ""
     file: IncomingFile | None = None
     text: bytearray = field(default_factory=bytearray)
 
@@ -101,7 +108,8 @@ class _Form:
             reader.finish()
         except MalformedFormError as error:
             raise _malformed(str(error)) from error
-        return Received(_draft(self._decoded(), self.job_type), self.photos, self.clip)
+        draft = _draft(self._decoded(), self.job_type)
+        return Received(draft, self.photos, self.names, self.clip)
 
     def _fields(self) -> tuple[str, ...]:
         fields: tuple[str, ...] = ("image", "voice", *_TEXTS, *_JSONS)
@@ -112,7 +120,7 @@ class _Form:
         return fields if self.job_type else ("type", *fields)
 
     def _begin(self, part: PartBegin) -> None:
-        self.name = part.name
+        self.name, self.filename = part.name, filenames.plain(part.filename or "")
         if part.name not in self._fields():
             raise Problem(
                 ProblemKind.UNKNOWN_FIELD,
@@ -150,6 +158,7 @@ class _Form:
         artifact = await self.file.finish()
         if artifact is not None and self.file.kind is FileKind.PHOTO:
             self.photos.append(artifact)
+            self.names.append(self.filename)
         elif artifact is not None:
             self.clip = artifact
         self.file = None

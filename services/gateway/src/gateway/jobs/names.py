@@ -19,11 +19,12 @@ from servicekit.objects import (
     ObjectStoreError,
 )
 
+from gateway.jobs import filenames
 from gateway.live import LiveJob, LiveJobs
 
 log = structlog.get_logger(__name__)
 
-TEXTS = ("name", "script", "prompt")
+TEXTS = ("name", "script", "prompt", filenames.INPUT)
 """The inputs of a request that are texts."""
 
 _NAMES = 2048

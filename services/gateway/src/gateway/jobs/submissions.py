@@ -17,7 +17,7 @@ from gateway import idempotency, metrics, openapi
 from gateway.context import Gateway, Owner, TheGateway
 from gateway.idempotency import IdempotencyKey, keyed_id
 from gateway.installation import capabilities
-from gateway.jobs import drafts, forms
+from gateway.jobs import drafts, filenames, forms
 from gateway.jobs.forms import Received
 from gateway.jobs.routes import no_such_job
 from gateway.jobs.views import StatusView, status_of
@@ -99,6 +99,9 @@ async def _submit(asked: _Asked, job_type: JobType | None) -> StatusView:
         await check_quota(gateway, owner, brought)
         for name, text in draft.texts().items():
             inputs[name] = (await uploads.text(text),)
+        if any(received.names):
+            names = filenames.packed(received.names)
+            inputs[filenames.INPUT] = (await uploads.text(names),)
         job = job_id(gateway, owner, asked.key)
         trains = draft.type is not JobType.PIPELINE and draft.profile_id is None
         event = JobRequested(
@@ -126,6 +129,7 @@ async def _take_uploads(gateway: Gateway, owner: str, uploads: Uploads, received
     clip = await sessions.take(wanted.clip, FileKind.CLIP) if wanted.clip else None
     try:
         received.photos += [await uploads.copy(photo) for photo in photos]
+        received.names += wanted.photo_names or [""] * len(photos)
         if clip is not None:
             received.clip = await uploads.copy(clip)
     except MissingObjectError:
@@ -138,6 +142,8 @@ async def _keep_distinct(uploads: Uploads, received: Received) -> None:
     for photo in received.photos:
         if kept[photo.sha256] is not photo:
             await uploads.drop(photo)
+    named = list(zip(received.photos, received.names, strict=True))
+    received.names = [name for photo, name in named if kept[photo.sha256] is photo]
     received.photos = [photo for photo in received.photos if kept[photo.sha256] is photo]
 
 
@@ -173,9 +179,13 @@ async def enter(
 
 
 def _essence(event: JobRequested) -> dict[str, Any]:
-    """What makes two requests the same: everything but where copies of their files lie."""
+    """What makes two requests the same: everything but what their files are called, here or there.
+
+    A program may give its files new names each time that it sends them.
+    """
     inputs = {
         name: [artifact.sha256 for artifact in artifacts]
         for name, artifacts in event.inputs.items()
+        if name != filenames.INPUT
     }
     return event.model_dump(exclude={"inputs"}) | {"inputs": inputs}

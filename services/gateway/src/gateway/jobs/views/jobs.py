@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from contracts.job import Failure, JobState, JobStatus
 from contracts.spans import ids_of
 from pydantic import Field
 
+from gateway.jobs import filenames
 from gateway.jobs.views.stages import (
     ArtifactView,
     StageUpdate,
@@ -41,6 +42,9 @@ class InputView(Contract):
 
     input: Name
     index: int
+    name: str | None = Field(
+        description="what its owner calls it; null if that is not known, or erased"
+    )
     media_type: str
     size: int = Field(description="bytes")
     sha256: str
@@ -154,7 +158,7 @@ def job_of(
         sequence=state.sequence,
         trace_id=trace_id_of(state),
         trace_url=trace_url_of(state, trace_url),
-        inputs=tuple(_inputs(state)),
+        inputs=tuple(_inputs(state, filenames.unpacked(texts.get(filenames.INPUT)))),
         stages=tuple(stage_of(live, one, now, positions.get(one)) for one in _order(state)),
         artifacts=tuple(artifact_views(live)),
     )
@@ -199,13 +203,15 @@ def artifact_views(live: LiveJob) -> Iterator[ArtifactView]:
         yield from artifacts_of(live.job, live.state.stages[stage])
 
 
-def _inputs(state: JobState) -> Iterator[InputView]:
+def _inputs(state: JobState, photo_names: Sequence[str | None]) -> Iterator[InputView]:
     given = state.request.inputs if state.request else {}
+    names = {"photos": dict(enumerate(photo_names))}
     for name in FILES:
         for index, artifact in enumerate(given.get(name, ())):
             yield InputView(
                 input=name,
                 index=index,
+                name=names.get(name, {}).get(index),
                 media_type=artifact.media_type,
                 size=artifact.size,
                 sha256=artifact.sha256,
