@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.components import load_components
+from gpu_runner.engines.diffusion.detail import guided_filter, transfer_detail
 from gpu_runner.engines.diffusion.pictures import read_square
 from gpu_runner.engines.mini import generate_portrait
 from gpu_runner.engines.mini.base import BASE, prompt_for
-from gpu_runner.engines.mini.detail import guided_filter, transfer_detail
 from gpu_runner.stage import StageError
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,42 +6,14 @@ Only parameters and entry live here; torch is imported when a run begins.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from gpu_runner.engines.mini.base import BASE
+from gpu_runner.engines.diffusion.portrait import PortraitConfig
+from gpu_runner.engines.mini.base import BASE, require
 from gpu_runner.stage import StageContext, StageResult
 
 
-class Params(BaseModel):
+class Params(PortraitConfig):
     """How to draw the portrait."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    reference: Literal["photo", "none"] = Field(
-        default="photo",
-        description="photo: redraw the best photo and keep its fine detail; "
-        "none: draw from noise alone, soft as the small base is.",
-    )
-    strength: float = Field(
-        default=0.2,
-        ge=0.05,
-        le=1,
-        description="With a reference: how much is redrawn, from hardly to all.",
-    )
-    steps: int = Field(default=20, ge=4, le=200, description="Sampling steps.")
-    guidance: float = Field(
-        default=2.0, ge=1, le=15, description="Weight of the prompt; 1 turns guidance off."
-    )
-    trigger_word: str = Field(
-        default="sks",
-        pattern=r"^[A-Za-z0-9_-]{1,32}$",
-        description="The word that the LoRA was trained with.",
-    )
-    samples: int = Field(
-        default=4, ge=1, le=16, description="Pictures drawn from pure noise for the sample sheet."
-    )
 
 
 def run(context: StageContext, base: Path = BASE) -> StageResult:
@@ -59,6 +31,7 @@ def run(context: StageContext, base: Path = BASE) -> StageResult:
         StageError: `weights-absent`, `no-faces`, `face-unreadable`, `lora-unreadable`.
 
     """
-    from gpu_runner.engines.mini._portrait import generate
+    from gpu_runner.engines.diffusion.stages.generate_portrait import generate
+    from gpu_runner.engines.mini.traits import MINI
 
-    return generate(context, base)
+    return generate(context, MINI, require(base))

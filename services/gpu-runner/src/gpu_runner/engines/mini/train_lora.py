@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from gpu_runner.engines.diffusion.config import MiniConfig, Precision
-from gpu_runner.engines.mini.base import BASE
+from gpu_runner.engines.mini.base import BASE, require
 from gpu_runner.stage import StageContext, StageResult
 
 
@@ -45,6 +45,7 @@ def run(context: StageContext, base: Path = BASE) -> StageResult:
             `batch-too-small`, `optimizer-unavailable`.
 
     """
-    from gpu_runner.engines.mini._training import train
+    from gpu_runner.engines.diffusion.stages.train_lora import train
+    from gpu_runner.engines.mini.traits import MINI
 
-    return train(context, base)
+    return train(context, MINI, require(base))

@@ -14,9 +14,11 @@ from gpu_runner import crew
 from gpu_runner.engines.diffusion.components import Components, Rgb
 from gpu_runner.engines.diffusion.config import PersonConfig
 from gpu_runner.engines.diffusion.files.adapter import Adapter
-from gpu_runner.engines.diffusion.files.header import Card, Description, Family, Training
+from gpu_runner.engines.diffusion.files.header import Card, Description, Training
+from gpu_runner.engines.diffusion.files.kohya import Naming
 from gpu_runner.engines.diffusion.precision import number_format
 from gpu_runner.engines.diffusion.trainer import MAX_GRADIENT_NORM
+from gpu_runner.engines.diffusion.traits import Traits
 
 _MIXED: dict[torch.dtype, Literal["no", "bf16", "fp16"]] = {
     torch.float32: "no",
@@ -29,7 +31,6 @@ _MIXED: dict[torch.dtype, Literal["no", "bf16", "fp16"]] = {
 class Run:
     """One training: of the base in directory `base`, on so many `photos`."""
 
-    engine: str
     base: Path
     photos: int
     seed: int
@@ -38,13 +39,13 @@ class Run:
     sample: Rgb
 
 
-def describe(run: Run, family: Family, config: PersonConfig, components: Components) -> Card:
+def describe(run: Run, traits: Traits, config: PersonConfig, components: Components) -> Card:
     """The card of the LoRA that `run` has made of `components` with `config`."""
     predicts_velocity = components.schedule.config["prediction_type"] == "v_prediction"
     scale = config.scale
     return Card(
         Description(
-            family=family,
+            family=traits.family,
             title=f"LoRA of {config.trigger_word}",
             trigger_phrase=config.trigger_word,
             resolution=(components.side, components.side),
@@ -76,7 +77,7 @@ def describe(run: Run, family: Family, config: PersonConfig, components: Compone
             num_train_images=run.photos,
             mixed_precision=_MIXED[number_format(config.precision, components.device)],
             seed=run.seed,
-            sd_model_name=run.engine,
+            sd_model_name=traits.name,
             new_sd_model_hash=_hash_of(run.base),
             min_snr_gamma=config.min_snr_gamma or None,
             noise_offset=config.noise_offset or None,
@@ -87,11 +88,11 @@ def describe(run: Run, family: Family, config: PersonConfig, components: Compone
     )
 
 
-def write_both(folder: Path, adapter: Adapter, card: Card) -> dict[str, list[Path]]:
+def write_both(folder: Path, adapter: Adapter, card: Card, naming: Naming) -> dict[str, list[Path]]:
     """Write the file that later stages read, and the one for other programs, by output name."""
     ours, kohya = folder / "lora.safetensors", folder / "lora-kohya.safetensors"
     adapter.write(ours, card)
-    adapter.write_kohya(kohya, card)
+    adapter.write_kohya(kohya, card, naming)
     return {"lora": [ours], "lora_kohya": [kohya]}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError
@@ -18,33 +17,32 @@ from gpu_runner.engines.diffusion.components import (
     load_components,
     use_processors,
 )
+from gpu_runner.engines.diffusion.detail import transfer_detail
+from gpu_runner.engines.diffusion.likeness import measure_likeness
 from gpu_runner.engines.diffusion.pictures import contact_sheet, enlarge, shrink, write_png
+from gpu_runner.engines.diffusion.portrait import PortraitConfig
 from gpu_runner.engines.diffusion.sampling import SamplingConfig, redraw, redraw_steps, sample
-from gpu_runner.engines.mini._training import TILE, read_faces
-from gpu_runner.engines.mini.base import prompt_for, require
-from gpu_runner.engines.mini.detail import transfer_detail
-from gpu_runner.engines.mini.likeness import measure_likeness
+from gpu_runner.engines.diffusion.stages.faces import read_faces
+from gpu_runner.engines.diffusion.stages.telling import TILE
+from gpu_runner.engines.diffusion.traits import Traits
 from gpu_runner.stage import StageContext, StageError, StageResult
-
-if TYPE_CHECKING:
-    from gpu_runner.engines.mini.generate_portrait import Params
 
 PORTRAIT_SIDE = 512
 LONGEST_WISH = 2000
 REDRAWN = 16
 
 
-def generate(context: StageContext, base: Path) -> StageResult:
-    """See `generate_portrait.run`."""
-    params: Params = context.params
+def generate(context: StageContext, traits: Traits, base: Path) -> StageResult:
+    """Draw by the base at `base`: see `run` in an engine's `generate_portrait`."""
+    params: PortraitConfig = context.params
     use_processors()
     config = SamplingConfig(params.steps, params.guidance, context.seed)
     tick = _Ticker(context, params, config)
-    components = load_components(require(base), context.device)
+    components = load_components(base, context.device)
     photos = read_faces(context)
-    prompt = prompt_for(params.trigger_word, _wish(context))
+    prompt = traits.prompt(params.trigger_word, _wish(context))
     plain = sample(components, prompt, params.samples, config, tick)
-    _wear(components, context.one("lora"))
+    _wear(components, context.one("lora"), traits.name)
     drawn = sample(components, prompt, params.samples, config, tick)
     if params.reference == "photo":
         portrait = _from_photo(components, photos[0], prompt, params.strength, config, tick=tick)
@@ -76,7 +74,9 @@ def generate(context: StageContext, base: Path) -> StageResult:
 class _Ticker:
     """Counts sampling steps over all that is drawn."""
 
-    def __init__(self, context: StageContext, params: Params, config: SamplingConfig) -> None:
+    def __init__(
+        self, context: StageContext, params: PortraitConfig, config: SamplingConfig
+    ) -> None:
         redrawn = redraw_steps(params.strength, config) if params.reference == "photo" else 0
         self._total = 2 * config.steps + redrawn
         self._done = 0
@@ -95,7 +95,7 @@ def _wish(context: StageContext) -> str:
     return context.one("prompt").read_text("utf-8", errors="replace")[:LONGEST_WISH]
 
 
-def _wear(components: Components, path: Path) -> None:
+def _wear(components: Components, path: Path, engine: str) -> None:
     """Put the LoRA at `path` into the base.
 
     Raises:
@@ -108,7 +108,7 @@ def _wear(components: Components, path: Path) -> None:
         raise StageError(
             "lora-unreadable",
             "the LoRA is damaged or was trained on another base",
-            "Train the person again with the engine `mini`",
+            f"Train the person again with the engine `{engine}`",
         ) from error
 
 

@@ -1,0 +1,39 @@
+"""How to draw a portrait: one set of parameters for all diffusion engines. No torch here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Strength = Annotated[
+    float,
+    Field(ge=0.05, le=1, description="With a reference: how much is redrawn, from hardly to all."),
+]
+Steps = Annotated[int, Field(ge=4, le=200, description="Sampling steps.")]
+Guidance = Annotated[
+    float, Field(ge=1, le=15, description="Weight of the prompt; 1 turns guidance off.")
+]
+
+
+class PortraitConfig(BaseModel):
+    """How to draw the portrait."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: Literal["photo", "none"] = Field(
+        default="photo",
+        description="photo: redraw the best photo and keep its fine detail; "
+        "none: draw from noise alone, soft as the small base is.",
+    )
+    strength: Strength = 0.2
+    steps: Steps = 20
+    guidance: Guidance = 2.0
+    trigger_word: str = Field(
+        default="sks",
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="The word that the LoRA was trained with.",
+    )
+    samples: int = Field(
+        default=4, ge=1, le=16, description="Pictures drawn from pure noise for the sample sheet."
+    )

@@ -1,0 +1,1 @@
+"""What the stages of all diffusion engines do; an engine adds its base and its defaults."""

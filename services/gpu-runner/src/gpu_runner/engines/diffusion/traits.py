@@ -1,0 +1,29 @@
+"""What differs between the bases that engines train and sample; all else is the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpu_runner.engines.diffusion.files.header import Family
+from gpu_runner.engines.diffusion.files.kohya import Naming
+from gpu_runner.engines.diffusion.sampling import SamplingConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """One kind of base, by the name of its engine.
+
+    `prompt` calls the person by a trigger word and adds what is wished; `zooms` are how near each
+    photo is learned; `licence` is under which terms the base may be used, as people call it.
+    `sampling` is for the pictures before and after, `preview` for those in between.
+    """
+
+    name: str
+    family: Family
+    naming: Naming
+    licence: str
+    prompt: Callable[[str, str], str]
+    zooms: tuple[float, ...]
+    sampling: SamplingConfig
+    preview: SamplingConfig
