@@ -6,8 +6,11 @@ start in a fraction of the time, and training needs them apart anyway.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,17 +19,23 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from numpy.typing import NDArray
-from transformers.models.clip.modeling_clip import CLIPTextModel
+from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
+from gpu_runner.engines.diffusion.words import Wordings, embed
 from gpu_runner.stage import processors
 
 Rgb = NDArray[np.uint8]
+Model = TypeVar("Model", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """A base ready to train or sample on `device`; `side` is its picture size in pixels."""
+    """A base ready to train or sample on `device`; `side` is its picture size in pixels.
+
+    SDXL has a second text encoder with a tokenizer of its own. With `parked`, text encoders and
+    VAE are on the CPU while they are not used.
+    """
 
     unet: UNet2DConditionModel
     vae: AutoencoderKL | AutoencoderTiny
@@ -35,6 +44,34 @@ class Components:
     schedule: DDIMScheduler
     device: torch.device
     side: int
+    text_encoder_2: CLIPTextModelWithProjection | None = None
+    tokenizer_2: CLIPTokenizer | None = None
+    parked: bool = False
+
+    @property
+    def text_encoders(self) -> tuple[CLIPTextModel | CLIPTextModelWithProjection, ...]:
+        """The one, or both."""
+        second = self.text_encoder_2
+        return (self.text_encoder,) if second is None else (self.text_encoder, second)
+
+    @property
+    def format(self) -> torch.dtype:
+        """In which number format the UNet is kept; an adapter in it is float32 always."""
+        return self.unet.conv_in.weight.dtype
+
+    @contextlib.contextmanager
+    def at_work(self, *models: torch.nn.Module) -> Iterator[None]:
+        """Models on the device, for as long as this lasts."""
+        if not self.parked:
+            yield
+            return
+        for model in models:
+            model.to(self.device)
+        try:
+            yield
+        finally:
+            for model in models:
+                model.to("cpu")
 
 
 def use_processors() -> None:
@@ -51,23 +88,40 @@ def load_components(base: Path, device: str) -> Components:
     """
     vae_class = AutoencoderTiny if _is_tiny(base) else AutoencoderKL
     options = {"torch_dtype": torch.float32, "local_files_only": True}
-    target = torch.device(device)
-    vae = vae_class.from_pretrained(base / "vae", **options).to(target).eval()
-    unet = UNet2DConditionModel.from_pretrained(base / "unet", **options).to(target).eval()
+    vae = vae_class.from_pretrained(base / "vae", **options)
+    unet = UNet2DConditionModel.from_pretrained(base / "unet", **options)
     text_encoder = CLIPTextModel.from_pretrained(
         base / "text_encoder", dtype=torch.float32, local_files_only=True
     )
-    for module in (vae, unet, text_encoder):
-        module.requires_grad_(False)
+    target = torch.device(device)
     return Components(
-        unet=unet,
-        vae=vae,
-        text_encoder=text_encoder.to(target).eval(),  # type: ignore[arg-type]
+        unet=ready(unet, target),
+        vae=ready(vae, target),
+        text_encoder=ready(text_encoder, target),
         tokenizer=CLIPTokenizer.from_pretrained(base / "tokenizer", local_files_only=True),
         schedule=DDIMScheduler.from_pretrained(base / "scheduler", local_files_only=True),
         device=target,
-        side=unet.config["sample_size"] * 2 ** (len(vae.config["block_out_channels"]) - 1),
+        side=side_of(unet, vae),
     )
+
+
+def ready(model: Model, device: torch.device) -> Model:
+    """`model` on `device`, to be used and not to be changed."""
+    return model.to(device).eval().requires_grad_(False)
+
+
+def whole(components: Components, count: int) -> torch.Tensor | None:
+    """For SDXL: that so many pictures are whole, of the size that is wanted [count, 6]."""
+    if components.text_encoder_2 is None:
+        return None
+    side = components.side
+    return torch.tensor([[side, side, 0, 0, side, side]], device=components.device).repeat(count, 1)
+
+
+def side_of(unet: UNet2DConditionModel, vae: AutoencoderKL | AutoencoderTiny) -> int:
+    """Pixels of the side of a picture for which a base was made."""
+    side: int = unet.config["sample_size"] * 2 ** (len(vae.config["block_out_channels"]) - 1)
+    return side
 
 
 def _is_tiny(base: Path) -> bool:
@@ -79,16 +133,20 @@ def _is_tiny(base: Path) -> bool:
 def encode_pictures(components: Components, pictures: list[Rgb]) -> torch.Tensor:
     """Scaled latents [n, c, h, w] of squares [side, side, 3]; of a distribution, its mode."""
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-    encoded = components.vae.encode(pixels.to(components.device))
+    vae = components.vae
+    with components.at_work(vae):
+        encoded = vae.encode(pixels.to(components.device, vae.dtype))
     latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-    scaled: torch.Tensor = latents * components.vae.config["scaling_factor"]
+    scaled: torch.Tensor = latents.float() * vae.config["scaling_factor"]
     return scaled
 
 
 @torch.no_grad()
 def decode_latents(components: Components, latents: torch.Tensor) -> list[Rgb]:
     """uint8 pictures [side, side, 3] of scaled latents [n, c, h, w]."""
-    pixels = components.vae.decode(latents / components.vae.config["scaling_factor"]).sample
+    vae = components.vae
+    with components.at_work(vae):
+        pixels = vae.decode((latents / vae.config["scaling_factor"]).to(vae.dtype)).sample.float()
     levels = pixels.clamp(-1, 1).add(1).mul(127.5).round().byte()
     return list(levels.permute(0, 2, 3, 1).cpu().numpy())
 
@@ -96,18 +154,34 @@ def decode_latents(components: Components, latents: torch.Tensor) -> list[Rgb]:
 @torch.no_grad()
 def encode_prompts(components: Components, prompts: list[str]) -> torch.Tensor:
     """Text embeddings [n, tokens, width]; longer prompts are cut at the encoder's length."""
-    embeddings: torch.Tensor = components.text_encoder(tokenize(components, prompts))[0]
-    return embeddings
+    return describe_prompts(components, prompts).embeddings
+
+
+@torch.no_grad()
+def describe_prompts(components: Components, prompts: list[str]) -> Wordings:
+    """Prompts as the UNet is told them; longer ones are cut at the encoder's length."""
+    with components.at_work(*components.text_encoders):
+        return embed(tokenize(components, prompts), *components.text_encoders)
 
 
 def tokenize(components: Components, prompts: list[str]) -> torch.Tensor:
-    """Token numbers [n, tokens] of prompts, cut or filled up to the text encoder's length."""
-    tokens = components.tokenizer(
+    """Token numbers of prompts, cut or filled up to the length of the text encoder.
+
+    [n, tokens] for one text encoder, [n, 2, tokens] for two.
+    """
+    numbers = _numbers(components.tokenizer, prompts)
+    if components.tokenizer_2 is not None:
+        numbers = torch.stack([numbers, _numbers(components.tokenizer_2, prompts)], dim=1)
+    return numbers.to(components.device)
+
+
+def _numbers(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
+    tokens = tokenizer(
         prompts,
         padding="max_length",
-        max_length=components.tokenizer.model_max_length,
+        max_length=tokenizer.model_max_length,
         truncation=True,
         return_tensors="pt",
     )
-    numbers: torch.Tensor = tokens.input_ids.to(components.device)
+    numbers: torch.Tensor = tokens.input_ids
     return numbers

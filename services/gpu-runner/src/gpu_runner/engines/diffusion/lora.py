@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
-from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from gpu_runner.engines.diffusion.files.adapter import Adapter
 from gpu_runner.engines.diffusion.files.adapter import collect as collect_from
-from gpu_runner.engines.diffusion.files.kohya import TEXT_ENCODER, UNET
+from gpu_runner.engines.diffusion.files.kohya import SD, TEXT_ENCODER, TEXT_ENCODER_2, UNET, Naming
 from gpu_runner.engines.diffusion.files.reading import part_of, read
+from gpu_runner.engines.diffusion.words import TextEncoder
 
-Model = UNet2DConditionModel | CLIPTextModel
+Model = UNet2DConditionModel | TextEncoder
 
 ATTENTION = (
     "to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out",
@@ -28,6 +28,7 @@ ATTENTION = (
 CONVOLUTIONS = ("conv1", "conv2", "conv_shortcut")
 TEXT = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 ADAPTER = "default"
+TEXT_ENCODERS = (TEXT_ENCODER, TEXT_ENCODER_2)
 
 
 def attach(
@@ -45,7 +46,7 @@ def attach(
 
 
 def attach_text(
-    text_encoder: CLIPTextModel, rank: int, alpha: int, seed: int, *, dora: bool = False
+    text_encoder: TextEncoder, rank: int, alpha: int, seed: int, *, dora: bool = False
 ) -> None:
     """Put a fresh adapter, which at first changes nothing, into `text_encoder`."""
     _add(text_encoder, TEXT, rank, alpha, seed, dora=dora)
@@ -65,6 +66,10 @@ def _add(
             use_dora=dora,
         )
         model.add_adapter(config, adapter_name=ADAPTER)
+    for weight in model.parameters():
+        if weight.requires_grad:
+            # The base may be in half precision, in which small steps of training would be lost.
+            weight.data = weight.data.float()
 
 
 def weights(model: Model) -> dict[str, torch.Tensor]:
@@ -73,21 +78,27 @@ def weights(model: Model) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
 
-def collect(unet: UNet2DConditionModel, text_encoder: CLIPTextModel | None = None) -> Adapter:
-    """The adapter as a file would hold it, in half precision; that of `text_encoder`, too."""
+def collect(unet: UNet2DConditionModel, *text_encoders: TextEncoder | None) -> Adapter:
+    """The adapter as a file would hold it, in half precision; those of text encoders, too."""
     models: dict[str, Model] = {UNET: unet}
-    if text_encoder is not None:
-        models[TEXT_ENCODER] = text_encoder
+    models |= {
+        name: model
+        for name, model in zip(TEXT_ENCODERS, text_encoders, strict=False)
+        if model is not None
+    }
     return collect_from(models, ADAPTER)
 
 
 def load(
-    unet: UNet2DConditionModel, path: Path, text_encoder: CLIPTextModel | None = None
+    unet: UNet2DConditionModel,
+    path: Path,
+    *text_encoders: TextEncoder | None,
+    naming: Naming = SD,
 ) -> dict[str, str]:
     """Put the adapter of the file at `path`, in diffusers' or kohya's naming, into `unet`.
 
-    A part for the text encoder, if the file has one, goes into `text_encoder`. Returns the
-    header's entries.
+    Parts for text encoders, if the file has them, go into `text_encoders`. Returns the header's
+    entries. `naming` is kohya's for this kind of base.
 
     Raises:
         safetensors.SafetensorError: not a safetensors file.
@@ -95,7 +106,8 @@ def load(
         RuntimeError: the adapter belongs to another base.
 
     """
-    stored = read(path, {UNET: unet, TEXT_ENCODER: text_encoder})
+    encoders = dict(zip(TEXT_ENCODERS, text_encoders, strict=False))
+    stored = read(path, {UNET: unet, **encoders}, naming)
     if not any(name.startswith(f"{UNET}.") for name in stored.tensors):
         raise ValueError("the file holds no adapter for a UNet")
     # Either peft's configuration says how the tensors are scaled, or each module's alpha does.
@@ -107,8 +119,9 @@ def load(
         metadata=dict(stored.config) or None,
         network_alphas=None if stored.config else scales,
     )
-    words = part_of(stored, TEXT_ENCODER)
-    if words.tensors and text_encoder is not None:
-        text_encoder.add_adapter(words.configuration(), adapter_name=ADAPTER)
-        set_peft_model_state_dict(text_encoder, dict(words.tensors), adapter_name=ADAPTER)
+    for name, text_encoder in encoders.items():
+        words = part_of(stored, name)
+        if words.tensors and text_encoder is not None:
+            text_encoder.add_adapter(words.configuration(), adapter_name=ADAPTER)
+            set_peft_model_state_dict(text_encoder, dict(words.tensors), adapter_name=ADAPTER)
     return dict(stored.header)

@@ -15,9 +15,11 @@ from gpu_runner.engines.diffusion.components import (
     Components,
     Rgb,
     decode_latents,
+    describe_prompts,
     encode_pictures,
-    encode_prompts,
+    whole,
 )
+from gpu_runner.engines.diffusion.words import added_conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,20 @@ def _denoise(
     tick: Tick | None,
 ) -> list[Rgb]:
     guided = config.guidance > 1
-    embeddings = encode_prompts(components, ["", prompt] if guided else [prompt])
-    words = embeddings.repeat_interleave(len(latents), dim=0)
+    told = describe_prompts(components, ["", prompt] if guided else [prompt])
+    told = told.repeat_each(len(latents))
+    unet = components.unet
+    words = told.embeddings.to(components.format)
+    added = added_conditions(told.pooled, whole(components, len(words)))
     for time in times:
         doubled = torch.cat([latents, latents]) if guided else latents
-        predicted = components.unet(doubled, time, words, return_dict=False)[0]
+        predicted = unet(
+            doubled.to(components.format),
+            time,
+            words,
+            added_cond_kwargs=added,
+            return_dict=False,
+        )[0].float()
         if guided:
             plain, prompted = predicted.chunk(2)
             predicted = plain + config.guidance * (prompted - plain)

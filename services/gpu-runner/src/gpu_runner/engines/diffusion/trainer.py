@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch.nn import functional
-from transformers.models.clip.modeling_clip import CLIPTextModel
+from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
 from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.checkpoint import (
@@ -34,13 +34,15 @@ from gpu_runner.engines.diffusion.checkpoint import (
 )
 from gpu_runner.engines.diffusion.config import TrainConfig
 from gpu_runner.engines.diffusion.ema import MovingAverage
-from gpu_runner.engines.diffusion.examples import Examples
+from gpu_runner.engines.diffusion.examples import Examples, Told
+from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError, give_back, ran_out
 from gpu_runner.engines.diffusion.hooks import Hooks, TrainResult
 from gpu_runner.engines.diffusion.noise import Noising, Questions
 from gpu_runner.engines.diffusion.optimizers import make_optimizer, set_rate
 from gpu_runner.engines.diffusion.order import generator_for, pictures_of_step, seed_step
 from gpu_runner.engines.diffusion.precision import number_format
 from gpu_runner.engines.diffusion.rates import rate_fraction
+from gpu_runner.engines.diffusion.words import added_conditions, embed
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -54,27 +56,45 @@ class TrainingDivergedError(Exception):
 
 
 class _Denoiser(torch.nn.Module):
-    """A UNet that is told what to draw by embeddings, or by tokens if it has a text encoder."""
+    """A UNet that is told what to draw by embeddings, or by tokens if it has text encoders."""
 
-    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel | None) -> None:
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        text_encoder: CLIPTextModel | None,
+        text_encoder_2: CLIPTextModelWithProjection | None,
+    ) -> None:
         super().__init__()
         self.unet = unet
         self.text_encoder = text_encoder
+        self.text_encoder_2 = text_encoder_2
 
     def forward(
-        self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor
+        self,
+        noisy: torch.Tensor,
+        times: torch.Tensor,
+        words: torch.Tensor,
+        pooled: torch.Tensor | None = None,
+        sizes: torch.Tensor | None = None,
     ) -> torch.Tensor:
         if self.text_encoder is not None:
-            words = self.text_encoder(words)[0]
-        predicted: torch.Tensor = self.unet(noisy, times, words, return_dict=False)[0]
+            told = embed(words, self.text_encoder, self.text_encoder_2)
+            words, pooled = told.embeddings, told.pooled
+        predicted: torch.Tensor = self.unet(
+            noisy,
+            times,
+            words,
+            added_cond_kwargs=added_conditions(pooled, sizes),
+            return_dict=False,
+        )[0]
         return predicted
 
 
 class LoraTrainer:
     """One run over `examples`; the adapter is in `unet` from construction on.
 
-    So it is in `text_encoder`, which is given if it is trained, too. There must be no more
-    processes than pictures in a batch.
+    So it is in `text_encoder` and `text_encoder_2`, which are given if they are trained, too. There
+    must be no more processes than pictures in a batch.
     """
 
     def __init__(
@@ -86,6 +106,7 @@ class LoraTrainer:
         *,
         seed: int,
         text_encoder: CLIPTextModel | None = None,
+        text_encoder_2: CLIPTextModelWithProjection | None = None,
     ) -> None:
         """Attach the adapter.
 
@@ -101,12 +122,13 @@ class LoraTrainer:
         rank, alpha, dora = config.rank, config.scale, config.dora
         lora.attach(unet, rank, alpha, seed, dora=dora, convolutions=config.convolutions)
         parts: list[tuple[torch.nn.Module, float]] = [(unet, 1.0)]
-        if text_encoder is not None:
-            lora.attach_text(text_encoder, rank, alpha, seed, dora=dora)
-            parts.append((text_encoder, config.text_encoder_scale))
+        for words in (text_encoder, text_encoder_2):
+            if words is not None:
+                lora.attach_text(words, rank, alpha, seed, dora=dora)
+                parts.append((words, config.text_encoder_scale))
         if config.gradient_checkpointing:
             unet.enable_gradient_checkpointing()
-        self._denoiser = _Denoiser(unet, text_encoder)
+        self._denoiser = _Denoiser(unet, text_encoder, text_encoder_2)
         self._weights = {
             name: weight
             for name, weight in self._denoiser.named_parameters()
@@ -178,6 +200,7 @@ class LoraTrainer:
 
         Raises:
             TrainingDivergedError: the loss stopped being a number; the adapter is worthless.
+            MemoryExhaustedError: not even one picture at a time fits.
 
         """
         config = self._config
@@ -186,7 +209,7 @@ class LoraTrainer:
         self._model.train()
         for step in range(first + 1, config.steps + 1):
             begun = time.perf_counter()
-            loss = self._step(step)
+            loss = self._step(step, hooks)
             training_s += time.perf_counter() - begun
             if not math.isfinite(loss):
                 raise TrainingDivergedError(step)
@@ -214,18 +237,12 @@ class LoraTrainer:
             hooks.on_sample(step)
         self._model.train()
 
-    def _step(self, step: int) -> float:
+    def _step(self, step: int, hooks: Hooks) -> float:
         config = self._config
-        seed_step(self._seed, step)
         set_rate(self._optimizer, config.peak_rate * rate_fraction(step, config))
-        questions, words = self._lesson(step)
-        chunks = torch.arange(len(words)).split(self._chunk)
-        total = torch.zeros((), device=self._device)
-        for chunk in chunks[:-1]:
-            # Gradients are exchanged once a step, with those of its last batch.
-            with self._accelerator.no_sync(self._model):
-                total += self._learn(questions, words, chunk)
-        total += self._learn(questions, words, chunks[-1])
+        while (total := self._gradients(step)) is None:
+            self._shrink(step)
+            hooks.on_smaller_batch(step, self._chunk)
         self._scaler.unscale_(self._optimizer)
         torch.nn.utils.clip_grad_norm_(list(self._weights.values()), MAX_GRADIENT_NORM)
         self._scaler.step(self._optimizer)
@@ -235,7 +252,41 @@ class LoraTrainer:
             self._average.follow(step)
         return float(self._accelerator.reduce(total, reduction="sum").item())
 
-    def _lesson(self, step: int) -> tuple[Questions, torch.Tensor]:
+    def _gradients(self, step: int) -> torch.Tensor | None:
+        """Leave the gradients of a step in the adapter; returns its loss, or None.
+
+        None: memory ran out. Nothing but gradients was changed, so the step can be tried again.
+        """
+        seed_step(self._seed, step)
+        try:
+            questions, told = self._lesson(step)
+            chunks = torch.arange(len(told)).split(self._chunk)
+            total = torch.zeros((), device=self._device)
+            for chunk in chunks[:-1]:
+                # Gradients are exchanged once a step, with those of its last batch.
+                with self._accelerator.no_sync(self._model):
+                    total += self._learn(questions, told, chunk)
+            return total + self._learn(questions, told, chunks[-1])
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+        return None
+
+    def _shrink(self, step: int) -> None:
+        """Compute fewer pictures at once from now on: the same lesson in smaller pieces.
+
+        Raises:
+            MemoryExhaustedError: there are no smaller pieces. Several processes, whose pieces
+                must agree, do not try.
+
+        """
+        self._optimizer.zero_grad()
+        give_back(self._device)
+        if self._chunk == 1 or self._accelerator.num_processes > 1:
+            raise MemoryExhaustedError(step)
+        self._chunk = -(-self._chunk // 2)
+
+    def _lesson(self, step: int) -> tuple[Questions, Told]:
         """All that is learned from in one step, on the device; drawn as a whole.
 
         So it is the same however many pictures are computed at once.
@@ -249,11 +300,10 @@ class LoraTrainer:
         wording = torch.randint(choice, (count,), generator=generator)
         if captions is not None:
             wording = captions[chosen, wording]
-        return self._noising.ask(latents[chosen], generator), words[wording]
+        told = self._examples.told(chosen, wording)
+        return self._noising.ask(latents[chosen], generator), told
 
-    def _learn(
-        self, questions: Questions, words: torch.Tensor, chunk: torch.Tensor
-    ) -> torch.Tensor:
+    def _learn(self, questions: Questions, told: Told, chunk: torch.Tensor) -> torch.Tensor:
         """Add this process's part of the gradients of `chunk`; returns its part of the loss."""
         rank, processes = self._accelerator.process_index, self._accelerator.num_processes
         mine = chunk[rank::processes].to(self._device)
@@ -261,9 +311,9 @@ class LoraTrainer:
         with torch.autocast(
             self._device.type, self._format, enabled=self._format is not torch.float32
         ):
-            predicted = self._model(asked.noisy, asked.times, words[mine])
+            predicted = self._model(asked.noisy, asked.times, *told.part(mine))
         errors = functional.mse_loss(predicted.float(), asked.target, reduction="none")
-        loss = (errors.mean((1, 2, 3)) * asked.weights).sum() / len(words)
+        loss = (errors.mean((1, 2, 3)) * asked.weights).sum() / len(told)
         # Gradients are averaged over the processes, and each has but its part of the mean.
         self._scaler.scale(loss * processes).backward()
         return loss.detach()

@@ -15,6 +15,7 @@ from gpu_runner.engines.diffusion.files.adapter import CONFIG_KEY, canonical
 from gpu_runner.engines.diffusion.files.kohya import (
     MAGNITUDE,
     SD,
+    TEXT_ENCODER,
     Naming,
     from_kohya,
     is_kohya,
@@ -78,7 +79,8 @@ def part_of(stored: Stored, model: str) -> Stored:
     """What is for `model`, by the names that its modules have in this release of transformers."""
 
     def own(name: str) -> str:
-        return name.removeprefix(f"{model}.").removeprefix("text_model.")
+        short = name.removeprefix(f"{model}.")
+        return short.removeprefix("text_model.") if model == TEXT_ENCODER else short
 
     ours = f"{model}."
     return Stored(

@@ -7,9 +7,10 @@ import torch
 from gpu_runner.engines.diffusion.components import (
     Components,
     Rgb,
+    describe_prompts,
     encode_pictures,
-    encode_prompts,
     tokenize,
+    whole,
 )
 from gpu_runner.engines.diffusion.config import PersonConfig
 from gpu_runner.engines.diffusion.examples import Examples
@@ -35,9 +36,11 @@ def make_examples(
     prompts, of_photos = _wordings(captions, traits.prompt(params.trigger_word, ""))
     of_views = of_photos.repeat_interleave(len(zooms), dim=0).repeat(1 + params.flip, 1)
     latents = encode_pictures(components, views)
+    sizes = whole(components, len(views))
     if params.text_encoder:
-        return Examples(latents, tokenize(components, prompts), of_views)
-    return Examples(latents, encode_prompts(components, prompts), of_views)
+        return Examples(latents, tokenize(components, prompts), of_views, sizes=sizes)
+    told = describe_prompts(components, prompts)
+    return Examples(latents, told.embeddings, of_views, told.pooled, sizes)
 
 
 def _wordings(captions: list[str], bare: str) -> tuple[list[str], torch.Tensor]:

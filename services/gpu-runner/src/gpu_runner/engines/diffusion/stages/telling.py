@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from contracts.stagelog import Level
+
 from gpu_runner.engines.diffusion.checkpoint import BackgroundWriter
 from gpu_runner.engines.diffusion.components import Components, Rgb
 from gpu_runner.engines.diffusion.config import TrainConfig
@@ -78,4 +80,11 @@ def make_hooks(context: StageContext, show: Shows, writer: BackgroundWriter) -> 
 
         writer.submit(write)
 
-    return Hooks(on_step, show.draw, on_checkpoint, context.checkpoint_wanted)
+    def on_smaller_batch(step: int, pictures: int) -> None:
+        context.report.line(
+            f"memory ran out at step {step}: going on with {pictures} pictures at once, "
+            "whose gradients are added up; what is learned is the same",
+            Level.WARNING,
+        )
+
+    return Hooks(on_step, show.draw, on_checkpoint, context.checkpoint_wanted, on_smaller_batch)

@@ -1,0 +1,35 @@
+"""Memory that has run out, as torch and Python tell of it."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
+"""Torch tells of the processor's memory, and some backends of a device's, in words only."""
+
+
+class MemoryExhaustedError(Exception):
+    """Not even one picture at a time fits into memory, at `step`."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"one picture at a time does not fit into memory, at step {step}")
+        self.step = step
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    told = str(error)
+    return isinstance(error, RuntimeError) and any(word in told for word in _WORDS)
+
+
+def give_back(device: torch.device) -> None:
+    """Let go of what nobody holds any more, so that smaller pieces find room."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
