@@ -36,6 +36,15 @@ class Model:
     licence: Licence
     source: Source | None
 
+    def told(self) -> dict[str, str]:
+        """What is to be said of it wherever something is made from it, as plain JSON."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "licence": self.licence.title,
+            "licence_url": self.licence.url,
+        }
+
 
 _TERMS = ("README.md", "LICENSE*")
 _UNET = ("unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors")

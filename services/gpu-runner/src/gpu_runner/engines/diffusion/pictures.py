@@ -10,6 +10,10 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.engines.diffusion.components import Rgb
+from gpu_runner.stage import StageError
+
+FLAT = 2
+"""Grey levels within which a picture shows nothing: what is drawn always has some grain."""
 
 
 def read_square(path: Path) -> Rgb:
@@ -51,6 +55,23 @@ def contact_sheet(rows: Sequence[Sequence[Rgb]], tile: int) -> Rgb:
         for x, picture in enumerate(row):
             sheet[y * tile : (y + 1) * tile, x * tile : (x + 1) * tile] = enlarge(picture, tile)
     return sheet
+
+
+def require_drawn(pictures: Sequence[Rgb]) -> None:
+    """See that something is in each picture, since overflown numbers become one black area.
+
+    Raises:
+        StageError: `nothing-drawn`.
+
+    """
+    blank = sum(1 for one in pictures if np.ptp(one.astype(np.int16), axis=(0, 1)).max() <= FLAT)
+    if blank:
+        raise StageError(
+            "nothing-drawn",
+            f"{blank} of {len(pictures)} pictures came out in one colour, as when numbers of the"
+            " LoRA are too large for the base",
+            "Train the person again with a lower learning rate, in precision fp32 if it was fp16",
+        )
 
 
 def write_png(path: Path, picture: Rgb) -> Path:

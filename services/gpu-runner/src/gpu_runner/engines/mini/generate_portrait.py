@@ -28,7 +28,8 @@ def run(context: StageContext, base: Path = BASE) -> StageResult:
     `changed` by how much the portrait differs from the photo (root mean square, 0 to 1).
 
     Raises:
-        StageError: `weights-absent`, `no-faces`, `face-unreadable`, `lora-unreadable`.
+        StageError: `weights-absent`, `no-faces`, `face-unreadable`, `lora-unreadable`,
+            `nothing-drawn`.
 
     """
     from gpu_runner.engines.diffusion.stages.generate_portrait import generate

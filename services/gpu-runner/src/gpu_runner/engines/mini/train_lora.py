@@ -42,7 +42,7 @@ def run(context: StageContext, base: Path = BASE) -> StageResult:
 
     Raises:
         StageError: `weights-absent`, `no-faces`, `face-unreadable`, `training-diverged`,
-            `batch-too-small`, `optimizer-unavailable`.
+            `batch-too-small`, `optimizer-unavailable`, `nothing-drawn`.
 
     """
     from gpu_runner.engines.diffusion.stages.train_lora import train

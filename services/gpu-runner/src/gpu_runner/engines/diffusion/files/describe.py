@@ -51,6 +51,7 @@ def describe(run: Run, traits: Traits, config: PersonConfig, components: Compone
             resolution=(components.side, components.side),
             made_at=run.ended_at,
             prediction_type="v" if predicts_velocity else "epsilon",
+            license=traits.licence,
             thumbnail=run.sample,
         ),
         Training(

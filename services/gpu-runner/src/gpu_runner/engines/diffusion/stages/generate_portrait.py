@@ -19,7 +19,13 @@ from gpu_runner.engines.diffusion.components import (
 )
 from gpu_runner.engines.diffusion.detail import transfer_detail
 from gpu_runner.engines.diffusion.likeness import measure_likeness
-from gpu_runner.engines.diffusion.pictures import contact_sheet, enlarge, shrink, write_png
+from gpu_runner.engines.diffusion.pictures import (
+    contact_sheet,
+    enlarge,
+    require_drawn,
+    shrink,
+    write_png,
+)
 from gpu_runner.engines.diffusion.portrait import PortraitConfig
 from gpu_runner.engines.diffusion.sampling import SamplingConfig, redraw, redraw_steps, sample
 from gpu_runner.engines.diffusion.stages.faces import read_faces
@@ -44,6 +50,7 @@ def generate(context: StageContext, traits: Traits, base: Path) -> StageResult:
     plain = sample(components, prompt, params.samples, config, tick)
     _wear(components, context.one("lora"), traits.name)
     drawn = sample(components, prompt, params.samples, config, tick)
+    require_drawn(drawn)
     if params.reference == "photo":
         portrait = _from_photo(components, photos[0], prompt, params.strength, config, tick=tick)
     else:
@@ -131,6 +138,7 @@ def _from_photo(
     (before,) = decode_latents(components, encode_pictures(components, [coarse]))
     plain = replace(config, guidance=1.0)
     drawn = redraw(components, coarse, prompt, strength, plain, count=REDRAWN, tick=tick)
+    require_drawn(drawn)
     after = np.mean(drawn, axis=0)
     large = photo if photo.shape[0] == PORTRAIT_SIDE else enlarge(photo, PORTRAIT_SIDE)
     return transfer_detail(large, before, after)

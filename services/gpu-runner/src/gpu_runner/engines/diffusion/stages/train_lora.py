@@ -26,7 +26,7 @@ from gpu_runner.engines.diffusion.files.describe import Run, describe, write_bot
 from gpu_runner.engines.diffusion.hooks import TrainResult
 from gpu_runner.engines.diffusion.likeness import Likeness, measure_likeness
 from gpu_runner.engines.diffusion.optimizers import OptimizerUnavailableError
-from gpu_runner.engines.diffusion.pictures import contact_sheet, shrink, write_png
+from gpu_runner.engines.diffusion.pictures import contact_sheet, require_drawn, shrink, write_png
 from gpu_runner.engines.diffusion.sampling import sample
 from gpu_runner.engines.diffusion.stages.faces import read_faces
 from gpu_runner.engines.diffusion.stages.lessons import make_examples
@@ -34,6 +34,7 @@ from gpu_runner.engines.diffusion.stages.telling import SILENT, TAIL, TILE, Show
 from gpu_runner.engines.diffusion.trainer import LoraTrainer, TrainingDivergedError
 from gpu_runner.engines.diffusion.traits import Traits
 from gpu_runner.faces.captions import captions_of
+from gpu_runner.models.manifest import find
 from gpu_runner.stage import StageContext, StageError, StageResult
 
 SHOWN = 4
@@ -72,6 +73,7 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
         return StageResult({})
     context.report.progress(params.steps, params.steps, "step", "measuring the likeness")
     after = sample(components, prompt, SHOWN, sampling)
+    require_drawn(after)
     show(after, f"step {params.steps}", params.steps)
     likeness = measure_likeness(components, photos, [before, after])
     metrics = _metrics(result, params, likeness, len(photos))
@@ -169,6 +171,7 @@ def _card(
 ) -> dict[str, object]:
     return {
         "engine": engine,
+        "base": find(engine).told(),
         "params": params.model_dump(mode="json"),
         "metrics": metrics,
         "loss": [round(loss, 5) for loss in result.losses],
