@@ -30,7 +30,7 @@ class Plan:
     seed: int = 20262
     workers: int = 2
     pictures: int = 24_000
-    codec_steps: int = 1_500
+    codec_steps: int = 300
     denoiser_steps: int = 12_000
     batch: int = 32
     channels: tuple[int, int, int] = (96, 128, 192)
