@@ -23,7 +23,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start images sbom clean
+.PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness images sbom clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -41,6 +41,7 @@ help:
 	@echo "make bench-live  measure how late 500 clients hear of what happens"
 	@echo "make bench-replay"
 	@echo "             measure how fast the log is folded and views are rebuilt, of 100,000 events"
+	@echo "make bench-likeness  measure how much a LoRA's pictures look like the person"
 	@echo "make bench-start  measure how soon the planner is ready on a long log"
 	@echo "make images  build the images of a deployment, with what they are made of attached to them"
 	@echo "make sbom    write what each image is made of, as CycloneDX files in build/sbom"
@@ -96,6 +97,9 @@ bench-live: .venv/.installed-dev
 
 bench-start: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.planner_start
+
+bench-likeness: .venv/.installed-dev
+	@$(BIN)/python -m tests.load.likeness
 
 bench-replay: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.replay

@@ -97,9 +97,9 @@ PHOTOS: dict[str, dict[str, object]] = {
 
 
 def draw(options: dict[str, object]) -> Image.Image:
-    """Draw the character with `options` laid over what she always has."""
+    """Draw somebody; whatever `options` leave open follows from the seed among them."""
     definition = json.loads(files("dicebear_styles").joinpath("toon-head.json").read_text("utf-8"))
-    svg = str(Avatar(Style(definition), CHARACTER | options))
+    svg = str(Avatar(Style(definition), options))
     png = resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE)
     return Image.open(io.BytesIO(bytes(png))).convert("RGB")
 
@@ -110,7 +110,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     for name, options in PHOTOS.items():
         # A drawing has few colours: a palette keeps each file near 30 kB without visible loss.
-        picture = draw(options).quantize(255, dither=Image.Dither.FLOYDSTEINBERG)
+        picture = draw(CHARACTER | options).quantize(255, dither=Image.Dither.FLOYDSTEINBERG)
         picture.save(folder / f"{name}.png", optimize=True)
 
 
