@@ -40,6 +40,12 @@ def weights_of(name: str, environment: Mapping[str, str] = os.environ) -> Path:
         ) from error
 
 
+def settings_of(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The pulled model, whose configurations and tokenizers fit single files of its kind."""
+    store = Store(models_folder(environment))
+    return store.folder(name) if store.state(name) is State.READY else None
+
+
 def missing(name: str, environment: Mapping[str, str] = os.environ) -> Weights | None:
     """What a runner announces to be missing of a model, or None if it is there."""
     model = find(name)

@@ -7,7 +7,7 @@ start in a fraction of the time, and training needs them apart anyway.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -110,12 +110,15 @@ def ready(model: Model, device: torch.device) -> Model:
     return model.to(device).eval().requires_grad_(False)
 
 
-def whole(components: Components, count: int) -> torch.Tensor | None:
-    """For SDXL: that so many pictures are whole, of the size that is wanted [count, 6]."""
+def sizes_of(components: Components, originals: Sequence[int]) -> torch.Tensor | None:
+    """For SDXL [n, 6]: squares of these sides in pixels, not cut, wanted at the base's own.
+
+    It has seen enlarged pictures in its training, and was told so: blur is not learned from them.
+    """
     if components.text_encoder_2 is None:
         return None
-    side = components.side
-    return torch.tensor([[side, side, 0, 0, side, side]], device=components.device).repeat(count, 1)
+    rows = [[side, side, 0, 0, components.side, components.side] for side in originals]
+    return torch.tensor(rows, device=components.device)
 
 
 def side_of(unet: UNet2DConditionModel, vae: AutoencoderKL | AutoencoderTiny) -> int:

@@ -212,15 +212,46 @@ class MiniConfig(PersonConfig):
     checkpoint_every: CheckpointEvery = 50
 
 
-class Sd15Config(PersonConfig):
+Offload = Annotated[
+    bool,
+    Field(
+        description="On a GPU: keep text encoders and VAE in the machine's own memory while they "
+        "are not used. Costs a moment at each sample."
+    ),
+]
+VaeTiles = Annotated[
+    bool,
+    Field(
+        description="Let the VAE take each picture in four overlapping tiles: a quarter of its "
+        "memory; seams are hardly seen."
+    ),
+]
+HalfVae = Annotated[
+    bool,
+    Field(
+        description="Use the decoder sdxl-vae, which does not overflow in half precision: half "
+        "its memory, faster. Needs `myspinbot models pull sdxl-vae`."
+    ),
+]
+
+
+class LargeConfig(PersonConfig):
+    """How to train a base that fills a GPU."""
+
+    offload: Offload = True
+    vae_tiles: VaeTiles = False
+
+
+class Sd15Config(LargeConfig):
     """How to train Stable Diffusion 1.5, 512 pixels a side."""
 
 
-class SdxlConfig(PersonConfig):
+class SdxlConfig(LargeConfig):
     """How to train Stable Diffusion XL, 1024 pixels a side; without these savings 24 GB are few."""
 
     gradient_checkpointing: GradientCheckpointing = True
     rank: Rank = 8
+    half_vae: HalfVae = False
 
 
 Presets = Mapping[Quality, Mapping[str, Any]]

@@ -40,6 +40,13 @@ def enlarge(picture: Rgb, side: int) -> Rgb:
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def resize(picture: Rgb, side: int) -> Rgb:
+    """`picture` at [side, side, 3], whichever way that is."""
+    if picture.shape[0] == side:
+        return picture
+    return (shrink if picture.shape[0] > side else enlarge)(picture, side)
+
+
 def inner(picture: Rgb, zoom: float) -> Rgb:
     """The middle of a square, `zoom` times as near."""
     side = picture.shape[0]

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gpu_runner.engines.diffusion.config import HalfVae, Offload, Precision, VaeTiles
+
 Strength = Annotated[
     float,
     Field(ge=0.05, le=1, description="With a reference: how much is redrawn, from hardly to all."),
@@ -17,14 +19,14 @@ Guidance = Annotated[
 
 
 class PortraitConfig(BaseModel):
-    """How to draw the portrait."""
+    """How to draw the portrait, whatever the base."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reference: Literal["photo", "none"] = Field(
         default="photo",
-        description="photo: redraw the best photo and keep its fine detail; "
-        "none: draw from noise alone, soft as the small base is.",
+        description="photo: redraw the best photo, of which a small base keeps the fine detail; "
+        "none: draw from noise alone, as well as the base can.",
     )
     strength: Strength = 0.2
     steps: Steps = 20
@@ -37,3 +39,28 @@ class PortraitConfig(BaseModel):
     samples: int = Field(
         default=4, ge=1, le=16, description="Pictures drawn from pure noise for the sample sheet."
     )
+
+
+class LargePortraitConfig(PortraitConfig):
+    """How to draw the portrait by a base that fills a GPU."""
+
+    strength: Strength = 0.5
+    steps: Steps = 30
+    guidance: Guidance = 6.5
+    precision: Precision = Field(
+        default=Precision.AUTO,
+        description="Number format of the base's computation; auto takes what the device does "
+        "well.",
+    )
+    offload: Offload = True
+    vae_tiles: VaeTiles = False
+
+
+class Sd15PortraitConfig(LargePortraitConfig):
+    """How to draw the portrait by Stable Diffusion 1.5."""
+
+
+class SdxlPortraitConfig(LargePortraitConfig):
+    """How to draw the portrait by Stable Diffusion XL."""
+
+    half_vae: HalfVae = False

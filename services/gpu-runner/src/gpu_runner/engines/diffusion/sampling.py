@@ -17,18 +17,26 @@ from gpu_runner.engines.diffusion.components import (
     decode_latents,
     describe_prompts,
     encode_pictures,
-    whole,
+    sizes_of,
 )
 from gpu_runner.engines.diffusion.words import added_conditions
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
-    """How to sample: `steps` of DDIM over the whole schedule, `guidance` 1 meaning none."""
+    """How to sample: `steps` of DDIM over the whole schedule, `guidance` 1 meaning none.
+
+    `at_once` pictures are computed together; all if unset.
+    """
 
     steps: int = 20
     guidance: float = 2.0
     seed: int = 0
+    at_once: int | None = None
+
+    def rounds(self, count: int) -> int:
+        """How many times the steps are gone through for so many pictures."""
+        return -(-count // (self.at_once or count))
 
 
 Tick = Callable[[], None]
@@ -95,12 +103,34 @@ def _denoise(
     config: SamplingConfig,
     tick: Tick | None,
 ) -> list[Rgb]:
+    parts = latents.split(config.at_once or len(latents))
+    return [
+        picture
+        for part in parts
+        for picture in _denoise_part(
+            components, prompt, part, times=times, config=config, tick=tick
+        )
+    ]
+
+
+def _denoise_part(
+    components: Components,
+    prompt: str,
+    latents: torch.Tensor,
+    *,
+    times: torch.Tensor,
+    config: SamplingConfig,
+    tick: Tick | None,
+) -> list[Rgb]:
     guided = config.guidance > 1
     told = describe_prompts(components, ["", prompt] if guided else [prompt])
+    if guided and told.pooled is not None:
+        # SDXL was trained with zeros where there was no prompt.
+        told = told.without(0)
     told = told.repeat_each(len(latents))
     unet = components.unet
     words = told.embeddings.to(components.format)
-    added = added_conditions(told.pooled, whole(components, len(words)))
+    added = added_conditions(told.pooled, sizes_of(components, [components.side] * len(words)))
     for time in times:
         doubled = torch.cat([latents, latents]) if guided else latents
         predicted = unet(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from gpu_runner.engines.diffusion.components import Components
 from gpu_runner.engines.diffusion.files.header import Family
 from gpu_runner.engines.diffusion.files.kohya import Naming
 from gpu_runner.engines.diffusion.sampling import SamplingConfig
@@ -16,7 +19,8 @@ class Traits:
 
     `prompt` calls the person by a trigger word and adds what is wished; `zooms` are how near each
     photo is learned; `licence` is under which terms the base may be used, as people call it.
-    `sampling` is for the pictures before and after, `preview` for those in between.
+    `sampling` is for the pictures before and after, `preview` for those in between. `load` takes
+    a base's place, a device and the parameters of the stage.
     """
 
     name: str
@@ -27,3 +31,4 @@ class Traits:
     zooms: tuple[float, ...]
     sampling: SamplingConfig
     preview: SamplingConfig
+    load: Callable[[Path, str, Any], Components]

@@ -7,13 +7,11 @@ second one's projection of the whole prompt besides, with the sizes that a pictu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
 TextEncoder = CLIPTextModel | CLIPTextModelWithProjection
-Given = TypeVar("Given", torch.Tensor, "Wordings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,13 @@ class Wordings:
         """Those of some numbers only."""
         pooled = None if self.pooled is None else self.pooled[chosen]
         return Wordings(self.embeddings[chosen], pooled)
+
+    def without(self, number: int) -> Wordings:
+        """The same with nothing but zeros in one place."""
+        kept = torch.ones(len(self), 1, device=self.embeddings.device, dtype=self.embeddings.dtype)
+        kept[number] = 0
+        pooled = None if self.pooled is None else self.pooled * kept
+        return Wordings(self.embeddings * kept[..., None], pooled)
 
     def repeat_each(self, times: int) -> Wordings:
         """Each one so many times, one behind the other."""

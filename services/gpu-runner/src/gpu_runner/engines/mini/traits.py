@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpu_runner.engines.diffusion.components import load_components
 from gpu_runner.engines.diffusion.files import header
 from gpu_runner.engines.diffusion.files.kohya import SD
 from gpu_runner.engines.diffusion.sampling import SamplingConfig
@@ -18,4 +19,5 @@ MINI = Traits(
     zooms=(1.0, 1.08),
     sampling=SamplingConfig(),
     preview=SamplingConfig(steps=4, guidance=1.0),
+    load=lambda base, device, _params: load_components(base, device),
 )

@@ -29,7 +29,7 @@ _MIXED: dict[torch.dtype, Literal["no", "bf16", "fp16"]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One training: of the base in directory `base`, on so many `photos`."""
+    """One training: of the base in directory or file `base`, on so many `photos`."""
 
     base: Path
     photos: int
@@ -98,8 +98,8 @@ def write_both(folder: Path, adapter: Adapter, card: Card, naming: Naming) -> di
 
 
 def _hash_of(base: Path) -> str | None:
-    """The sha256 of the UNet's weights, where they are one file."""
-    weights = sorted((base / "unet").glob("*.safetensors"))
+    """The sha256 of the base's file, or of the UNet's weights, where they are one file."""
+    weights = [base] if base.is_file() else sorted((base / "unet").glob("*.safetensors"))
     if len(weights) != 1:
         return None
     with weights[0].open("rb") as file:

@@ -14,7 +14,6 @@ from gpu_runner.engines.diffusion.components import (
     Rgb,
     decode_latents,
     encode_pictures,
-    load_components,
     use_processors,
 )
 from gpu_runner.engines.diffusion.detail import transfer_detail
@@ -23,6 +22,7 @@ from gpu_runner.engines.diffusion.pictures import (
     contact_sheet,
     enlarge,
     require_drawn,
+    resize,
     shrink,
     write_png,
 )
@@ -42,19 +42,19 @@ def generate(context: StageContext, traits: Traits, base: Path) -> StageResult:
     """Draw by the base at `base`: see `run` in an engine's `generate_portrait`."""
     params: PortraitConfig = context.params
     use_processors()
-    config = SamplingConfig(params.steps, params.guidance, context.seed)
+    config = SamplingConfig(params.steps, params.guidance, context.seed, traits.sampling.at_once)
     tick = _Ticker(context, params, config)
-    components = load_components(base, context.device)
+    components = traits.load(base, context.device, params)
     photos = read_faces(context)
     prompt = traits.prompt(params.trigger_word, _wish(context))
     plain = sample(components, prompt, params.samples, config, tick)
-    _wear(components, context.one("lora"), traits.name)
+    _wear(components, context.one("lora"), traits)
     drawn = sample(components, prompt, params.samples, config, tick)
     require_drawn(drawn)
     if params.reference == "photo":
         portrait = _from_photo(components, photos[0], prompt, params.strength, config, tick=tick)
     else:
-        portrait = enlarge(_nearest(components, photos, drawn), PORTRAIT_SIDE)
+        portrait = resize(_nearest(components, photos, drawn), PORTRAIT_SIDE)
     likeness = measure_likeness(components, photos, [[portrait]])
     from_noise = measure_likeness(components, photos, [plain, drawn])
     context.report.line(
@@ -85,7 +85,7 @@ class _Ticker:
         self, context: StageContext, params: PortraitConfig, config: SamplingConfig
     ) -> None:
         redrawn = redraw_steps(params.strength, config) if params.reference == "photo" else 0
-        self._total = 2 * config.steps + redrawn
+        self._total = 2 * config.steps * config.rounds(params.samples) + redrawn
         self._done = 0
         self._report = context.report
         self._report.progress(0, self._total, "step", "loading the base")
@@ -102,7 +102,7 @@ def _wish(context: StageContext) -> str:
     return context.one("prompt").read_text("utf-8", errors="replace")[:LONGEST_WISH]
 
 
-def _wear(components: Components, path: Path, engine: str) -> None:
+def _wear(components: Components, path: Path, traits: Traits) -> None:
     """Put the LoRA at `path` into the base.
 
     Raises:
@@ -110,12 +110,12 @@ def _wear(components: Components, path: Path, engine: str) -> None:
 
     """
     try:
-        lora.load(components.unet, path, components.text_encoder)
+        lora.load(components.unet, path, *components.text_encoders, naming=traits.naming)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise StageError(
             "lora-unreadable",
             "the LoRA is damaged or was trained on another base",
-            f"Train the person again with the engine `{engine}`",
+            f"Train the person again with the engine `{traits.name}`",
         ) from error
 
 
@@ -128,7 +128,25 @@ def _from_photo(
     *,
     tick: _Ticker,
 ) -> Rgb:
-    """The photo, its coarse picture drawn anew by the model.
+    """The photo, drawn anew by the model; by a small one only its coarse picture."""
+    if components.side >= PORTRAIT_SIDE:
+        given = resize(photo, components.side)
+        drawn = redraw(components, given, prompt, strength, config, tick=tick)
+        require_drawn(drawn)
+        return resize(drawn[0], PORTRAIT_SIDE)
+    return _coarse_from_photo(components, photo, prompt, strength, config, tick=tick)
+
+
+def _coarse_from_photo(
+    components: Components,
+    photo: Rgb,
+    prompt: str,
+    strength: float,
+    config: SamplingConfig,
+    *,
+    tick: _Ticker,
+) -> Rgb:
+    """The photo with its own detail, its coarse picture drawn anew.
 
     The mean of several redrawings is taken: where the model is sure they agree, and where it only
     guesses, their blotches cancel out. What is compared is what the codec makes of the photo, not

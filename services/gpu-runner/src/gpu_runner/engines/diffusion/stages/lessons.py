@@ -9,12 +9,12 @@ from gpu_runner.engines.diffusion.components import (
     Rgb,
     describe_prompts,
     encode_pictures,
+    sizes_of,
     tokenize,
-    whole,
 )
 from gpu_runner.engines.diffusion.config import PersonConfig
 from gpu_runner.engines.diffusion.examples import Examples
-from gpu_runner.engines.diffusion.pictures import inner, shrink
+from gpu_runner.engines.diffusion.pictures import inner, resize
 from gpu_runner.engines.diffusion.traits import Traits
 
 BARE_ONE_IN = 4
@@ -30,13 +30,14 @@ def make_examples(
 ) -> Examples:
     """Each photo at all zooms, plain and, if asked for, mirrored, under its caption."""
     zooms = traits.zooms
-    views = [shrink(inner(photo, zoom), components.side) for photo in photos for zoom in zooms]
+    cuts = [inner(photo, zoom) for photo in photos for zoom in zooms]
+    views = [resize(cut, components.side) for cut in cuts]
+    sizes = sizes_of(components, [cut.shape[0] for cut in cuts] * (1 + params.flip))
     if params.flip:
         views += [view[:, ::-1] for view in views]
     prompts, of_photos = _wordings(captions, traits.prompt(params.trigger_word, ""))
     of_views = of_photos.repeat_interleave(len(zooms), dim=0).repeat(1 + params.flip, 1)
     latents = encode_pictures(components, views)
-    sizes = whole(components, len(views))
     if params.text_encoder:
         return Examples(latents, tokenize(components, prompts), of_views, sizes=sizes)
     told = describe_prompts(components, prompts)

@@ -15,13 +15,10 @@ from contracts.stagelog import Level
 from gpu_runner import crew
 from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.checkpoint import BackgroundWriter, CheckpointMismatchError
-from gpu_runner.engines.diffusion.components import (
-    Components,
-    load_components,
-    use_processors,
-)
+from gpu_runner.engines.diffusion.components import Components, use_processors
 from gpu_runner.engines.diffusion.config import PersonConfig, TrainConfig
 from gpu_runner.engines.diffusion.examples import Examples
+from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError
 from gpu_runner.engines.diffusion.files.describe import Run, describe, write_both
 from gpu_runner.engines.diffusion.hooks import TrainResult
 from gpu_runner.engines.diffusion.likeness import Likeness, measure_likeness
@@ -47,7 +44,7 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     context.report.progress(0, params.steps, "step", "loading the base")
     began, started_at = time.perf_counter(), datetime.now(UTC)
     use_processors()
-    components = load_components(base, context.device)
+    components = traits.load(base, context.device, params)
     photos = read_faces(context)
     prompt = traits.prompt(params.trigger_word, "")
     sampling = replace(traits.sampling, seed=context.seed)
@@ -66,6 +63,12 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     except TrainingDivergedError as error:
         raise StageError(
             "training-diverged", str(error), "Train again with a lower learning rate"
+        ) from error
+    except MemoryExhaustedError as error:
+        raise StageError(
+            "memory-exhausted",
+            str(error),
+            "Turn on gradient_checkpointing, or choose a smaller rank or a device with more memory",
         ) from error
     finally:
         writer.close()
@@ -89,8 +92,8 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
         ended_at=datetime.now(UTC),
         sample=after[0],
     )
-    trained_text = components.text_encoder if params.text_encoder else None
-    adapter = lora.collect(components.unet, trained_text)
+    trained_words = components.text_encoders if params.text_encoder else ()
+    adapter = lora.collect(components.unet, *trained_words)
     files = write_both(
         context.output, adapter, describe(run, traits, params, components), traits.naming
     )
@@ -123,6 +126,7 @@ def _trainer(
             params,
             seed=seed,
             text_encoder=text_encoder,
+            text_encoder_2=components.text_encoder_2 if params.text_encoder else None,
         )
     except OptimizerUnavailableError as error:
         raise StageError(

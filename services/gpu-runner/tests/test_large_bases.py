@@ -1,0 +1,242 @@
+"""Stable Diffusion 1.5 and XL, tiny and of random weights: trained, saved, reloaded, sampled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from gpu_runner.engines.diffusion.loading import Loading, load_base
+from gpu_runner.engines.diffusion.pictures import read_square
+from gpu_runner.engines.diffusion.sampling import SamplingConfig, sample
+from gpu_runner.engines.diffusion.sources import open_source
+from gpu_runner.engines.diffusion.stages import train_lora
+from gpu_runner.engines.sd15 import generate_portrait as sd15_portrait
+from gpu_runner.engines.sd15 import train_lora as sd15_lora
+from gpu_runner.engines.sd15.traits import SD15
+from gpu_runner.engines.sdxl import generate_portrait as sdxl_portrait
+from gpu_runner.engines.sdxl import train_lora as sdxl_lora
+from gpu_runner.engines.sdxl.traits import SDXL
+from gpu_runner.stage import StageContext, StageError, StageResult
+from large_support import install, write_sd15, write_sdxl, write_single_file, write_wide
+from mini_support import Memory, make_context, write_face
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+STAGES: dict[str, Any] = {"sd15": sd15_lora, "sdxl": sdxl_lora}
+PORTRAITS: dict[str, Any] = {"sd15": sd15_portrait, "sdxl": sdxl_portrait}
+PIPELINES: dict[str, Any] = {
+    "sd15": StableDiffusionPipeline,
+    "sdxl": StableDiffusionXLPipeline,
+}
+FEW = {"steps": 2, "rank": 2, "sample_every": 0, "warmup_steps": 0, "learning_rate": 0.1}
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bases")
+    return {"sd15": write_sd15(folder / "sd15"), "sdxl": write_sdxl(folder / "sdxl")}
+
+
+@pytest.fixture(scope="module")
+def files(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("files")
+    return {
+        name: write_single_file(base, folder / f"{name}.safetensors")
+        for name, base in bases.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_face(tmp_path_factory.mktemp("face"))
+
+
+@pytest.fixture(scope="module")
+def trained(
+    bases: dict[str, Path], face: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, StageResult]:
+    """Adapters of UNet and all text encoders, by the stage as it is."""
+
+    def result(name: str) -> StageResult:
+        params = STAGES[name].Params.model_validate({**FEW, "text_encoder": True})
+        folder = tmp_path_factory.mktemp(name)
+        return train(name, bases[name], make_context(folder, params, {"faces": [face]}))
+
+    return {name: result(name) for name in STAGES}
+
+
+def train(name: str, base: Path, context: StageContext) -> StageResult:
+    """The stage, but for pictures before and after that are drawn in a few steps."""
+    traits = {"sd15": SD15, "sdxl": SDXL}[name]
+    few = SamplingConfig(steps=2, guidance=2.0, at_once=3)
+    return train_lora.train(context, replace(traits, sampling=few, preview=few), base)
+
+
+def pipeline_of(name: str, base: Path) -> Any:
+    pipeline = PIPELINES[name].from_pretrained(base)
+    pipeline.scheduler = DDIMScheduler.from_pretrained(base / "scheduler")
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def drawn_by(pipeline: Any) -> np.ndarray:
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
+    drawn: np.ndarray = pipeline(
+        "a b", num_inference_steps=3, guidance_scale=3.0, latents=noise, output_type="np"
+    ).images[0]
+    return drawn
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_base_draws_what_plain_diffusers_draws_with_it(bases: dict[str, Path], name: str) -> None:
+    components = load_base(open_source(bases[name], name), "cpu", Loading())
+    (ours,) = sample(components, "a b", 1, SamplingConfig(steps=3, guidance=3.0, seed=3))
+    theirs = drawn_by(pipeline_of(name, bases[name]))
+    assert np.abs(ours / 255 - theirs).max() < 0.01
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_single_file_holds_the_same_base(
+    bases: dict[str, Path], files: dict[str, Path], name: str
+) -> None:
+    whole = load_base(open_source(bases[name], name), "cpu", Loading())
+    single = load_base(open_source(files[name], name, bases[name]), "cpu", Loading())
+    models = [
+        (whole.unet, single.unet),
+        (whole.vae, single.vae),
+        *zip(whole.text_encoders, single.text_encoders, strict=True),
+    ]
+    for one, other in models:
+        expected, found = one.state_dict(), other.state_dict()
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_plain_diffusers_draws_the_same_with_both_files_of_a_lora(
+    bases: dict[str, Path], trained: dict[str, StageResult], name: str
+) -> None:
+    pictures = [drawn_by(pipeline_of(name, bases[name]))]
+    for output in ("lora", "lora_kohya"):
+        pipeline = pipeline_of(name, bases[name])
+        pipeline.load_lora_weights(trained[name].outputs[output][0])
+        parts = {"unet", "text_encoder"} | ({"text_encoder_2"} if name == "sdxl" else set())
+        assert set(pipeline.get_list_adapters()) == parts
+        pictures.append(drawn_by(pipeline))
+    assert np.abs(pictures[1] - pictures[2]).max() < 1e-4
+    assert np.abs(pictures[0] - pictures[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_lora_names_its_base_and_all_that_was_trained(
+    trained: dict[str, StageResult], name: str
+) -> None:
+    outputs = trained[name].outputs
+    with safe_open(outputs["lora_kohya"][0], framework="pt") as stored:
+        header, names = stored.metadata(), set(stored.keys())
+    family = {"sd15": "stable-diffusion-v1", "sdxl": "stable-diffusion-xl-v1-base"}[name]
+    assert header["modelspec.architecture"] == f"{family}/lora"
+    assert header["modelspec.license"].startswith("CreativeML OpenRAIL")
+    assert (header["ss_sd_model_name"], len(header["ss_new_sd_model_hash"])) == (name, 64)
+    starts = {"sd15": ["lora_te_"], "sdxl": ["lora_te1_", "lora_te2_"]}[name]
+    learned = load_file(outputs["lora_kohya"][0])
+    for start in ["lora_unet_", *starts]:
+        ups = [one for one in names if one.startswith(start) and one.endswith("lora_up.weight")]
+        assert ups
+        assert any(learned[one].abs().sum() > 0 for one in ups)
+    card = json.loads(outputs["report"][0].read_text())
+    assert (card["engine"], card["base"]["name"]) == (name, name)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_portrait_is_drawn_by_what_was_trained(
+    bases: dict[str, Path], face: Path, trained: dict[str, StageResult], tmp_path: Path, name: str
+) -> None:
+    params = PORTRAITS[name].Params(steps=4, samples=1, reference="none")
+    report = Memory()
+    inputs = {"faces": [face], "lora": list(trained[name].outputs["lora"])}
+    context = make_context(tmp_path / "ours", params, inputs, report=report)
+    ours = read_square(PORTRAITS[name].run(context, bases[name]).outputs["portrait"][0])
+    assert ours.shape == (512, 512, 3)
+    done, total, *_ = report.steps[-1]
+    assert done == total
+    inputs |= {"lora": list(trained[name].outputs["lora_kohya"])}
+    context = make_context(tmp_path / "kohya", params, inputs)
+    kohyas = read_square(PORTRAITS[name].run(context, bases[name]).outputs["portrait"][0])
+    assert np.abs(ours.astype(int) - kohyas).max() <= 1
+
+
+def test_a_single_file_is_trained_with_the_settings_of_the_pulled_model(
+    bases: dict[str, Path],
+    files: dict[str, Path],
+    face: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MYSPINBOT_MODELS", str(tmp_path / "models"))
+    params = sdxl_lora.Params.model_validate({**FEW, "gradient_accumulation": 2})
+    context = make_context(tmp_path / "a", params, {"faces": [face]})
+    with pytest.raises(StageError, match="tokenizer") as caught:
+        sdxl_lora.run(context, files["sdxl"])
+    assert caught.value.code == "base-incomplete"
+    install(bases["sdxl"], tmp_path / "models", "sdxl")
+    context = make_context(tmp_path / "b", params, {"faces": [face]})
+    result = sdxl_lora.run(context, files["sdxl"])
+    assert result.metrics["steps"] == 2
+
+
+def test_a_base_as_large_as_the_portrait_needs_no_detail_of_the_photo(
+    face: Path, tmp_path: Path
+) -> None:
+    base = write_wide(tmp_path / "base")
+    params = sd15_lora.Params.model_validate({**FEW, "steps": 1})
+    lora = sd15_lora.run(make_context(tmp_path / "a", params, {"faces": [face]}), base).outputs
+    portrait = sd15_portrait.Params(steps=4, samples=1, strength=0.25)
+    inputs = {"faces": [face], "lora": list(lora["lora"])}
+    result = sd15_portrait.run(make_context(tmp_path / "b", portrait, inputs), base)
+    assert read_square(result.outputs["portrait"][0]).shape == (512, 512, 3)
+    # A VAE of random weights gives back nothing of the photo.
+    assert result.metrics["changed"] > 0.2
+
+
+def test_a_lora_of_one_base_is_refused_by_the_other(
+    bases: dict[str, Path], face: Path, trained: dict[str, StageResult], tmp_path: Path
+) -> None:
+    inputs = {"faces": [face], "lora": list(trained["sd15"].outputs["lora"])}
+    params = sdxl_portrait.Params(steps=4, samples=1)
+    with pytest.raises(StageError, match="engine `sdxl`") as caught:
+        sdxl_portrait.run(make_context(tmp_path, params, inputs), bases["sdxl"])
+    assert caught.value.code == "lora-unreadable"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_with_an_adapter_in_float32(
+    bases: dict[str, Path], face: Path, tmp_path: Path, precision: str
+) -> None:
+    params = sdxl_lora.Params.model_validate({**FEW, "precision": precision})
+    context = make_context(tmp_path, params, {"faces": [face]})
+    result = train("sdxl", bases["sdxl"], context)
+    assert np.isfinite(result.metrics["final_loss"])
+    with safe_open(result.outputs["lora"][0], framework="pt") as stored:
+        assert stored.metadata()["ss_mixed_precision"] == precision
+
+
+def test_a_checkpoint_of_two_text_encoders_is_gone_on_from(
+    bases: dict[str, Path], face: Path, trained: dict[str, StageResult], tmp_path: Path
+) -> None:
+    params = sdxl_lora.Params.model_validate({**FEW, "text_encoder": True, "checkpoint_every": 1})
+    report = Memory()
+    context = make_context(tmp_path / "a", params, {"faces": [face]}, report=report)
+    whole = train("sdxl", bases["sdxl"], context)
+    kept, step = report.checkpoints[0]
+    resumed = make_context(tmp_path / "b", params, {"faces": [face]}, resume=kept)
+    rest = train("sdxl", bases["sdxl"], resumed)
+    assert rest.metrics["resumed_at"] == step == 1
+    expected, found = (load_file(one.outputs["lora"][0]) for one in (whole, rest))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
