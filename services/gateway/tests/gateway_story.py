@@ -46,7 +46,7 @@ class Story:
 
     @staticmethod
     async def begin(broker: Broker, api: httpx.AsyncClient, **data: str) -> Story:
-        answer = await api.post("/api/train", files={"image": PHOTO}, data=data)
+        answer = await api.post("/api/train", files={"image": ("me.png", PHOTO)}, data=data)
         assert answer.status_code == 202, answer.text
         return Story(broker, answer.json()["jobId"])
 

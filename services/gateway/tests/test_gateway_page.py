@@ -54,7 +54,7 @@ async def test_a_video_is_asked_for_watched_and_kept(
     )
     assert seconds == pytest.approx(1.0, abs=0.05)
     async with page.expect_download() as downloading:
-        await page.get_by_role("link", name="LoRA").click()
+        await page.locator(".result").get_by_role("link", name="LoRA").click()
     saved = await (await downloading.value).path()
     assert saved.read_bytes() == b"w"
     async with page.expect_response("**/link") as answered:
@@ -75,7 +75,7 @@ async def test_a_failure_shows_its_cause_and_remedy_and_can_be_tried_again(
     await story.start("prepare_dataset")
     await story.fail("prepare_dataset", retryable=True)
     failure = page.get_by_role("alert")
-    await expect(failure).to_contain_text("photo 1 shows no face")
+    await expect(failure).to_contain_text("photo 1 (me.png) shows no face")
     await expect(failure).to_contain_text("Use a photo that shows one")
     await page.get_by_role("button", name="Try again").click()
     await expect(page.locator(".job-title .pill.queued")).to_be_visible()

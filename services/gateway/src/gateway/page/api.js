@@ -21,6 +21,9 @@ export class ApiProblem extends Error {
 export const unreachable = () =>
   new ApiProblem({ detail: strings.unreachable, remedy: strings.unreachableRemedy, httpStatus: 0 });
 
+// A module that few need, once somebody does: `bringing` is its import.
+export const module = (bringing) => bringing.catch(() => { throw unreachable(); });
+
 function asProblem(status, text, retryAfter) {
   if (status === 401) dispatchEvent(new Event("signedout"));
   try {

@@ -4,11 +4,13 @@ import { h, setText } from "./dom.js";
 import { strings } from "./language.js";
 import { field } from "./ui.js";
 
+const ABBREVIATIONS = { dora: "DoRA", ema: "EMA", snr: "SNR", warmup: "warm-up" };
+
 // A form for one kind of stage, or null if there is nothing to choose. `given` holds what was
 // chosen before; value() gives only what differs from the engine's own choice.
 export function kindForm(kind, engines, given, quality, onChange = () => {}) {
   const usable = engines.filter((engine) => engine.available);
-  const choosable = usable.some((engine) => Object.keys(engine.paramsSchema.properties ?? {}).length > 0);
+  const choosable = usable.some((engine) => propertiesOf(engine).length > 0);
   if (usable.length < 2 && !choosable) return null;
   let fields = new Map();
   const pick = h("select", { onchange: () => { build({}); onChange(); } },
@@ -21,7 +23,7 @@ export function kindForm(kind, engines, given, quality, onChange = () => {}) {
   function build(values) {
     const engine = usable.find((one) => one.engine === pick.value) ?? usable.find((one) => one.qualities.includes(quality)) ?? usable[0];
     const presets = engine.presets?.[quality] ?? {};
-    fields = new Map(Object.entries(engine.paramsSchema.properties ?? {}).map(([name, schema]) =>
+    fields = new Map(propertiesOf(engine).map(([name, schema]) =>
       [name, paramField(name, schema, presets[name] ?? schema.default, values[name], onChange)]));
     box.replaceChildren(...[...fields.values()].map((one) => one.element));
   }
@@ -41,14 +43,26 @@ export function kindForm(kind, engines, given, quality, onChange = () => {}) {
   };
 }
 
+// What may be chosen, with what the schema only refers to; older names of the same are left out.
+function propertiesOf({ paramsSchema }) {
+  return Object.entries(paramsSchema.properties ?? {}).filter(([, schema]) => !schema.deprecated)
+    .map(([name, schema]) => [name, { ...paramsSchema.$defs?.[schema.$ref?.split("/").at(-1)], ...schema }]);
+}
+
+// A parameter's name as words.
+export function titleOf(name) {
+  const words = name.split("_").map((word) => ABBREVIATIONS[word] ?? word).join(" ");
+  return words[0].toUpperCase() + words.slice(1);
+}
+
 function paramField(name, schema, standard, given, onChange) {
-  const shape = { ...schema, ...(schema.anyOf ?? []).find((one) => one.type !== "null") };
+  const shape = { ...(schema.anyOf ?? []).find((one) => one.type !== "null"), ...schema };
   const wrong = h("p", { className: "error", role: "alert" });
   const control = controlFor(shape, standard, given);
   control.addEventListener("change", () => { check(); onChange(); });
   const [low, high] = [shape.minimum ?? shape.exclusiveMinimum, shape.maximum ?? shape.exclusiveMaximum];
   const range = low != null && high != null ? strings.between(low, high) : low != null ? strings.atLeast(low) : high != null ? strings.atMost(high) : "";
-  const element = field(schema.title ?? name, control, [schema.description?.replace(/[^.]$/, "$&."), range].filter(Boolean).join(" "));
+  const element = field(titleOf(name), control, [schema.description?.replace(/[^.]$/, "$&."), range].filter(Boolean).join(" "));
   element.append(wrong);
 
   function check() {

@@ -10,9 +10,9 @@ export async function copied(id) {
   return { ...job, photos: files.filter((item) => item !== sound), clip: sound };
 }
 
-async function fileOf({ input, index, url, mediaType }) {
+async function fileOf({ input, index, name, url, mediaType }) {
   const answer = await fetch(url).catch(() => null);
   if (!answer?.ok) throw api.unreachable();
-  const name = `${input}-${index + 1}.${mediaType.split("/")[1]}`;
-  return { file: new File([await answer.blob()], name, { type: mediaType }) };
+  const called = name ?? `${input}-${index + 1}.${mediaType.split("/")[1]}`;
+  return { file: new File([await answer.blob()], called, { type: mediaType }) };
 }

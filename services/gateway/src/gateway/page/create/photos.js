@@ -1,11 +1,11 @@
 // The photos of a person: chosen, looked at, and shown with what is to be said about each.
 
+import * as api from "../api.js";
 import { h, place, setText } from "../dom.js";
 import { size } from "../format.js";
 import { icon } from "../icons.js";
 import { strings } from "../language.js";
-import { withIcon } from "../ui.js";
-import { camera } from "./camera.js";
+import { loaded, withIcon } from "../ui.js";
 import { hash, lookAtPhoto } from "./checks.js";
 import { dropZone } from "./drop.js";
 import { pending } from "./pending.js";
@@ -17,7 +17,7 @@ export function photosField(limits, onChange) {
   const list = h("ul", { className: "photos" });
   const wrong = h("p", { className: "error", role: "alert" });
   const box = h("div", {});
-  const shoot = withIcon("photo", strings.takePhoto, () => camera(box, (file) => add([file])), { className: "quiet" });
+  const shoot = withIcon("photo", strings.takePhoto, () => loaded(box, async () => { (await api.module(import("./camera.js"))).camera(box, (file) => add([file])); }), { className: "quiet" });
   const element = h("section", { className: "card" }, h("h2", {}, strings.photos), h("p", { className: "hint" }, strings.photosHint),
     dropZone({ prompt: strings.photosDrop, sign: "photo", accept: "image/*", multiple: true, onFiles: add }),
     navigator.mediaDevices && shoot, box, wrong, list);

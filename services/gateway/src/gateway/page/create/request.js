@@ -3,6 +3,8 @@
 import * as api from "../api.js";
 import { upload } from "./uploads.js";
 
+const LONGEST_NAME = 255;
+
 // `chosen` is { draft, profile, photos, clip }; returns the job's status.
 export async function request({ draft, profile, photos, clip }, { onProgress, keep, signal }) {
   const type = draft.script?.trim() ? "generate" : "train";
@@ -23,7 +25,7 @@ export async function request({ draft, profile, photos, clip }, { onProgress, ke
     });
   }
   onProgress(1);
-  if (items.length > 0) body.uploads = { photos: photos.map((item) => item.uploadId), ...(clip && { clip: clip.uploadId }) };
+  if (items.length > 0) body.uploads = { photos: photos.map((item) => item.uploadId), photoNames: photos.map((item) => item.file.name.slice(0, LONGEST_NAME)), ...(clip && { clip: clip.uploadId }) };
   return api.post(`/api/jobs`, { type, ...body }, draft.key);
 }
 

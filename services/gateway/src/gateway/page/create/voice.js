@@ -1,13 +1,13 @@
 // The clip of a voice: chosen or recorded, listened to, and taken again if need be.
 
+import * as api from "../api.js";
 import { button, h, setText } from "../dom.js";
 import { clock, size } from "../format.js";
 import { strings } from "../language.js";
-import { iconButton, withIcon } from "../ui.js";
+import { iconButton, loaded, withIcon } from "../ui.js";
 import { hash, listenToClip } from "./checks.js";
 import { dropZone } from "./drop.js";
 import { pending } from "./pending.js";
-import { recorder } from "./recorder.js";
 
 // `limits` is a promise: what the gateway takes is asked for while the form is shown.
 export function voiceField(limits, onChange) {
@@ -25,7 +25,7 @@ export function voiceField(limits, onChange) {
 
   function start() {
     setText(wrong, "");
-    recorder(box, (file) => set({ file, recorded: true }));
+    loaded(box, async () => { (await api.module(import("./recorder.js"))).recorder(box, (file) => set({ file, recorded: true })); });
   }
 
   const set = (given) => listening.add(take(given).then((taken) => taken && onChange()));

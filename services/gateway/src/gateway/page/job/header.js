@@ -6,6 +6,7 @@ import { ago, duration, moment, percent, seconds } from "../format.js";
 import { icon } from "../icons.js";
 import { strings } from "../language.js";
 import { announce, ask, jobName, pill, withIcon } from "../ui.js";
+import { namedFailure } from "./photos.js";
 
 const ACTIVE = ["queued", "running"];
 const RETRIABLE = ["failed", "cancelled"];
@@ -45,7 +46,7 @@ export function headerView(id, reload) {
     setText(eta, past ? "" : remaining(job));
     actions.hidden = past;
     fill(actions, `${active}${job.status}${job.cancelRequested}${job.traceUrl}${hopeless(job)}`, () => offered(job, active));
-    fill(trouble, job.failure?.cause ?? "", () => (job.failure ? problemBox(job.failure) : []));
+    fill(trouble, job.failure?.cause ?? "", () => (job.failure ? problemBox(namedFailure(job.failure, job)) : []));
     if (!past) tell(job);
   }
 
@@ -63,7 +64,7 @@ export function headerView(id, reload) {
 
   function offered(job, active) {
     // Few vary a job, so what that takes is fetched when somebody does.
-    const forking = () => import("./fork.js").catch(() => { throw api.unreachable(); });
+    const forking = () => api.module(import("./fork.js"));
     const fork = withIcon("fork", strings.fork, () => act(async () => (await forking()).forkDialog(job)));
     const trace = job.traceUrl && !job.traceUrl.startsWith("/#") && h("a", { className: "button quiet", href: job.traceUrl, target: "_blank", rel: "noopener" }, icon("trace"), h("span", {}, strings.trace));
     if (active) {

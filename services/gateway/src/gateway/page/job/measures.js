@@ -33,7 +33,7 @@ export function toldMeasures(job) {
     return TOLD.filter(([kind, path]) => kind === stage.kind && typeof values.get(path) === "number" && strings.measures[kind]?.[path])
       .map(([kind, path, figure]) => {
         const [name, meaning] = strings.measures[kind][path];
-        return h("div", { className: "measure" }, h("dt", {}, name), h("dd", {}, FIGURES[figure](values.get(path), values)), h("p", { className: "hint" }, meaning));
+        return h("div", { className: "measure" }, h("dt", {}, name), h("dd", {}, FIGURES[figure](values.get(path), values)), h("dd", { className: "hint" }, meaning));
       });
   });
   return told.length > 0 && h("div", {}, h("h3", {}, strings.measuresTitle), h("dl", { className: "measures" }, ...told));

@@ -6,8 +6,8 @@ import { moment, size } from "../format.js";
 import { icon } from "../icons.js";
 import { strings } from "../language.js";
 import { isPicture, isSound, label, picture, sound } from "../media.js";
+import { loaded } from "../ui.js";
 import { toldMeasures } from "./measures.js";
-import { waveform } from "./waveform.js";
 
 const DOWNLOADS = ["video", "subtitles", "speech", "portrait", "lora", "lora_kohya", "voice"];
 const LINK_S = 86_400;
@@ -20,7 +20,7 @@ export function resultView(job) {
   const comparison = beforeAfter(job, all);
   const trained = job.status === "completed" && all("lora").length > 0 && job.profileId;
   if (!video && !comparison && sounds.length + downloads.length === 0) return [];
-  return [h("section", { className: "card result" },
+  return [h("section", { className: "card result" }, h("h2", { className: "unseen" }, strings.result),
     video && player(job, video, all("poster").at(-1), all("subtitles").find((artifact) => artifact.mediaType === "text/vtt"), all("speech").at(-1)),
     h("div", { className: "stack" }, comparison,
       ...sounds.map((one) => sound(one.url, label(one)))),
@@ -33,10 +33,16 @@ function player(job, video, poster, subtitles, speech) {
   const screen = h("video", { controls: true, src: video.url, poster: poster?.url ?? "", playsInline: true, preload: "metadata" },
     subtitles && h("track", { kind: "captions", default: true, src: subtitles.url, label: strings.outputs.subtitles }),
     strings.noVideo);
-  return h("div", { className: "player" }, screen, speech && waveform(speech.url, screen),
+  return h("div", { className: "player" }, screen, speech && lateWaveform(speech.url, screen),
     h("div", { className: "row" },
       h("a", { className: "button primary", href: `${video.url}?download=true`, download: "" }, icon("download"), h("span", {}, strings.downloadVideo)),
       linkButton(video)));
+}
+
+function lateWaveform(url, screen) {
+  const box = h("div", {});
+  loaded(box, async () => (await api.module(import("./waveform.js"))).waveform(url, screen));
+  return box;
 }
 
 // A signed address for somebody who has no access otherwise.
@@ -65,7 +71,7 @@ function beforeAfter(job, all) {
   if (after.length === 0) return null;
   return h("div", { className: "before-after" },
     photos.length > 0 && h("div", {}, h("h3", {}, strings.before),
-      h("div", { className: "pictures" }, ...photos.map((one, index) => picture(one.url, strings.photoNumber(index + 1))))),
+      h("div", { className: "pictures" }, ...photos.map((one, index) => picture(one.url, one.name ?? strings.photoNumber(index + 1))))),
     h("div", {}, h("h3", {}, photos.length > 0 ? strings.after : label(after[0])),
       h("div", { className: `pictures${portrait.length > 0 ? "" : " learned"}` }, ...after.map((one) => picture(one.url, one.caption ?? label(one))))));
 }

@@ -197,6 +197,8 @@ export function jobView(id, { at = null, speed = null, tab = null } = {}) {
     Promise.all([load(), journal.load()]).then(() => {
       if (left) return;
       live.watchAgain(id);
+      // What was said after the lines were fetched and before they came by themselves.
+      journal.back();
       const moment = at && journal.events.findLast((event) => event.sequence <= at);
       if (moment && job) travel(moment.sequence);
     });
