@@ -23,6 +23,14 @@ class Weights(Contract):
     how_to_get: str
 
 
+class Base(Contract):
+    """The model that an engine starts from."""
+
+    title: str
+    size_bytes: int
+    licence: str
+
+
 class EngineManifest(Contract):
     """One way of doing one kind of stage, as a runner has it."""
 
@@ -42,6 +50,7 @@ class EngineManifest(Contract):
     )
     available: bool = True
     missing: tuple[Weights, ...] = ()
+    base: Base | None = None
 
 
 class Device(Contract):

@@ -14,9 +14,12 @@ from gpu_runner.engines import ENGINES
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: f"{engine.kind}-{engine.name}")
 def test_an_engine_tells_how_long_it_takes_and_takes_its_own_presets(engine: Engine) -> None:
     manifest = engine.manifest()
-    assert all(manifest.typical_s[quality] > 0 for quality in Quality)
-    draft, standard, best = (manifest.typical_s[quality] for quality in Quality)
-    assert draft <= standard <= best
+    if engine.weights in (None, "mini"):
+        draft, standard, best = (manifest.typical_s[quality] for quality in Quality)
+        assert 0 < draft <= standard <= best
+    else:
+        # Nobody has measured it, so nothing is claimed.
+        assert not manifest.typical_s
     for preset in manifest.presets.values():
         engine.params().model_validate(preset)
 

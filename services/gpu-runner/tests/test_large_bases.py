@@ -196,7 +196,8 @@ def test_a_base_as_large_as_the_portrait_needs_no_detail_of_the_photo(
 ) -> None:
     base = write_wide(tmp_path / "base")
     params = sd15_lora.Params.model_validate({**FEW, "steps": 1})
-    lora = sd15_lora.run(make_context(tmp_path / "a", params, {"faces": [face]}), base).outputs
+    context = make_context(tmp_path / "a", params, {"faces": [face]})
+    lora = train("sd15", base, context).outputs
     portrait = sd15_portrait.Params(steps=4, samples=1, strength=0.25)
     inputs = {"faces": [face], "lora": list(lora["lora"])}
     result = sd15_portrait.run(make_context(tmp_path / "b", portrait, inputs), base)
@@ -215,22 +216,12 @@ def test_a_lora_of_one_base_is_refused_by_the_other(
     assert caught.value.code == "lora-unreadable"
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_trains_with_an_adapter_in_float32(
-    bases: dict[str, Path], face: Path, tmp_path: Path, precision: str
+def test_two_text_encoders_in_half_precision_are_gone_on_with_from_a_checkpoint(
+    bases: dict[str, Path], face: Path, tmp_path: Path
 ) -> None:
-    params = sdxl_lora.Params.model_validate({**FEW, "precision": precision})
-    context = make_context(tmp_path, params, {"faces": [face]})
-    result = train("sdxl", bases["sdxl"], context)
-    assert np.isfinite(result.metrics["final_loss"])
-    with safe_open(result.outputs["lora"][0], framework="pt") as stored:
-        assert stored.metadata()["ss_mixed_precision"] == precision
-
-
-def test_a_checkpoint_of_two_text_encoders_is_gone_on_from(
-    bases: dict[str, Path], face: Path, trained: dict[str, StageResult], tmp_path: Path
-) -> None:
-    params = sdxl_lora.Params.model_validate({**FEW, "text_encoder": True, "checkpoint_every": 1})
+    params = sdxl_lora.Params.model_validate(
+        {**FEW, "text_encoder": True, "checkpoint_every": 1, "precision": "bf16"}
+    )
     report = Memory()
     context = make_context(tmp_path / "a", params, {"faces": [face]}, report=report)
     whole = train("sdxl", bases["sdxl"], context)
@@ -240,3 +231,6 @@ def test_a_checkpoint_of_two_text_encoders_is_gone_on_from(
     assert rest.metrics["resumed_at"] == step == 1
     expected, found = (load_file(one.outputs["lora"][0]) for one in (whole, rest))
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert np.isfinite(rest.metrics["final_loss"])
+    with safe_open(rest.outputs["lora"][0], framework="pt") as stored:
+        assert stored.metadata()["ss_mixed_precision"] == "bf16"

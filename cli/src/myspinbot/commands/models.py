@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -61,6 +61,7 @@ async def engines(
         table(("kind", "engine", "works", "takes", "what it is"), map(_engine_cells, listed))
         if not listed:
             hint("No runner lives now. `myspinbot doctor` looks into it.")
+        _tell_bases(listed)
         for engine in listed:
             _tell_missing(engine)
             if kind is not None:
@@ -109,6 +110,16 @@ def _tell_missing(engine: Engine) -> None:
         out.print(
             f"\n{engine.kind}/{engine.engine} lacks {lacking.name} "
             f"({size(lacking.size_bytes)}, licence {lacking.licence}):\n  {lacking.how_to_get}",
+            markup=False,
+        )
+
+
+def _tell_bases(engines: Iterable[Engine]) -> None:
+    """On what each works, and under whose terms; once for all its stages."""
+    bases = {engine.engine: engine.base for engine in engines if engine.base is not None}
+    for name, base in bases.items():
+        out.print(
+            f"\n{name} starts from: {base.title} ({size(base.size_bytes)}, licence {base.licence})",
             markup=False,
         )
 

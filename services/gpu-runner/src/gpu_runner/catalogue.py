@@ -17,7 +17,7 @@ from contracts.commands import Lane
 from contracts.events import Quality
 from pydantic import BaseModel
 
-from gpu_runner.models.weights import missing
+from gpu_runner.models.weights import base_of, missing, version_of
 
 _ALL = (Quality.DRAFT, Quality.STANDARD, Quality.BEST)
 
@@ -32,7 +32,7 @@ class Engine:
     took where it was measured. `checkpoints` tells that `run` heeds
     `StageContext.checkpoint_wanted`, so that a runner that stops may ask for one; `spreads`, that
     `run` may be one of several processes on as many devices: see `gpu_runner.crew`. `weights` names
-    the model that it needs, if that is not part of the installation: see `gpu_runner.models`.
+    the model that it starts from: see `gpu_runner.models`.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Engine:
         return EngineManifest(
             kind=self.kind,
             engine=self.name,
-            version=self.version,
+            version=version_of(self.version, self.weights) if self.weights else self.version,
             title=self.title,
             lane=self.lane,
             qualities=_ALL,
@@ -69,6 +69,7 @@ class Engine:
             typical_s=dict(self.typical_s),
             available=lacking is None,
             missing=() if lacking is None else (lacking,),
+            base=base_of(self.weights) if self.weights else None,
         )
 
 

@@ -57,6 +57,14 @@ class Weights(Reply):
     how_to_get: str
 
 
+class Base(Reply):
+    """The model that an engine starts from."""
+
+    title: str
+    size_bytes: int
+    licence: str
+
+
 class Engine(Reply):
     """One way of doing one kind of stage."""
 
@@ -67,6 +75,7 @@ class Engine(Reply):
     lane: str = ""
     available: bool = True
     missing: tuple[Weights, ...] = ()
+    base: Base | None = None
     qualities: tuple[str, ...] = ()
     params_schema: dict[str, Any] = Field(default_factory=dict)
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contracts.base import Contract, Id, Name, Timestamp
-from contracts.capabilities import Device, EngineManifest, RunnerManifest, Weights
+from contracts.capabilities import Base, Device, EngineManifest, RunnerManifest, Weights
 from contracts.commands import Lane
 from contracts.job import JobStatus
 from contracts.queries import GetStats, GetUsage, StageTimes, Stats, Usage
@@ -26,6 +26,7 @@ class EngineView(Contract):
     lane: Lane
     available: bool = Field(description="false while it lacks its weights")
     missing: tuple[Weights, ...]
+    base: Base | None = Field(description="what it starts from: title, size and licence")
 
 
 class RunnerView(Contract):

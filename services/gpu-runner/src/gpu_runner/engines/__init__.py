@@ -9,7 +9,8 @@ from contracts.commands import Lane
 from contracts.events import Quality
 
 from gpu_runner.catalogue import Engine
-from gpu_runner.engines.diffusion.config import MINI_PRESETS, Presets
+from gpu_runner.engines.diffusion.config import LARGE_PRESETS, MINI_PRESETS, Presets
+from gpu_runner.engines.diffusion.portrait import LARGE_PORTRAIT_PRESETS
 
 
 def _engine(
@@ -17,14 +18,18 @@ def _engine(
     kind: str,
     title: str,
     lane: Lane,
-    typical_s: float | tuple[float, float, float],
+    typical_s: float | tuple[float, float, float] | None,
     *,
     presets: Presets | None = None,
     version: str = "1",
     checkpoints: bool = False,
     spreads: bool = False,
+    weights: str | None = None,
 ) -> Engine:
-    """An engine of this package; `typical_s` is for all qualities, or for each, draft first."""
+    """An engine of this package; `typical_s` is for all qualities, or for each, draft first.
+
+    None: it was not measured, so a runner's own experience is waited for.
+    """
     module = f"gpu_runner.engines.{folder}.{kind}"
     each = typical_s if isinstance(typical_s, tuple) else (typical_s,) * len(Quality)
     return Engine(
@@ -36,9 +41,10 @@ def _engine(
         module=module,
         params_module=module,
         presets=presets or {},
-        typical_s=dict(zip(Quality, each, strict=True)),
+        typical_s={quality: one for quality, one in zip(Quality, each, strict=True) if one},
         checkpoints=checkpoints,
         spreads=spreads,
+        weights=weights,
     )
 
 
@@ -56,6 +62,7 @@ ENGINES: tuple[Engine, ...] = (
         version="2",
         checkpoints=True,
         spreads=True,
+        weights="mini",
     ),
     _engine(
         "world",
@@ -70,6 +77,34 @@ ENGINES: tuple[Engine, ...] = (
         },
     ),
     _engine("world", "synthesize_speech", "Speech in the matched voice", Lane.CPU, 16, version="2"),
-    _engine("mini", "generate_portrait", "A portrait by base and LoRA", Lane.GPU, 17),
+    _engine(
+        "mini", "generate_portrait", "A portrait by base and LoRA", Lane.GPU, 17, weights="mini"
+    ),
+    *(
+        engine
+        for name, title in (("sd15", "Stable Diffusion 1.5"), ("sdxl", "Stable Diffusion XL"))
+        for engine in (
+            _engine(
+                name,
+                "train_lora",
+                f"LoRA on {title}",
+                Lane.GPU,
+                None,
+                presets=LARGE_PRESETS,
+                checkpoints=True,
+                spreads=True,
+                weights=name,
+            ),
+            _engine(
+                name,
+                "generate_portrait",
+                f"A portrait by {title} and LoRA",
+                Lane.GPU,
+                None,
+                presets=LARGE_PORTRAIT_PRESETS,
+                weights=name,
+            ),
+        )
+    ),
     _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10),
 )

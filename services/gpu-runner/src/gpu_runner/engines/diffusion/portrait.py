@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from contracts.events import Quality
 from pydantic import BaseModel, ConfigDict, Field
 
-from gpu_runner.engines.diffusion.config import HalfVae, Offload, Precision, VaeTiles
+from gpu_runner.engines.diffusion.config import HalfVae, Offload, Precision, Presets, VaeTiles
 
 Strength = Annotated[
     float,
@@ -64,3 +65,10 @@ class SdxlPortraitConfig(LargePortraitConfig):
     """How to draw the portrait by Stable Diffusion XL."""
 
     half_vae: HalfVae = False
+
+
+LARGE_PORTRAIT_PRESETS: Presets = {
+    Quality.DRAFT: {"steps": 15, "samples": 2},
+    Quality.STANDARD: {"steps": 30},
+    Quality.BEST: {"steps": 50},
+}

@@ -18,7 +18,7 @@ class Traits:
     """One kind of base, by the name of its engine.
 
     `prompt` calls the person by a trigger word and adds what is wished; `zooms` are how near each
-    photo is learned; `licence` is under which terms the base may be used, as people call it.
+    photo is learned.
     `sampling` is for the pictures before and after, `preview` for those in between. `load` takes
     a base's place, a device and the parameters of the stage.
     """
@@ -26,7 +26,6 @@ class Traits:
     name: str
     family: Family
     naming: Naming
-    licence: str
     prompt: Callable[[str, str], str]
     zooms: tuple[float, ...]
     sampling: SamplingConfig

@@ -8,13 +8,11 @@ from gpu_runner.engines.diffusion.files.kohya import SD
 from gpu_runner.engines.diffusion.sampling import SamplingConfig
 from gpu_runner.engines.diffusion.traits import Traits
 from gpu_runner.engines.mini.base import prompt_for
-from gpu_runner.models.licence import CC_BY
 
 MINI = Traits(
     name="mini",
     family=header.MINI,
     naming=SD,
-    licence=CC_BY.title,
     prompt=prompt_for,
     zooms=(1.0, 1.08),
     sampling=SamplingConfig(),

@@ -12,7 +12,6 @@ from gpu_runner.engines.diffusion.prompts import photo_of
 from gpu_runner.engines.diffusion.sampling import SamplingConfig
 from gpu_runner.engines.diffusion.traits import Traits
 from gpu_runner.engines.sd15 import generate_portrait, train_lora
-from gpu_runner.models.licence import OPENRAIL_M
 from gpu_runner.models.weights import settings_of
 
 
@@ -26,7 +25,6 @@ SD15 = Traits(
     name="sd15",
     family=header.SD15,
     naming=SD,
-    licence=OPENRAIL_M.title,
     prompt=photo_of,
     zooms=(1.0,),
     sampling=SamplingConfig(steps=25, guidance=6.5, at_once=4),

@@ -12,7 +12,6 @@ from gpu_runner.engines.diffusion.prompts import photo_of
 from gpu_runner.engines.diffusion.sampling import SamplingConfig
 from gpu_runner.engines.diffusion.traits import Traits
 from gpu_runner.engines.sdxl import generate_portrait, train_lora
-from gpu_runner.models.licence import OPENRAIL_PP_M
 from gpu_runner.models.weights import settings_of, weights_of
 
 
@@ -27,7 +26,6 @@ SDXL = Traits(
     name="sdxl",
     family=header.SDXL,
     naming=NAMES,
-    licence=OPENRAIL_PP_M.title,
     prompt=photo_of,
     zooms=(1.0,),
     sampling=SamplingConfig(steps=25, guidance=6.0, at_once=1),

@@ -29,7 +29,10 @@ _MIXED: dict[torch.dtype, Literal["no", "bf16", "fp16"]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One training: of the base in directory or file `base`, on so many `photos`."""
+    """One training: of the base in directory or file `base`, on so many `photos`.
+
+    `licence` is that of the base, empty if it is not known; `sample` a picture by the LoRA.
+    """
 
     base: Path
     photos: int
@@ -37,6 +40,7 @@ class Run:
     began_at: datetime
     ended_at: datetime
     sample: Rgb
+    licence: str
 
 
 def describe(run: Run, traits: Traits, config: PersonConfig, components: Components) -> Card:
@@ -51,7 +55,7 @@ def describe(run: Run, traits: Traits, config: PersonConfig, components: Compone
             resolution=(components.side, components.side),
             made_at=run.ended_at,
             prediction_type="v" if predicts_velocity else "epsilon",
-            license=traits.licence,
+            license=run.licence,
             thumbnail=run.sample,
         ),
         Training(

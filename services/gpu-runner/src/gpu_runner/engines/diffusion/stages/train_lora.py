@@ -31,7 +31,7 @@ from gpu_runner.engines.diffusion.stages.telling import SILENT, TAIL, TILE, Show
 from gpu_runner.engines.diffusion.trainer import LoraTrainer, TrainingDivergedError
 from gpu_runner.engines.diffusion.traits import Traits
 from gpu_runner.faces.captions import captions_of
-from gpu_runner.models.manifest import find
+from gpu_runner.models.weights import told_of
 from gpu_runner.stage import StageContext, StageError, StageResult
 
 SHOWN = 4
@@ -91,6 +91,7 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
         began_at=started_at,
         ended_at=datetime.now(UTC),
         sample=after[0],
+        licence=told_of(traits.name)["licence"],
     )
     trained_words = components.text_encoders if params.text_encoder else ()
     adapter = lora.collect(components.unet, *trained_words)
@@ -175,7 +176,7 @@ def _card(
 ) -> dict[str, object]:
     return {
         "engine": engine,
-        "base": find(engine).told(),
+        "base": told_of(engine),
         "params": params.model_dump(mode="json"),
         "metrics": metrics,
         "loss": [round(loss, 5) for loss in result.losses],
