@@ -80,6 +80,7 @@ schemas: .venv/.installed-dev
 	$(BIN)/python contracts/generate.py
 	$(BIN)/python -m myspinbot.reference > docs/cli.md
 	$(BIN)/python services/gateway/generate.py
+	$(BIN)/python services/gpu-runner/generate.py
 	$(BIN)/python -m deploy.grafana.dashboards
 	$(BIN)/python -m deploy.prometheus.reference
 

@@ -94,7 +94,7 @@ function controlFor(shape, standard, given) {
   }
   const numeric = shape.type === "integer" || shape.type === "number";
   return h("input", {
-    type: numeric ? "number" : "text", value: chosen, placeholder: standard ?? "", autocomplete: "off",
+    type: numeric ? "number" : "text", value: chosen, placeholder: standard ?? (numeric ? "auto" : ""), autocomplete: "off",
     step: shape.type === "integer" ? 1 : "any", min: shape.minimum ?? shape.exclusiveMinimum ?? "", max: shape.maximum ?? shape.exclusiveMaximum ?? "",
     inputMode: shape.type === "integer" ? "numeric" : numeric ? "decimal" : "text",
   });
