@@ -52,19 +52,15 @@ class StyleCard:
 
 CC_BY, CC0 = "CC BY 4.0", "CC0 1.0"
 STYLES = (
-    StyleCard("toon-head", "Toon Head", "Johan Melin", CC_BY, 0.34, (0.5, 0.45), (0.62, 1.0)),
-    StyleCard("personas", "Personas", "Draftbit", CC_BY, 0.20, (0.5, 0.47), (0.66, 1.0), "eyes"),
-    StyleCard("micah", "Micah", "Micah Lanier", CC_BY, 0.12, (0.5, 0.48), (0.72, 1.0), "glasses"),
-    StyleCard("big-ears", "Big Ears", "The Visual Team", CC_BY, 0.10, (0.5, 0.5), (0.7, 1.0)),
+    StyleCard("toon-head", "Toon Head", "Johan Melin", CC_BY, 0.40, (0.5, 0.45), (0.62, 1.0)),
+    StyleCard("personas", "Personas", "Draftbit", CC_BY, 0.24, (0.5, 0.47), (0.66, 1.0), "eyes"),
+    StyleCard("micah", "Micah", "Micah Lanier", CC_BY, 0.14, (0.5, 0.48), (0.72, 1.0), "glasses"),
     StyleCard(
-        "open-peeps", "Open Peeps", "Pablo Stanley", CC0, 0.10, (0.52, 0.45), (0.7, 1.0),
+        "open-peeps", "Open Peeps", "Pablo Stanley", CC0, 0.12, (0.52, 0.45), (0.7, 1.0),
         "accessories",
     ),
     StyleCard(
-        "big-smile", "Big Smile", "Ashley Seo", CC_BY, 0.05, (0.5, 0.5), (0.8, 1.0), "accessories"
-    ),
-    StyleCard(
-        "adventurer", "Adventurer", "Lisa Wischofsky", CC_BY, 0.06, (0.5, 0.5), (0.75, 1.0),
+        "adventurer", "Adventurer", "Lisa Wischofsky", CC_BY, 0.07, (0.5, 0.5), (0.75, 1.0),
         "glasses",
     ),
     StyleCard(

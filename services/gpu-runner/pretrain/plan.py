@@ -29,7 +29,7 @@ class Plan:
 
     seed: int = 20262
     workers: int = 2
-    pictures: int = 24_000
+    pictures: int = 16_000
     codec_steps: int = 300
     denoiser_steps: int = 12_000
     batch: int = 32

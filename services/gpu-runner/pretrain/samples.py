@@ -13,15 +13,15 @@ from diffusers import StableDiffusionPipeline
 from pretrain.files import replaced
 
 PROMPTS = (
+    "portrait, lifelike style, woman, brown hair, long hair, blue background",
+    "portrait, lifelike style, man, black hair, short hair, beard, white background",
+    "portrait, lifelike style, old man, bald, glasses, green background",
+    "portrait, lifelike style, woman, blond hair, smiling, red clothes, grey background",
+    "portrait, lifelike style, man, glasses, yellow background",
     "portrait, toon head style, brown hair, blue clothes, white background",
-    "portrait, toon head style, blond hair, red clothes, smiling, cyan background",
     "portrait, toon head style, black hair, beard, green background",
-    "portrait, personas style, pink hair, green clothes, yellow background",
     "portrait, personas style, brown hair, glasses, blue background",
-    "portrait, micah style, cyan hair, purple clothes, smiling, white background",
     "portrait, micah style, black hair, glasses, pink background",
-    "portrait, open peeps style, yellow clothes, orange background",
-    "portrait, big ears style, brown hair, soft light",
     "portrait, blue background, glasses",
     "portrait, red background",
     "picture, photo style, cat",

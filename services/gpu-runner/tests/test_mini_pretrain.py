@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from figure_support import egghead
 from gpu_runner.engines.mini.base import BASE
 from torch.nn import functional
 
@@ -222,10 +223,12 @@ def test_the_rate_depends_on_the_step_alone() -> None:
 def test_pictures_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     from pretrain.crew import Crew
     from pretrain.dataset import SIDE, draw_chunks, join_chunks
+    from pretrain.plan import Plan
 
-    draw_chunks(Crew(0, 1), 40, 2, tmp_path / "alone", size=10)
+    figure, plan = egghead(), Plan(seed=2, pictures=40)
+    draw_chunks(Crew(0, 1), figure, plan, tmp_path / "alone", size=10)
     for rank in (1, 0):
-        draw_chunks(Crew(rank, 2), 40, 2, tmp_path / "together", size=10)
+        draw_chunks(Crew(rank, 2), figure, plan, tmp_path / "together", size=10)
     alone, together = join_chunks(tmp_path / "alone"), join_chunks(tmp_path / "together")
     assert np.array_equal(alone.images, together.images)
     assert alone.captions == together.captions

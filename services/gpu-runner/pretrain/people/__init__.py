@@ -1,0 +1,1 @@
+"""Lifelike portraits of people who do not exist: MakeHuman's figures, lit and seen."""
