@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mini_support import make_context, write_face, write_random_base
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,21 @@ def test_a_lora_that_overflows_is_refused_instead_of_drawn_black(
     with pytest.raises(StageError) as caught:
         generate_portrait.run(make_context(tmp_path / "run", params, inputs), base)
     assert caught.value.code == "nothing-drawn"
+    assert "lower learning rate" in caught.value.remedy
+
+
+def test_a_loss_that_is_no_number_ends_the_stage_with_a_next_step(
+    face: Path, tmp_path: Path
+) -> None:
+    broken = write_random_base(tmp_path / "base")
+    weights = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    tensors["conv_out.bias"].fill_(float("nan"))
+    save_file(tensors, weights, {"format": "pt"})
+    params = train_lora.Params(steps=3, batch_size=1, sample_every=0)
+    with pytest.raises(StageError, match="no longer a number at step 1") as caught:
+        train_lora.run(make_context(tmp_path / "run", params, {"faces": [face]}), broken)
+    assert caught.value.code == "training-diverged"
     assert "lower learning rate" in caught.value.remedy
 
 
