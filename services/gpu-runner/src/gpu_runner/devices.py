@@ -46,7 +46,7 @@ def memory_used(devices: Iterable[Device]) -> dict[str, int]:
     names = {device.name for device in devices}
     if any(name.startswith("cuda:") for name in names):
         used |= {name: count for name, count in _cuda_used() if name in names}
-    if "cpu" in names and (free := _memory_free()) is not None:
+    if "cpu" in names and (free := memory_free()) is not None:
         used["cpu"] = _memory() - free
     return used
 
@@ -56,7 +56,7 @@ def _cuda_used() -> list[tuple[str, int]]:
     return [(f"cuda:{index}", int(float(mebibytes)) << 20) for index, mebibytes in rows]
 
 
-def _memory_free() -> int | None:
+def memory_free() -> int | None:
     """What new work could have of the machine's memory (proc(5), on Linux)."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()

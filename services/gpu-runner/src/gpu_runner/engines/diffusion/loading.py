@@ -72,7 +72,7 @@ def load_base(source: Source, device: str, how: Loading) -> Components:
     """Load a base, the parts that wait into the machine's own memory.
 
     Raises:
-        StageError: `base-unreadable`.
+        StageError: `base-unreadable`, `memory-exhausted`.
 
     """
     try:
@@ -86,7 +86,11 @@ def load_base(source: Source, device: str, how: Loading) -> Components:
         return _assemble(models, torch.device(device), how)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if ran_out(error):
-            raise
+            raise StageError(
+                "memory-exhausted",
+                "the weights of the base do not fit into the device's memory",
+                "Choose the engine sd15 or mini, or a device with more memory",
+            ) from error
         raise StageError(
             "base-unreadable",
             "the weights of the base do not fit its own configuration",

@@ -22,6 +22,8 @@ from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError
 from gpu_runner.engines.diffusion.files.describe import Run, describe, write_both
 from gpu_runner.engines.diffusion.hooks import TrainResult
 from gpu_runner.engines.diffusion.likeness import Likeness, measure_likeness
+from gpu_runner.engines.diffusion.memory.free import free_on
+from gpu_runner.engines.diffusion.memory.room import require_room
 from gpu_runner.engines.diffusion.optimizers import OptimizerUnavailableError
 from gpu_runner.engines.diffusion.pictures import contact_sheet, require_drawn, shrink, write_png
 from gpu_runner.engines.diffusion.sampling import sample
@@ -45,6 +47,7 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     began, started_at = time.perf_counter(), datetime.now(UTC)
     use_processors()
     components = traits.load(base, context.device, params)
+    context.report.line(require_room(components, params, free_on(components.device)))
     photos = read_faces(context)
     prompt = traits.prompt(params.trigger_word, "")
     sampling = replace(traits.sampling, seed=context.seed)
