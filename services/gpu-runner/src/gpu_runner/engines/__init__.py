@@ -59,7 +59,7 @@ ENGINES: tuple[Engine, ...] = (
         Lane.GPU,
         (26, 33, 71),
         presets=MINI_PRESETS,
-        version="2",
+        version="3",
         checkpoints=True,
         spreads=True,
         weights="mini",

@@ -18,6 +18,7 @@ from gpu_runner.engines.diffusion.files.adapter import Adapter
 from gpu_runner.engines.diffusion.files.adapter import collect as collect_from
 from gpu_runner.engines.diffusion.files.kohya import SD, TEXT_ENCODER, TEXT_ENCODER_2, UNET, Naming
 from gpu_runner.engines.diffusion.files.reading import part_of, read
+from gpu_runner.engines.diffusion.low_rank import compute_in_place
 from gpu_runner.engines.diffusion.words import TextEncoder
 
 Model = UNet2DConditionModel | TextEncoder
@@ -70,6 +71,7 @@ def _add(
         if weight.requires_grad:
             # The base may be in half precision, in which small steps of training would be lost.
             weight.data = weight.data.float()
+    compute_in_place(model, ADAPTER)
 
 
 def weights(model: Model) -> dict[str, torch.Tensor]:
