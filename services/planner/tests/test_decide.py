@@ -223,6 +223,31 @@ def test_the_engine_that_was_asked_for_is_used() -> None:
     assert (command.engine, command.lane) == ("other", Lane.CPU)
 
 
+def test_what_an_engine_has_trained_is_used_by_its_namesake() -> None:
+    names = ("large", "mini")
+    both = [an_engine(kind, name) for kind in ("train_lora", "generate_portrait") for name in names]
+    fleet = a_fleet([an_engine("prepare_dataset", "local"), *both])
+    graph = Graph(
+        stages=(
+            Stage(id="train_lora", kind="train_lora", engine="mini"),
+            Stage(
+                id="generate_portrait",
+                kind="generate_portrait",
+                inputs={"lora": Binding(stage="train_lora", output="lora")},
+            ),
+        )
+    )
+    story = Story(fleet=fleet).given(pipeline(graph)).then().runs("train_lora", "lora").then()
+    command = story.state.stages["generate_portrait"].command
+    assert command is not None
+    assert command.engine == "mini"
+    # Nobody asked for one: its name settles the draw.
+    plain = graph.model_copy(update={"stages": (Stage(id="a", kind="generate_portrait"),)})
+    command = Story(fleet=fleet).given(pipeline(plain)).then().state.stages["a"].command
+    assert command is not None
+    assert command.engine == "large"
+
+
 def test_quality_stands_for_parameters_and_the_users_own_come_first() -> None:
     presets = {e.Quality.DRAFT: {"steps": 10, "rank": 4}}
     fleet = a_fleet([an_engine("prepare_dataset", presets=presets)])

@@ -163,7 +163,8 @@ def _schedule(state: JobState, spec: Stage, world: World) -> e.Event | datetime 
             cause=f"nothing was made that could be the {missing[0]} of {spec.id}",
             remedy="Check the graph's bindings, and that the request holds all it needs",
         )
-    engine = world.fleet.choose(spec.kind, spec.engine, request.quality)
+    makers = _makers(state, spec)
+    engine = world.fleet.choose(spec.kind, spec.engine, request.quality, makers)
     if engine is None:
         return _without_runner(state, spec, world)
     params = {**engine.presets.get(request.quality, {}), **spec.params}
@@ -194,6 +195,15 @@ def _schedule(state: JobState, spec: Stage, world: World) -> e.Event | datetime 
         seed=seed,
         deadline=deadline,
     )
+
+
+def _makers(state: JobState, spec: Stage) -> frozenset[str]:
+    """The engines that made what a stage takes in, as far as this job tells."""
+    stages = {binding.stage for binding in spec.inputs.values() if binding.stage}
+    commands = (state.stages[stage].command for stage in stages)
+    done = {command.engine for command in commands if command}
+    asked = {one.engine for one in state.graph.stages if one.id in stages} if state.graph else set()
+    return frozenset(done | {name for name in asked if name})
 
 
 def _without_runner(state: JobState, spec: Stage, world: World) -> e.Event | datetime | None:

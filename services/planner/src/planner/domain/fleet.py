@@ -26,14 +26,24 @@ class Fleet:
         for manifest in self.manifests:
             yield from (engine for engine in manifest.engines if engine.kind == kind)
 
-    def choose(self, kind: str, engine: str | None, quality: Quality) -> EngineManifest | None:
-        """The engine to use: the one asked for, or the best fit for the quality."""
+    def choose(
+        self,
+        kind: str,
+        engine: str | None,
+        quality: Quality,
+        makers: frozenset[str] = frozenset(),
+    ) -> EngineManifest | None:
+        """The engine to use: the one asked for, or the best fit for the quality.
+
+        Of those that fit alike, one named as the `makers` of its inputs: what one engine trains,
+        another of its kind may not be able to use.
+        """
         usable = [
             candidate
             for candidate in self.engines(kind)
             if candidate.available and engine in (None, candidate.engine)
         ]
-        return min(usable, key=lambda candidate: _misfit(candidate, quality), default=None)
+        return min(usable, key=lambda candidate: _misfit(candidate, quality, makers), default=None)
 
     def why_none(self, kind: str, engine: str | None) -> tuple[str, str, str]:
         """(code, cause, remedy) for a stage that `choose` finds no engine for."""
@@ -53,8 +63,11 @@ class Fleet:
         return NO_RUNNER, cause, "Start a gpu-runner that can, then retry the job"
 
 
-def _misfit(candidate: EngineManifest, quality: Quality) -> tuple[int, str]:
-    """How far an engine is from the wanted quality; its name settles a draw."""
+def _misfit(
+    candidate: EngineManifest, quality: Quality, makers: frozenset[str]
+) -> tuple[int, bool, str]:
+    """How far an engine is from the wanted quality; then a stranger is; a name settles a draw."""
     order = list(Quality)
     distances = [abs(order.index(quality) - order.index(own)) for own in candidate.qualities]
-    return min(distances, default=len(order)), candidate.engine
+    distance = min(distances, default=len(order))
+    return distance, candidate.engine not in makers, candidate.engine
