@@ -211,9 +211,9 @@ def test_a_lora_of_one_base_is_refused_by_the_other(
 ) -> None:
     inputs = {"faces": [face], "lora": list(trained["sd15"].outputs["lora"])}
     params = sdxl_portrait.Params(steps=4, samples=1)
-    with pytest.raises(StageError, match="engine `sdxl`") as caught:
+    with pytest.raises(StageError, match="Choose the engine sd15") as caught:
         sdxl_portrait.run(make_context(tmp_path, params, inputs), bases["sdxl"])
-    assert caught.value.code == "lora-unreadable"
+    assert caught.value.code == "lora-of-another-base"
 
 
 def test_two_text_encoders_in_half_precision_are_gone_on_with_from_a_checkpoint(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.components import (
@@ -31,6 +31,7 @@ from gpu_runner.engines.diffusion.sampling import SamplingConfig, redraw, redraw
 from gpu_runner.engines.diffusion.stages.faces import read_faces
 from gpu_runner.engines.diffusion.stages.telling import TILE
 from gpu_runner.engines.diffusion.traits import Traits
+from gpu_runner.models.manifest import MODELS
 from gpu_runner.stage import StageContext, StageError, StageResult
 
 PORTRAIT_SIDE = 512
@@ -106,10 +107,11 @@ def _wear(components: Components, path: Path, traits: Traits) -> None:
     """Put the LoRA at `path` into the base.
 
     Raises:
-        StageError: `lora-unreadable`.
+        StageError: `lora-unreadable`, `lora-of-another-base`.
 
     """
     try:
+        _require_own(path, traits)
         lora.load(components.unet, path, *components.text_encoders, naming=traits.naming)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise StageError(
@@ -117,6 +119,20 @@ def _wear(components: Components, path: Path, traits: Traits) -> None:
             "the LoRA is damaged or was trained on another base",
             f"Train the person again with the engine `{traits.name}`",
         ) from error
+
+
+def _require_own(path: Path, traits: Traits) -> None:
+    """StageError if a LoRA that we made says that another engine's base is its own."""
+    with safe_open(path, framework="pt") as stored:
+        trained_on = (stored.metadata() or {}).get("ss_sd_model_name")
+    # Of other programs this is a file's name, which says nothing, and enters no log.
+    if trained_on != traits.name and trained_on in {model.name for model in MODELS}:
+        raise StageError(
+            "lora-of-another-base",
+            f"the LoRA was trained by the engine {trained_on}, and the engine {traits.name} "
+            "starts from another base",
+            f"Choose the engine {trained_on} for generate_portrait",
+        )
 
 
 def _from_photo(
