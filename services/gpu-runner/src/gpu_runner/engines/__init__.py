@@ -51,13 +51,13 @@ def _engine(
 # Seconds were measured on one core of an AMD EPYC, as a stage has when another runs beside it, with
 # the sample input: six pictures, 12.8 s of clip, a script that takes 14.7 s to speak.
 ENGINES: tuple[Engine, ...] = (
-    _engine("local", "prepare_dataset", "Face crops and a clean clip", Lane.CPU, 4, version="2"),
+    _engine("local", "prepare_dataset", "Face crops and a clean clip", Lane.CPU, 3, version="2"),
     _engine(
         "mini",
         "train_lora",
         "LoRA on the built-in base",
         Lane.GPU,
-        (26, 33, 71),
+        (30, 37, 79),
         presets=MINI_PRESETS,
         version="3",
         checkpoints=True,

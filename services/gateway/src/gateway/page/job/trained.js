@@ -65,6 +65,5 @@ function settings(params, schema) {
 }
 
 function said(value) {
-  if (value === null) return strings.engineAny;
-  return typeof value === "boolean" ? (value ? strings.yes : strings.no) : measured(value);
+  return typeof value === "boolean" ? (value ? strings.yes : strings.no) : String(value ?? "auto");
 }
