@@ -15,13 +15,20 @@ import torch
 from contracts.stagelog import Level
 from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.components import Components, load_components
-from gpu_runner.engines.diffusion.config import LargeConfig, Optimizer, TrainConfig
+from gpu_runner.engines.diffusion.config import (
+    LargeConfig,
+    Optimizer,
+    Part,
+    SdxlConfig,
+    TrainConfig,
+)
 from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError, ran_out
 from gpu_runner.engines.diffusion.loading import Loading, load_base
 from gpu_runner.engines.diffusion.memory import free
 from gpu_runner.engines.diffusion.memory.footprint import Footprint, footprint_of
 from gpu_runner.engines.diffusion.memory.need import estimate, nearest_that_fits
 from gpu_runner.engines.diffusion.memory.room import require_room
+from gpu_runner.engines.diffusion.portrait import SdxlPortraitConfig
 from gpu_runner.engines.diffusion.sampling import SamplingConfig
 from gpu_runner.engines.diffusion.sources import open_source
 from gpu_runner.engines.diffusion.stages import train_lora as stage
@@ -282,17 +289,23 @@ class Recorder(torch.nn.Module):
         return self
 
 
-def test_parked_models_come_to_the_device_and_go_again(bases: dict[str, Path]) -> None:
+def test_models_that_rest_come_to_the_device_and_go_again(bases: dict[str, Path]) -> None:
     components = load("sd15", bases["sd15"])
-    model = Recorder()
-    with components.at_work(model):
-        assert not model.moves
-    parked = replace(components, parked=True, device=GPU)
-    with contextlib.suppress(KeyError), parked.at_work(model):
+    model, other = Recorder(), Recorder()
+    resting = replace(components, resting=(components.vae, model), device=GPU)
+    with contextlib.suppress(KeyError), resting.at_work(model, other):
         assert model.moves == ["cuda"]
         raise KeyError
-    assert model.moves == ["cuda", "cpu"]
-    assert footprint_of(parked).weights < footprint_of(components).weights
+    assert (model.moves, other.moves) == (["cuda", "cpu"], [])
+    staying, whole = footprint_of(resting), footprint_of(components)
+    assert staying.weights + staying.coming == whole.weights
+
+
+def test_what_is_trained_does_not_rest() -> None:
+    assert SdxlConfig().resting == {Part.VAE, Part.TEXT}
+    assert SdxlConfig(text_encoder=True).resting == {Part.VAE}
+    assert SdxlPortraitConfig().resting == set(Part)
+    assert not SdxlConfig(offload=False).resting | SdxlPortraitConfig(offload=False).resting
 
 
 def test_real_want_of_memory_is_survived(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ Model = TypeVar("Model", bound=torch.nn.Module)
 class Components:
     """A base ready to train or sample on `device`; `side` is its picture size in pixels.
 
-    SDXL has a second text encoder with a tokenizer of its own. With `parked`, text encoders and
-    VAE are on the CPU while they are not used.
+    SDXL has a second text encoder with a tokenizer of its own. Models that are `resting` are on
+    the CPU while they are not used.
     """
 
     unet: UNet2DConditionModel
@@ -46,7 +46,7 @@ class Components:
     side: int
     text_encoder_2: CLIPTextModelWithProjection | None = None
     tokenizer_2: CLIPTokenizer | None = None
-    parked: bool = False
+    resting: tuple[torch.nn.Module, ...] = ()
 
     @property
     def text_encoders(self) -> tuple[CLIPTextModel | CLIPTextModelWithProjection, ...]:
@@ -62,15 +62,13 @@ class Components:
     @contextlib.contextmanager
     def at_work(self, *models: torch.nn.Module) -> Iterator[None]:
         """Models on the device, for as long as this lasts."""
-        if not self.parked:
-            yield
-            return
-        for model in models:
+        woken = [model for model in models if any(model is one for one in self.resting)]
+        for model in woken:
             model.to(self.device)
         try:
             yield
         finally:
-            for model in models:
+            for model in woken:
                 model.to("cpu")
 
 

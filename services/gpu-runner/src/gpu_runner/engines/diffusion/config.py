@@ -45,6 +45,14 @@ class Precision(StrEnum):
     FP16 = "fp16"
 
 
+class Part(StrEnum):
+    """What a base consists of, as far as it can be on different devices."""
+
+    UNET = "unet"
+    VAE = "vae"
+    TEXT = "text"
+
+
 Rank = Annotated[int, Field(ge=1, le=128, description="Rank of the adapter's matrices.")]
 Convolutions = Annotated[
     bool,
@@ -240,6 +248,13 @@ class LargeConfig(PersonConfig):
 
     offload: Offload = True
     vae_tiles: VaeTiles = False
+
+    @property
+    def resting(self) -> frozenset[Part]:
+        """What waits in the machine's memory: not what is trained."""
+        if not self.offload:
+            return frozenset()
+        return frozenset({Part.VAE} if self.text_encoder else {Part.VAE, Part.TEXT})
 
 
 class Sd15Config(LargeConfig):

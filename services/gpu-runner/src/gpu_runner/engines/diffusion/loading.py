@@ -15,7 +15,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelW
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from gpu_runner.engines.diffusion.components import Components, ready, side_of
-from gpu_runner.engines.diffusion.config import Precision
+from gpu_runner.engines.diffusion.config import Part, Precision
 from gpu_runner.engines.diffusion.exhaustion import ran_out
 from gpu_runner.engines.diffusion.precision import number_format
 from gpu_runner.engines.diffusion.sources import Source, open_source, variant_of
@@ -31,7 +31,7 @@ class Loading:
     """
 
     format: torch.dtype = torch.float32
-    offload: bool = False
+    resting: frozenset[Part] = frozenset()
     vae_tiles: bool = False
     half_vae: Path | None = None
 
@@ -40,8 +40,11 @@ class LargeParams(Protocol):
     """What parameters of every stage on a large base have."""
 
     precision: Precision
-    offload: bool
     vae_tiles: bool
+
+    @property
+    def resting(self) -> frozenset[Part]:
+        """What waits in the machine's own memory while it is not used."""
 
 
 def load_large(
@@ -61,7 +64,7 @@ def load_large(
     """
     how = Loading(
         format=number_format(params.precision, torch.device(device)),
-        offload=params.offload,
+        resting=params.resting,
         vae_tiles=params.vae_tiles,
         half_vae=half_vae,
     )
@@ -100,23 +103,25 @@ def load_base(source: Source, device: str, how: Loading) -> Components:
 
 def _assemble(models: dict[str, Any], device: torch.device, how: Loading) -> Components:
     """Put each model where it belongs; one with a weight missing cannot be put anywhere."""
-    parked = how.offload and device.type != "cpu"
-    waiting = torch.device("cpu") if parked else device
-    vae: AutoencoderKL = models["vae"]
-    side = side_of(models["unet"], vae)
+    unet, vae = models["unet"], models["vae"]
+    encoders = [models[name] for name in ("text_encoder", "text_encoder_2") if name in models]
+    side = side_of(unet, vae)
     _spare_memory(vae, side, tiles=how.vae_tiles)
-    second = models.get("text_encoder_2")
+    parts = [(Part.UNET, unet), (Part.VAE, vae), *((Part.TEXT, one) for one in encoders)]
+    resting = [model for part, model in parts if part in how.resting and device.type != "cpu"]
+    for part, model in parts:
+        ready(model, torch.device("cpu") if part in how.resting else device)
     return Components(
-        unet=ready(models["unet"], device),
-        vae=ready(vae, waiting),
-        text_encoder=ready(models["text_encoder"], waiting),
+        unet=unet,
+        vae=vae,
+        text_encoder=models["text_encoder"],
         tokenizer=models["tokenizer"],
         schedule=models["schedule"],
         device=device,
         side=side,
-        text_encoder_2=None if second is None else ready(second, waiting),
+        text_encoder_2=models.get("text_encoder_2"),
         tokenizer_2=models.get("tokenizer_2"),
-        parked=parked,
+        resting=tuple(resting),
     )
 
 

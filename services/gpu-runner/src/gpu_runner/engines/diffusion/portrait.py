@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from contracts.events import Quality
 from pydantic import BaseModel, ConfigDict, Field
 
-from gpu_runner.engines.diffusion.config import HalfVae, Offload, Precision, Presets, VaeTiles
+from gpu_runner.engines.diffusion.config import HalfVae, Part, Precision, Presets, VaeTiles
 
 Strength = Annotated[
     float,
@@ -53,8 +53,17 @@ class LargePortraitConfig(PortraitConfig):
         description="Number format of the base's computation; auto takes what the device does "
         "well.",
     )
-    offload: Offload = True
+    offload: bool = Field(
+        default=True,
+        description="On a GPU: keep each model in the machine's own memory while another one "
+        "works, so that the largest decides how much is needed. Costs seconds.",
+    )
     vae_tiles: VaeTiles = False
+
+    @property
+    def resting(self) -> frozenset[Part]:
+        """What waits in the machine's memory."""
+        return frozenset(Part) if self.offload else frozenset()
 
 
 class Sd15PortraitConfig(LargePortraitConfig):

@@ -19,7 +19,7 @@ from gpu_runner.engines.diffusion.components import (
     encode_pictures,
     sizes_of,
 )
-from gpu_runner.engines.diffusion.words import added_conditions
+from gpu_runner.engines.diffusion.words import Wordings, added_conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +103,29 @@ def _denoise(
     config: SamplingConfig,
     tick: Tick | None,
 ) -> list[Rgb]:
-    parts = latents.split(config.at_once or len(latents))
-    return [
-        picture
-        for part in parts
-        for picture in _denoise_part(
-            components, prompt, part, times=times, config=config, tick=tick
-        )
-    ]
-
-
-def _denoise_part(
-    components: Components,
-    prompt: str,
-    latents: torch.Tensor,
-    *,
-    times: torch.Tensor,
-    config: SamplingConfig,
-    tick: Tick | None,
-) -> list[Rgb]:
     guided = config.guidance > 1
     told = describe_prompts(components, ["", prompt] if guided else [prompt])
     if guided and told.pooled is not None:
         # SDXL was trained with zeros where there was no prompt.
         told = told.without(0)
+    with components.at_work(components.unet):
+        done = [
+            _denoise_part(components, told, part, times=times, config=config, tick=tick)
+            for part in latents.split(config.at_once or len(latents))
+        ]
+    return decode_latents(components, torch.cat(done))
+
+
+def _denoise_part(
+    components: Components,
+    told: Wordings,
+    latents: torch.Tensor,
+    *,
+    times: torch.Tensor,
+    config: SamplingConfig,
+    tick: Tick | None,
+) -> torch.Tensor:
+    guided = config.guidance > 1
     told = told.repeat_each(len(latents))
     unet = components.unet
     words = told.embeddings.to(components.format)
@@ -146,4 +145,4 @@ def _denoise_part(
         latents = components.schedule.step(predicted, time, latents, return_dict=False)[0]
         if tick:
             tick()
-    return decode_latents(components, latents)
+    return latents

@@ -53,7 +53,8 @@ def footprint_of(components: Components) -> Footprint:
     """Count a base that was loaded, or is on torch's device `meta`, before adapters are in it."""
     unet, vae = components.unet, components.vae
     encoders = components.text_encoders
-    staying: Sequence[nn.Module] = (unet,) if components.parked else (unet, vae, *encoders)
+    resting = {id(model) for model in components.resting}
+    staying = [model for model in (unet, vae, *encoders) if id(model) not in resting]
     units = list(_units(unet.config))
     whole = sum(kept for _, kept in units)
     largest = max(kept for _, kept in units)
@@ -63,7 +64,7 @@ def footprint_of(components: Components) -> Footprint:
         kept_checkpointed=round(sum(entering for entering, _ in units) + largest),
         kept_text=sum(_text_units(encoder.config) for encoder in encoders),
         decoding=_decoding(components),
-        coming=_bytes(vae) if components.parked else 0,
+        coming=_bytes(vae) if id(vae) in resting else 0,
         per_rank={
             "attention": _adapter(unet, lora.ATTENTION),
             "convolutions": _adapter(unet, lora.CONVOLUTIONS),
