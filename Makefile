@@ -43,6 +43,7 @@ help:
 	@echo "             measure how fast the log is folded and views are rebuilt, of 100,000 events"
 	@echo "make bench-likeness  measure how much a LoRA's pictures look like the person"
 	@echo "make bench-start  measure how soon the planner is ready on a long log"
+	@echo "make bench-lora   measure the training of a LoRA against a plain script"
 	@echo "make images  build the images of a deployment, with what they are made of attached to them"
 	@echo "make sbom    write what each image is made of, as CycloneDX files in build/sbom"
 	@echo "make setup   install into .venv (the others do it when needed)"
@@ -101,6 +102,9 @@ bench-start: .venv/.installed-dev
 
 bench-likeness: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.likeness
+
+bench-lora: .venv/.installed-dev
+	@$(BIN)/python -m tests.load.lora
 
 bench-replay: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.replay

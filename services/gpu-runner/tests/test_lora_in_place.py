@@ -55,13 +55,21 @@ def test_answers_and_gradients_are_those_of_peft(random_base: Path) -> None:
     for name, gradient in gradients.items():
         assert gradient.abs().max() > 0, name
         torch.testing.assert_close(gradient, slopes[name], rtol=1e-3, atol=1e-6, msg=name)
-    plain = load_components(random_base, "cpu").unet
-    noise = torch.ones(1, 4, 16, 16)
-    words = torch.ones(1, 16, 32)
-    changed, unchanged = (
-        unet(noise, 500, words, return_dict=False)[0].detach() for unet in (short, plain)
-    )
-    assert (changed - unchanged).abs().max() > 0.01
+
+
+def test_an_adapter_acts_unless_it_is_turned_off(random_base: Path) -> None:
+    noise, words = torch.ones(1, 4, 16, 16), torch.ones(1, 16, 32)
+
+    @torch.no_grad()
+    def drawn(unet: UNet2DConditionModel) -> torch.Tensor:
+        said: torch.Tensor = unet(noise, 500, words, return_dict=False)[0]
+        return said
+
+    unet = adapted(random_base, as_peft=False)
+    plain = drawn(load_components(random_base, "cpu").unet)
+    assert (drawn(unet) - plain).abs().max() > 0.01
+    unet.disable_adapters()
+    assert torch.equal(drawn(unet), plain)
 
 
 def test_gradient_checkpointing_changes_nothing(random_base: Path) -> None:

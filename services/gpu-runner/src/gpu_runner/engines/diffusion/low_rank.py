@@ -36,7 +36,8 @@ def _short_way(layer: Linear | Conv2d) -> Callable[..., torch.Tensor]:
 def _forward(
     layer: Linear | Conv2d, short: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor
 ) -> torch.Tensor:
-    if x.dtype is torch.float32 and not torch.is_autocast_enabled(x.device.type):
+    full = x.dtype is torch.float32 and not torch.is_autocast_enabled(x.device.type)
+    if full and not layer.disable_adapters:
         return short(x)
     answer: torch.Tensor = type(layer).forward(layer, x)
     return answer

@@ -1,0 +1,59 @@
+"""What one training of `make bench-lora` tells of itself: when each step ended, and its memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+KIB = 1024
+
+
+@dataclass(slots=True)
+class Told:
+    """Notes of one process, written into `folder` at its end."""
+
+    folder: Path
+    ended_s: list[float] = field(default_factory=list)
+    computed_s: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    trained_bytes: int = 0
+
+    def step(self, loss: float) -> None:
+        """A step has ended."""
+        # By the system's clock, as the start of a process is known in no other.
+        self.ended_s.append(time.time())
+        self.computed_s.append(time.process_time())
+        self.losses.append(loss)
+        self.trained_bytes = peak_bytes()
+
+    def write(self) -> None:
+        """Keep all for who started this process."""
+        started_s = psutil.Process(os.getpid()).create_time()
+        told = {
+            "to_first_s": self.ended_s[0] - started_s,
+            "to_last_s": self.ended_s[-1] - started_s,
+            "step_s": per_step(self.ended_s),
+            "core_s": per_step(self.computed_s),
+            "trained_bytes": self.trained_bytes,
+            "peak_bytes": peak_bytes(),
+            "losses": self.losses,
+        }
+        (self.folder / "told.json").write_text(json.dumps(told))
+
+
+def per_step(ended_s: list[float]) -> float:
+    """Seconds of a step, the first not counted, which warms up."""
+    return (ended_s[-1] - ended_s[0]) / (len(ended_s) - 1)
+
+
+def peak_bytes() -> int:
+    """The most that this process has held in memory since it began."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * KIB
+    raise OSError("this system does not tell the peak of a process")
