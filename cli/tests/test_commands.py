@@ -99,11 +99,13 @@ def test_a_failed_job_ends_a_watch_with_its_cause(job: str, command: Command, pl
     play(job, fail)
     watched = command("watch", job)
     assert watched.status == FAILED
-    assert "photo 1 shows no face" in watched.err
+    assert re.search(r"photo 1 \(.+\.png\) shows no face", watched.err)
     assert "Use a photo that shows one" in watched.err
     lines = command("watch", job, "--json").out.splitlines()
     assert json.loads(lines[-1])["status"] == "failed"
-    assert "Use a photo that shows one" in command("show", job).err
+    shown = command("show", job).err
+    assert re.search(r"photo 1 \(.+\.png\) shows no face", shown)
+    assert "Use a photo that shows one" in shown
 
 
 def test_a_completed_job_is_downloaded(

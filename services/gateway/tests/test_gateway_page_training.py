@@ -130,12 +130,14 @@ async def prepare(story: Story, store: ObjectStore) -> None:
     await story.start("train_lora")
 
 
-async def train(story: Story, store: ObjectStore, **identity: Any) -> None:
+async def train(
+    story: Story, store: ObjectStore, report: dict[str, Any] = REPORT, **identity: Any
+) -> None:
     """The rest of the job."""
     made = {
         "lora": ("lora.safetensors", b"ours", "application/x-safetensors"),
         "lora_kohya": ("kohya.safetensors", b"kohyas", "application/x-safetensors"),
-        "report": ("report.json", json.dumps(REPORT).encode(), "application/json"),
+        "report": ("report.json", json.dumps(report).encode(), "application/json"),
         "samples": ("samples.png", photo(128, 96, seed=9), "image/png"),
     }
     outputs = {
@@ -146,6 +148,7 @@ async def train(story: Story, store: ObjectStore, **identity: Any) -> None:
     await story.tell(e.JobCompleted())
 
 
+OWN_BASE = {"name": "sd15", "title": "A base of your own", "licence": "", "licence_url": ""}
 FACES = {"identity_measure": "face", "identity_before": 0.81, "identity_after": 0.41}
 SHAPES = {"identity_measure": "latent", "identity_before": 0.8, "identity_after": 0.6}
 
@@ -214,12 +217,13 @@ async def test_it_is_told_in_german_and_without_a_clear_face(
     stack: Stack, story: Story, store: ObjectStore
 ) -> None:
     await prepare(story, store)
-    await train(story, store, **SHAPES)
+    await train(story, store, REPORT | {"base": OWN_BASE}, **SHAPES)
     async with opened(stack.url, locale="de-DE", color_scheme="dark") as page:
         await page.goto(f"/#/job/{story.job}")
         card = page.locator(".trained")
         await expect(card).to_contain_text("25 % näher als vorher")
         await expect(card.locator(".findings")).to_contain_text("Fast dasselbe Bild wie beach.png")
+        await expect(card).to_contain_text("Die Basis ist eine eigene")
         assert await barriers(page) == []
 
 

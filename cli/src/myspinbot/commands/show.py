@@ -12,6 +12,7 @@ from contracts.job import StageStatus
 from myspinbot.client.artifacts import file_names
 from myspinbot.client.replies import JobDetail, StageDetail
 from myspinbot.commands.options import LATEST, NewestJobArgument, Session, connected, examples
+from myspinbot.photos import named
 from myspinbot.progress import duration, title
 from myspinbot.screen import err, hint, interactive, out, size, table, when
 
@@ -58,7 +59,8 @@ def present(job: JobDetail) -> None:
         hint(f"`myspinbot download {job.job_id}` fetches them.")
     if job.failure is not None:
         where = f" in {job.failure.stage}" if job.failure.stage else ""
-        err.print(f"\nFailed{where}: {job.failure.cause}", style="bold red", markup=False)
+        cause = named(job.failure.cause, job.inputs)
+        err.print(f"\nFailed{where}: {cause}", style="bold red", markup=False)
         err.print(job.failure.remedy, markup=False)
 
 

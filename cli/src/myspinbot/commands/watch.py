@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from contracts.job import JobStatus
 
 from myspinbot.client import AsyncClient
+from myspinbot.client.errors import ClientError
 from myspinbot.client.replies import JobUpdate
 from myspinbot.commands.options import LATEST, NewestJobArgument, Session, connected, examples
 from myspinbot.errors import CommandError
+from myspinbot.photos import named
 from myspinbot.progress import progress_view
 from myspinbot.screen import hint, json_line
 
@@ -60,4 +62,7 @@ async def follow(client: AsyncClient, job: str, *, as_json: bool = False) -> Non
             f"`myspinbot retry {job}` goes on from where it ended.",
         )
     where = f" in the stage {last.failure.stage}" if last.failure.stage else ""
-    raise JobFailedError(f"The job {job} failed{where}: {last.failure.cause}", last.failure.remedy)
+    cause = last.failure.cause
+    with suppress(ClientError):  # without, photos have numbers only
+        cause = named(cause, (await client.jobs.get(job)).inputs)
+    raise JobFailedError(f"The job {job} failed{where}: {cause}", last.failure.remedy)

@@ -14,7 +14,7 @@ export function kindForm(kind, engines, given, quality, onChange = () => {}) {
   if (usable.length < 2 && !choosable) return null;
   let fields = new Map();
   const pick = h("select", { onchange: () => { build({}); onChange(); } },
-    h("option", { value: "" }, strings.engineAny), ...engines.map((engine) => h("option", { value: engine.engine, disabled: !engine.available }, engine.title)));
+    h("option", { value: "" }, strings.engineAny), ...engines.map((engine) => h("option", { value: engine.engine, disabled: !engine.available }, engine.available ? engine.title : `${engine.title}: ${strings.missingWeights}`)));
   pick.value = usable.some((engine) => engine.engine === given?.engine) ? given.engine : "";
   const box = h("div", { className: "fields params" });
   const element = h("details", { className: "kind", open: Object.keys(given?.params ?? {}).length > 0 }, h("summary", {}, strings.stages[kind]?.[0] ?? kind),

@@ -53,6 +53,7 @@ function file(artifact) {
 }
 
 function terms({ title, licence, licence_url: url }) {
+  if (!url) return [strings.trained.ownBase];
   const [before, after] = strings.trained.terms(title);
   return [before, h("a", { href: url, target: "_blank", rel: "noopener" }, licence), after];
 }

@@ -235,6 +235,7 @@ export const strings = {
     files: "Dateien der LoRA",
     usage: (word) => `Beide enthalten dasselbe, für die Basis, auf der sie trainiert wurden. Das Wort ${word} im Prompt ruft die Person.`,
     terms: (base) => [`Die Basis: ${base}, unter `, ", was auch für die LoRA gilt."],
+    ownBase: "Die Basis ist eine eigene; ihre Lizenz gilt auch für die LoRA.",
     settings: "Wie trainiert wurde",
   },
   lossCurve: "Trainingsfehler",

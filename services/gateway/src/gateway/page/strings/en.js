@@ -235,6 +235,7 @@ export const strings = {
     files: "Files of the LoRA",
     usage: (word) => `Both hold the same, for the base they were trained on. The word ${word} in a prompt calls the person.`,
     terms: (base) => [`The base: ${base}, under `, ", which holds for the LoRA too."],
+    ownBase: "The base is one of your own; its licence holds for the LoRA too.",
     settings: "How it was trained",
   },
   lossCurve: "Training loss",

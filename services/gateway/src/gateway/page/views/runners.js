@@ -45,7 +45,8 @@ function machine(runner) {
     table(strings.engines, [strings.stageTitle, strings.facts.engine, strings.canDo],
       ...runner.engines.map((engine) => h("tr", {},
         h("th", { scope: "row" }, strings.stages[engine.kind]?.[0] ?? engine.kind),
-        h("td", {}, engine.title, h("span", { className: "hint" }, ` ${engine.engine} ${engine.version}`)),
+        h("td", {}, engine.title, h("span", { className: "hint" }, ` ${engine.engine} ${engine.version}`),
+          engine.base && h("p", { className: "hint" }, `${engine.base.title} (${size(engine.base.sizeBytes)}, ${engine.base.licence})`)),
         h("td", {}, engine.available ? h("span", { className: "good" }, strings.available) : h("span", {}, strings.missingWeights,
           ...engine.missing.map((weights) => h("p", { className: "hint" }, `${weights.name} (${size(weights.sizeBytes)}, ${weights.licence}): ${weights.howToGet}`))))))));
 }
