@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from command_support import Command
 from gpu_runner.models.manifest import find
+from myspinbot.client.replies.system import Base, Engine
+from myspinbot.commands.models import _tell_bases
 from myspinbot.embedded.home import Home
 from myspinbot.errors import FAILED, MISUSED, NOT_ALLOWED, NOT_FOUND, UNREACHABLE
 
@@ -127,3 +129,13 @@ def test_several_systems_can_share_a_folder_of_weights(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert home.weights({}) == tmp_path / "models"
     assert home.weights({"MYSPINBOT_MODELS": "/srv/weights"}) == Path("/srv/weights")
+
+
+def test_engines_tell_once_what_they_start_from(capsys: pytest.CaptureFixture[str]) -> None:
+    base = Base(title="Stable Diffusion XL", size_bytes=6_941_000_000, licence="OpenRAIL++-M")
+    listed = [Engine(kind=kind, engine="sdxl", base=base) for kind in ("train_lora", "portrait")]
+    _tell_bases([*listed, Engine(kind="render_video", engine="warp")])
+    told = capsys.readouterr().out.strip()
+    assert told.startswith("sdxl starts from: Stable Diffusion XL (")
+    assert told.endswith("licence OpenRAIL++-M)")
+    assert len(told.splitlines()) == 1

@@ -376,6 +376,7 @@ async def test_runners_figures_and_estimates_are_shown_as_they_are_announced(
         "lane": "cpu",
         "available": True,
         "missing": [],
+        "base": None,
     }
     refused = await api.get("/api/estimates?type=generate&inputs=script")
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid-request")

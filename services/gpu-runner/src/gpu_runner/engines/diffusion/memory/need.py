@@ -15,7 +15,7 @@ _PER_WEIGHT = {Optimizer.ADAMW: 8, Optimizer.ADAMW_8BIT: 2, Optimizer.PRODIGY: 1
 """Bytes of an optimizer's own state for each weight."""
 _MIXED = 3
 """Bytes of a kept number in mixed precision, where norms go on in float32: two or four."""
-_ON_THE_WAY = 1.15
+_ON_THE_WAY = 1.2
 """Gradients on their way back, and what an allocator cannot use."""
 TILES = 4
 """Parts in which a VAE takes a picture if it is told to."""
