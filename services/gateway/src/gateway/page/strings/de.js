@@ -29,7 +29,7 @@ export const strings = {
   withVoice: "Gesicht und Stimme",
   faceOnly: "nur Gesicht",
   photos: "Fotos",
-  photosHint: "Drei bis zehn scharfe Fotos einer Person allein, aus verschiedenen Richtungen.",
+  photosHint: "Fünf bis zwanzig scharfe Fotos einer Person allein, aus verschiedenen Richtungen.",
   photosDrop: "Fotos hierher ziehen, einfügen oder auswählen",
   takePhoto: "Fotos aufnehmen",
   shutter: "Auslösen",

@@ -29,7 +29,7 @@ export const strings = {
   withVoice: "face and voice",
   faceOnly: "face only",
   photos: "Photos",
-  photosHint: "Three to ten sharp photos of one person, alone in the picture, from different angles.",
+  photosHint: "Five to twenty sharp photos of one person, alone in the picture, from different angles.",
   photosDrop: "Drop photos here, paste or choose them",
   takePhoto: "Take photos",
   shutter: "Take photo",
