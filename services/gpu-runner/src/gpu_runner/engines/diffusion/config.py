@@ -151,6 +151,20 @@ class TrainConfig(BaseModel):
         le=0.5,
         description="Shift the noise of each channel by this much: darker darks, brighter lights.",
     )
+    prior_weight: float = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Prior preservation: how much it weighs that the base goes on drawing other "
+        "people as before; 0 for none. Each step then takes twice as long.",
+    )
+    prior_pictures: int = Field(
+        default=16,
+        ge=1,
+        le=200,
+        description="Pictures of other people that the base draws before the training, to be "
+        "reminded of, where prior_weight is not 0.",
+    )
     ema_decay: EmaDecay = 0
     gradient_checkpointing: GradientCheckpointing = False
     precision: Precision = Field(

@@ -18,11 +18,23 @@ class Told:
     def __len__(self) -> int:
         return len(self.words)
 
+    def followed_by(self, other: Told) -> Told:
+        """Of these pictures, then of those, which must be told the same kinds of things."""
+        return Told(
+            torch.cat([self.words, other.words]),
+            _joined(self.pooled, other.pooled),
+            _joined(self.sizes, other.sizes),
+        )
+
     def part(self, chosen: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Words, pooled and sizes of some numbers only."""
         return tuple(
             None if each is None else each[chosen] for each in (self.words, self.pooled, self.sizes)
         )
+
+
+def _joined(first: torch.Tensor | None, then: torch.Tensor | None) -> torch.Tensor | None:
+    return None if first is None or then is None else torch.cat([first, then])
 
 
 @dataclass(frozen=True, slots=True)

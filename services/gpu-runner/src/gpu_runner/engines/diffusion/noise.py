@@ -17,6 +17,15 @@ class Questions:
     target: torch.Tensor
     weights: torch.Tensor
 
+    def followed_by(self, other: Questions, weight: float) -> Questions:
+        """These, then those, which weigh `weight` times what they weighed."""
+        return Questions(
+            torch.cat([self.noisy, other.noisy]),
+            torch.cat([self.times, other.times]),
+            torch.cat([self.target, other.target]),
+            torch.cat([self.weights, weight * other.weights]),
+        )
+
     def part(self, chosen: torch.Tensor) -> Questions:
         """Those of some numbers only."""
         return Questions(

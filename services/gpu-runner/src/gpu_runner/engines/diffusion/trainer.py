@@ -33,16 +33,17 @@ from gpu_runner.engines.diffusion.checkpoint import (
     write_state,
 )
 from gpu_runner.engines.diffusion.config import TrainConfig
+from gpu_runner.engines.diffusion.denoiser import Denoiser
 from gpu_runner.engines.diffusion.ema import MovingAverage
 from gpu_runner.engines.diffusion.examples import Examples, Told
 from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError, give_back, ran_out
 from gpu_runner.engines.diffusion.hooks import Hooks, TrainResult
+from gpu_runner.engines.diffusion.lessons import Lessons
 from gpu_runner.engines.diffusion.noise import Noising, Questions
 from gpu_runner.engines.diffusion.optimizers import make_optimizer, set_rate
-from gpu_runner.engines.diffusion.order import generator_for, pictures_of_step, seed_step
+from gpu_runner.engines.diffusion.order import seed_step
 from gpu_runner.engines.diffusion.precision import number_format
 from gpu_runner.engines.diffusion.rates import rate_fraction
-from gpu_runner.engines.diffusion.words import added_conditions, embed
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -55,45 +56,12 @@ class TrainingDivergedError(Exception):
         self.step = step
 
 
-class _Denoiser(torch.nn.Module):
-    """A UNet that is told what to draw by embeddings, or by tokens if it has text encoders."""
-
-    def __init__(
-        self,
-        unet: UNet2DConditionModel,
-        text_encoder: CLIPTextModel | None,
-        text_encoder_2: CLIPTextModelWithProjection | None,
-    ) -> None:
-        super().__init__()
-        self.unet = unet
-        self.text_encoder = text_encoder
-        self.text_encoder_2 = text_encoder_2
-
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        times: torch.Tensor,
-        words: torch.Tensor,
-        pooled: torch.Tensor | None = None,
-        sizes: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        if self.text_encoder is not None:
-            told = embed(words, self.text_encoder, self.text_encoder_2)
-            words, pooled = told.embeddings, told.pooled
-        predicted: torch.Tensor = self.unet(
-            noisy,
-            times,
-            words,
-            added_cond_kwargs=added_conditions(pooled, sizes),
-            return_dict=False,
-        )[0]
-        return predicted
-
-
 class LoraTrainer:
     """One run over `examples`; the adapter is in `unet` from construction on.
 
-    So it is in `text_encoder` and `text_encoder_2`, which are given if they are trained, too. There
+    Of `prior`, what the base draws without being told of the person, as many are learned in each
+    step (DreamBooth's prior preservation, arXiv:2208.12242), unless they weigh nothing. The adapter
+    is in `text_encoder` and `text_encoder_2`, which are given if they are trained, too. There
     must be no more processes than pictures in a batch.
     """
 
@@ -105,6 +73,7 @@ class LoraTrainer:
         config: TrainConfig,
         *,
         seed: int,
+        prior: Examples | None = None,
         text_encoder: CLIPTextModel | None = None,
         text_encoder_2: CLIPTextModelWithProjection | None = None,
     ) -> None:
@@ -116,8 +85,8 @@ class LoraTrainer:
         """
         self._config = config
         self._seed = seed
-        self._examples = examples
-        self._noising = Noising(schedule, config.min_snr_gamma, config.noise_offset)
+        noising = Noising(schedule, config.min_snr_gamma, config.noise_offset)
+        self._lessons = Lessons(examples, prior, noising, config, seed)
         self._device = device = examples.latents.device
         rank, alpha, dora = config.rank, config.scale, config.dora
         lora.attach(unet, rank, alpha, seed, dora=dora, convolutions=config.convolutions)
@@ -128,7 +97,7 @@ class LoraTrainer:
                 parts.append((words, config.text_encoder_scale))
         if config.gradient_checkpointing:
             unet.enable_gradient_checkpointing()
-        self._denoiser = _Denoiser(unet, text_encoder, text_encoder_2)
+        self._denoiser = Denoiser(unet, text_encoder, text_encoder_2)
         self._weights = {
             name: weight
             for name, weight in self._denoiser.named_parameters()
@@ -259,7 +228,7 @@ class LoraTrainer:
         """
         seed_step(self._seed, step)
         try:
-            questions, told = self._lesson(step)
+            questions, told = self._lessons.of_step(step)
             chunks = torch.arange(len(told)).split(self._chunk)
             total = torch.zeros((), device=self._device)
             for chunk in chunks[:-1]:
@@ -286,23 +255,6 @@ class LoraTrainer:
             raise MemoryExhaustedError(step)
         self._chunk = -(-self._chunk // 2)
 
-    def _lesson(self, step: int) -> tuple[Questions, Told]:
-        """All that is learned from in one step, on the device; drawn as a whole.
-
-        So it is the same however many pictures are computed at once.
-        """
-        latents, words = self._examples.latents, self._examples.words
-        count = self._config.pictures_per_step
-        generator = generator_for(self._seed, "step", step)
-        chosen = pictures_of_step(self._seed, step, count, len(latents))
-        captions = self._examples.captions
-        choice = len(words) if captions is None else captions.shape[1]
-        wording = torch.randint(choice, (count,), generator=generator)
-        if captions is not None:
-            wording = captions[chosen, wording]
-        told = self._examples.told(chosen, wording)
-        return self._noising.ask(latents[chosen], generator), told
-
     def _learn(self, questions: Questions, told: Told, chunk: torch.Tensor) -> torch.Tensor:
         """Add this process's part of the gradients of `chunk`; returns its part of the loss."""
         rank, processes = self._accelerator.process_index, self._accelerator.num_processes
@@ -313,7 +265,7 @@ class LoraTrainer:
         ):
             predicted = self._model(asked.noisy, asked.times, *told.part(mine))
         errors = functional.mse_loss(predicted.float(), asked.target, reduction="none")
-        loss = (errors.mean((1, 2, 3)) * asked.weights).sum() / len(told)
+        loss = (errors.mean((1, 2, 3)) * asked.weights).sum() / self._config.pictures_per_step
         # Gradients are averaged over the processes, and each has but its part of the mean.
         self._scaler.scale(loss * processes).backward()
         return loss.detach()

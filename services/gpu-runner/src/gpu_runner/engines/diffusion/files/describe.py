@@ -86,6 +86,7 @@ def describe(run: Run, traits: Traits, config: PersonConfig, components: Compone
             new_sd_model_hash=_hash_of(run.base),
             min_snr_gamma=config.min_snr_gamma or None,
             noise_offset=config.noise_offset or None,
+            prior_loss_weight=config.prior_weight or None,
             flip_aug=config.flip,
             training_started_at=run.began_at.timestamp(),
             training_finished_at=run.ended_at.timestamp(),

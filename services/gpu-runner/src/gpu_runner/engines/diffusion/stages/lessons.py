@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from gpu_runner.engines.diffusion.components import (
@@ -15,10 +17,13 @@ from gpu_runner.engines.diffusion.components import (
 from gpu_runner.engines.diffusion.config import PersonConfig
 from gpu_runner.engines.diffusion.examples import Examples
 from gpu_runner.engines.diffusion.pictures import inner, resize
+from gpu_runner.engines.diffusion.sampling import sample
 from gpu_runner.engines.diffusion.traits import Traits
 
 BARE_ONE_IN = 4
 """One in so many times a photo is learned without its caption, for prompts that have none."""
+AT_ONCE = 4
+"""Pictures of anybody that are drawn together."""
 
 
 def make_examples(
@@ -42,6 +47,27 @@ def make_examples(
         return Examples(latents, tokenize(components, prompts), of_views, sizes=sizes)
     told = describe_prompts(components, prompts)
     return Examples(latents, told.embeddings, of_views, told.pooled, sizes)
+
+
+def make_prior(
+    components: Components, params: PersonConfig, traits: Traits, seed: int
+) -> Examples | None:
+    """What the base draws of anybody before an adapter is in it, to be kept in mind.
+
+    None if the parameters do not ask for it. It follows from the seed, so a resumed training draws
+    the same again.
+    """
+    if not params.prior_weight:
+        return None
+    anybody = " ".join(traits.prompt("", "").split())
+    sampling = replace(traits.sampling, seed=seed, at_once=traits.sampling.at_once or AT_ONCE)
+    pictures = sample(components, anybody, params.prior_pictures, sampling)
+    sizes = sizes_of(components, [components.side] * len(pictures))
+    latents = encode_pictures(components, pictures)
+    if params.text_encoder:
+        return Examples(latents, tokenize(components, [anybody]), sizes=sizes)
+    told = describe_prompts(components, [anybody])
+    return Examples(latents, told.embeddings, pooled=told.pooled, sizes=sizes)
 
 
 def _wordings(captions: list[str], bare: str) -> tuple[list[str], torch.Tensor]:

@@ -28,7 +28,7 @@ from gpu_runner.engines.diffusion.optimizers import OptimizerUnavailableError
 from gpu_runner.engines.diffusion.pictures import contact_sheet, require_drawn, shrink, write_png
 from gpu_runner.engines.diffusion.sampling import sample
 from gpu_runner.engines.diffusion.stages.faces import read_faces
-from gpu_runner.engines.diffusion.stages.lessons import make_examples
+from gpu_runner.engines.diffusion.stages.lessons import make_examples, make_prior
 from gpu_runner.engines.diffusion.stages.telling import SILENT, TAIL, TILE, Shows, make_hooks
 from gpu_runner.engines.diffusion.trainer import LoraTrainer, TrainingDivergedError
 from gpu_runner.engines.diffusion.traits import Traits
@@ -55,7 +55,8 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     show = Shows(context, components, traits, prompt, enabled=params.sample_interval > 0)
     captions = captions_of(context.inputs, prompt)
     examples = make_examples(components, photos, captions, params, traits)
-    trainer = _trainer(components, examples, params, context.seed)
+    prior = make_prior(components, params, traits, context.seed)
+    trainer = _trainer(components, examples, prior, params, context.seed)
     context.report.line(f"{len(photos)} photos; ready after {time.perf_counter() - began:.1f} s")
     if not _take_up(trainer, context) and before:
         show(before, "before training", 0)
@@ -119,7 +120,11 @@ def _require_enough(params: PersonConfig) -> None:
 
 
 def _trainer(
-    components: Components, examples: Examples, params: PersonConfig, seed: int
+    components: Components,
+    examples: Examples,
+    prior: Examples | None,
+    params: PersonConfig,
+    seed: int,
 ) -> LoraTrainer:
     text_encoder = components.text_encoder if params.text_encoder else None
     try:
@@ -129,6 +134,7 @@ def _trainer(
             examples,
             params,
             seed=seed,
+            prior=prior,
             text_encoder=text_encoder,
             text_encoder_2=components.text_encoder_2 if params.text_encoder else None,
         )
