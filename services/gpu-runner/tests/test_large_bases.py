@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import (
+    DDIMScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
+from gpu_runner.engines.diffusion.components import decode_latents
 from gpu_runner.engines.diffusion.loading import Loading, load_base
 from gpu_runner.engines.diffusion.pictures import read_square
 from gpu_runner.engines.diffusion.sampling import SamplingConfig, sample
@@ -116,6 +122,53 @@ def test_a_single_file_holds_the_same_base(
         expected, found = one.state_dict(), other.state_dict()
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_layout_that_is_pulled_loads_with_its_own_scheduler(
+    bases: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    """All weights in half precision, under names that say so, and PNDM as SD 1.5 has it."""
+    pipeline = PIPELINES[name].from_pretrained(bases[name]).to(torch.float16)
+    if name == "sd15":
+        pipeline.scheduler = PNDMScheduler.from_config(
+            pipeline.scheduler.config, skip_prk_steps=True
+        )
+    pipeline.save_pretrained(tmp_path, variant="fp16")
+    weights = [path.name for path in tmp_path.rglob("*.safetensors")]
+    assert weights
+    assert all(".fp16." in one for one in weights)
+    components = load_base(open_source(tmp_path, name), "cpu", Loading(format=torch.bfloat16))
+    assert (components.format, components.vae.dtype) == (torch.bfloat16, torch.float32)
+    (drawn,) = sample(components, "a b", 1, SamplingConfig(steps=3, guidance=3.0, seed=3))
+    assert np.ptp(drawn) > 10
+
+
+def test_a_vae_that_does_not_overflow_is_used_if_it_was_asked_for(
+    bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYSPINBOT_MODELS", str(tmp_path / "models"))
+    params = sdxl_lora.Params.model_validate({**FEW, "half_vae": True, "precision": "bf16"})
+    with pytest.raises(StageError, match="models pull sdxl-vae") as caught:
+        SDXL.load(bases["sdxl"], "cpu", params)
+    assert caught.value.code == "weights-absent"
+    install(bases["sdxl"] / "vae", tmp_path / "models", "sdxl-vae")
+    components = SDXL.load(bases["sdxl"], "cpu", params)
+    assert (components.format, components.vae.dtype) == (torch.bfloat16, torch.bfloat16)
+
+
+def test_tiles_take_the_vae_through_a_picture_in_parts(bases: dict[str, Path]) -> None:
+    source = open_source(bases["sd15"], "sd15")
+    whole = load_base(source, "cpu", Loading())
+    tiled = load_base(source, "cpu", Loading(vae_tiles=True))
+    sizes: list[tuple[int, ...]] = []
+    tiled.vae.decoder.register_forward_pre_hook(
+        lambda _module, given: sizes.append(tuple(given[0].shape[2:]))
+    )
+    latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    (one,), (other,) = decode_latents(whole, latents), decode_latents(tiled, latents)
+    assert max(sizes) == (8, 8)
+    assert one.shape == other.shape
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -34,15 +34,16 @@ class Footprint:
     """A base's share of memory: bytes, and numbers of which the format decides how many bytes.
 
     `weights` are the bytes of what stays on the device; `kept` the numbers for the backward pass of
-    one picture, `kept_checkpointed` the same with gradient checkpointing; `kept_text` those of one
-    prompt in the text encoders; `decoding` the bytes to decode one picture, for which the bytes
-    `coming` of weights come and go. `per_rank` counts adapter weights at rank 1 by part:
-    attention, convolutions, text.
+    one picture, `kept_checkpointed` the same with gradient checkpointing, `largest` the most of one
+    part of the UNet; `kept_text` those of one prompt in the text encoders; `decoding` the bytes to
+    decode one picture, for which the bytes `coming` of weights come and go. `per_rank` counts
+    adapter weights at rank 1 by part: attention, convolutions, text.
     """
 
     weights: int
     kept: int
     kept_checkpointed: int
+    largest: int
     kept_text: int
     decoding: int
     coming: int
@@ -62,6 +63,7 @@ def footprint_of(components: Components) -> Footprint:
         weights=sum(map(_bytes, staying)),
         kept=round(whole),
         kept_checkpointed=round(sum(entering for entering, _ in units) + largest),
+        largest=round(largest),
         kept_text=sum(_text_units(encoder.config) for encoder in encoders),
         decoding=_decoding(components),
         coming=_bytes(vae) if id(vae) in resting else 0,
