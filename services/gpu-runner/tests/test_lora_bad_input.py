@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gpu_runner.engines.diffusion import lora
+from gpu_runner.engines.diffusion.components import load_components
 from gpu_runner.engines.diffusion.pictures import require_drawn
 from gpu_runner.engines.mini import generate_portrait, train_lora
 from gpu_runner.models.manifest import MODELS
@@ -29,17 +31,19 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lora(tmp_path_factory: pytest.TempPathFactory, base: Path, face: Path) -> Path:
-    params = train_lora.Params(steps=1, batch_size=1, sample_every=0)
-    context = make_context(tmp_path_factory.mktemp("lora"), params, {"faces": [face]})
-    return train_lora.run(context, base).outputs["lora"][0]
+def trained(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
+    components = load_components(base, "cpu")
+    lora.attach(components.unet, rank=2, alpha=2, seed=1)
+    path = tmp_path_factory.mktemp("lora") / "lora.safetensors"
+    lora.collect(components.unet).write(path)
+    return path
 
 
 @pytest.mark.parametrize(("number", "reference"), [(float("nan"), "photo"), (float("inf"), "none")])
 def test_a_lora_that_overflows_is_refused_instead_of_drawn_black(
-    *, number: float, reference: str, lora: Path, base: Path, face: Path, tmp_path: Path
+    *, number: float, reference: str, trained: Path, base: Path, face: Path, tmp_path: Path
 ) -> None:
-    with safe_open(lora, "pt") as file:
+    with safe_open(trained, "pt") as file:
         tensors = {name: torch.full_like(file.get_tensor(name), number) for name in file.keys()}  # noqa: SIM118 - no dict
         save_file(tensors, tmp_path / "lora.safetensors", file.metadata())
     params = generate_portrait.Params(steps=4, samples=1, reference=reference)
