@@ -67,9 +67,11 @@ def test_an_adapter_acts_unless_it_is_turned_off(random_base: Path) -> None:
 
     unet = adapted(random_base, as_peft=False)
     plain = drawn(load_components(random_base, "cpu").unet)
-    assert (drawn(unet) - plain).abs().max() > 0.01
-    unet.disable_adapters()
-    assert torch.equal(drawn(unet), plain)
+    own = drawn(unet)
+    assert (own - plain).abs().max() > 0.01
+    with lora.turned_off(unet):
+        assert torch.equal(drawn(unet), plain)
+    assert torch.equal(drawn(unet), own)
 
 
 def test_gradient_checkpointing_changes_nothing(random_base: Path) -> None:

@@ -8,6 +8,8 @@ magnitudes of DoRA: Liu et al., arXiv:2402.09353. The file follows diffusers and
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -72,6 +74,18 @@ def _add(
             # The base may be in half precision, in which small steps of training would be lost.
             weight.data = weight.data.float()
     compute_in_place(model, ADAPTER)
+
+
+@contextlib.contextmanager
+def turned_off(*models: Model) -> Iterator[None]:
+    """The models without the adapters that are in them, for as long as this lasts."""
+    for model in models:
+        model.disable_adapters()
+    try:
+        yield
+    finally:
+        for model in models:
+            model.enable_adapters()
 
 
 def weights(model: Model) -> dict[str, torch.Tensor]:

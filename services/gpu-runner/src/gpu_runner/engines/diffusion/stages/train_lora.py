@@ -29,7 +29,14 @@ from gpu_runner.engines.diffusion.pictures import contact_sheet, require_drawn, 
 from gpu_runner.engines.diffusion.sampling import sample
 from gpu_runner.engines.diffusion.stages.faces import read_faces
 from gpu_runner.engines.diffusion.stages.lessons import make_examples, make_prior
-from gpu_runner.engines.diffusion.stages.telling import SILENT, TAIL, TILE, Shows, make_hooks
+from gpu_runner.engines.diffusion.stages.telling import (
+    PREVIEWED,
+    SILENT,
+    TAIL,
+    TILE,
+    Shows,
+    make_hooks,
+)
 from gpu_runner.engines.diffusion.trainer import LoraTrainer, TrainingDivergedError
 from gpu_runner.engines.diffusion.traits import Traits
 from gpu_runner.faces.captions import captions_of
@@ -51,15 +58,16 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     photos = read_faces(context)
     prompt = traits.prompt(params.trigger_word, "")
     sampling = replace(traits.sampling, seed=context.seed)
-    before = [] if crew.is_mate() else sample(components, prompt, SHOWN, sampling)
     show = Shows(context, components, traits, prompt, enabled=params.sample_interval > 0)
     captions = captions_of(context.inputs, prompt)
     examples = make_examples(components, photos, captions, params, traits)
     prior = make_prior(components, params, traits, context.seed)
     trainer = _trainer(components, examples, prior, params, context.seed)
     context.report.line(f"{len(photos)} photos; ready after {time.perf_counter() - began:.1f} s")
-    if not _take_up(trainer, context) and before:
-        show(before, "before training", 0)
+    if not _take_up(trainer, context) and show.enabled and not crew.is_mate():
+        # What the base draws as carefully as the LoRA later can wait until training is done.
+        preview = replace(traits.preview, seed=context.seed)
+        show(sample(components, prompt, PREVIEWED, preview), "before training", 0)
     writer = BackgroundWriter()
     try:
         result = trainer.run(SILENT if crew.is_mate() else make_hooks(context, show, writer))
@@ -79,6 +87,9 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     if crew.is_mate():
         return StageResult({})
     context.report.progress(params.steps, params.steps, "step", "measuring the likeness")
+    trained_words = components.text_encoders if params.text_encoder else ()
+    with lora.turned_off(components.unet, *trained_words):
+        before = sample(components, prompt, SHOWN, sampling)
     after = sample(components, prompt, SHOWN, sampling)
     require_drawn(after)
     show(after, f"step {params.steps}", params.steps)
@@ -97,7 +108,6 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
         sample=after[0],
         licence=told_of(traits.name)["licence"],
     )
-    trained_words = components.text_encoders if params.text_encoder else ()
     adapter = lora.collect(components.unet, *trained_words)
     files = write_both(
         context.output, adapter, describe(run, traits, params, components), traits.naming
