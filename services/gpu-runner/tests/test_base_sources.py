@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,12 @@ def test_what_is_made_from_a_base_of_ones_own_claims_no_licence(
     assert told_of("sd15")["licence"] == "CreativeML OpenRAIL-M"
     monkeypatch.setenv("MYSPINBOT_BASE_SD15", str(sd15))
     assert (told_of("sd15")["licence"], told_of("sd15")["title"]) == ("", "A base of your own")
+
+
+@pytest.mark.parametrize("name", ["mini", "sd15", "sdxl"])
+def test_what_is_announced_can_be_run(name: str) -> None:
+    kinds = {one.kind: one for one in ENGINES if one.name == name}
+    assert kinds.keys() == {"train_lora", "generate_portrait"}
+    for one in kinds.values():
+        assert callable(import_module(one.module).run)
+        assert all(one.params().model_validate(preset) for preset in one.presets.values())

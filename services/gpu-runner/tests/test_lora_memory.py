@@ -31,6 +31,7 @@ from gpu_runner.engines.diffusion.memory.room import require_room
 from gpu_runner.engines.diffusion.portrait import SdxlPortraitConfig
 from gpu_runner.engines.diffusion.sampling import SamplingConfig
 from gpu_runner.engines.diffusion.sources import open_source
+from gpu_runner.engines.diffusion.stages import telling
 from gpu_runner.engines.diffusion.stages import train_lora as stage
 from gpu_runner.engines.diffusion.trainer import LoraTrainer
 from gpu_runner.engines.mini import train_lora
@@ -259,6 +260,21 @@ def test_memory_that_runs_out_makes_batches_smaller_and_the_lesson_stays_the_sam
     again = make_context(tmp_path / "c", params, {"faces": [face]}, resume=kept)
     train(bases["sd15"], again)
     assert narrow.refused == 2
+
+
+def test_a_sample_that_does_not_fit_does_not_end_the_training(
+    bases: dict[str, Path], face: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise ERRORS[0]
+
+    monkeypatch.setattr(telling, "sample", refuse)
+    params = train_lora.Params.model_validate({**FEW, "batch_size": 1, "sample_every": 2})
+    report = Memory()
+    context = make_context(tmp_path, params, {"faces": [face]}, report=report)
+    assert train(bases["sd15"], context).metrics["steps"] == 3
+    assert (Level.WARNING, "no memory for a sample at step 2") in report.said_lines
+    assert [step for *_, step in report.samples] == [0, 3]
 
 
 def test_when_one_picture_does_not_fit_the_stage_says_what_to_do(

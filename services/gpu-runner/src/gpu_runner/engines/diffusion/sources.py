@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from gpu_runner.models.own import setting
 from gpu_runner.stage import StageError
 
 PICKLED = {".ckpt", ".bin", ".pt", ".pth", ".pkl"}
@@ -70,7 +71,7 @@ def open_source(path: Path, family: str, settings: Path | None = None) -> Source
         raise StageError(
             "weights-absent",
             f"there is no base for the engine {family} at the place that was set for it",
-            f"Set MYSPINBOT_BASE_{family.upper()} to a diffusers directory or a safetensors file",
+            f"Set {setting(family)} to a diffusers directory or a safetensors file",
         )
     if path.suffix.lower() in PICKLED:
         raise _pickled()
@@ -207,7 +208,7 @@ def _of_another(wanted: str, what: str, engine: str | None = None) -> StageError
     return StageError(
         "base-of-another-family",
         f"this is {what}, which the engine {wanted} cannot use",
-        f"Set it as MYSPINBOT_BASE_{engine.upper()} and choose the engine {engine}"
+        f"Set it as {setting(engine)} and choose the engine {engine}"
         if engine
         else f"Give the engine {wanted} a base of {TITLES[wanted]}",
     )

@@ -13,6 +13,7 @@ from contracts.stagelog import Level
 from gpu_runner.engines.diffusion.checkpoint import BackgroundWriter
 from gpu_runner.engines.diffusion.components import Components, Rgb
 from gpu_runner.engines.diffusion.config import TrainConfig
+from gpu_runner.engines.diffusion.exhaustion import ran_out
 from gpu_runner.engines.diffusion.hooks import Hooks
 from gpu_runner.engines.diffusion.pictures import contact_sheet, write_png
 from gpu_runner.engines.diffusion.sampling import sample
@@ -45,9 +46,15 @@ class Shows:
             self.context.report.sample(path, caption, step)
 
     def draw(self, step: int) -> None:
-        """Draw what the LoRA can do at this step, at little cost."""
+        """Draw what the LoRA can do at this step, at little cost; without memory, nothing."""
         config = replace(self.traits.preview, seed=self.context.seed)
-        pictures = sample(self.components, self.prompt, PREVIEWED, config)
+        try:
+            pictures = sample(self.components, self.prompt, PREVIEWED, config)
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            self.context.report.line(f"no memory for a sample at step {step}", Level.WARNING)
+            return
         self(pictures, f"step {step}", step)
 
 
