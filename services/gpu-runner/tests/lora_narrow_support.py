@@ -25,7 +25,7 @@ def taken() -> int:
 
 
 def main() -> None:
-    """Two steps of 32 pictures each."""
+    """A step of 32 pictures."""
     torch.set_num_threads(1)
     components = load_components(Path(sys.argv[1]), "cpu")
     latents = torch.randn(32, 4, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -33,7 +33,7 @@ def main() -> None:
         components.unet,
         components.schedule,
         Examples(latents, encode_prompts(components, ["a"])),
-        TrainConfig(steps=2, batch_size=32, rank=2, sample_every=0, warmup_steps=0),
+        TrainConfig(steps=1, batch_size=32, rank=2, sample_every=0, warmup_steps=0),
         seed=3,
     )
     smaller: list[int] = []

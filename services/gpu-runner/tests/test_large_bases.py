@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +65,36 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_face(tmp_path_factory.mktemp("face"))
 
 
+@dataclass(frozen=True)
+class Trained:
+    result: StageResult
+    report: Memory
+
+    @property
+    def outputs(self) -> Mapping[str, Sequence[Path]]:
+        return self.result.outputs
+
+
+WORDS = {**FEW, "text_encoder": True, "checkpoint_every": 1}
+SETTINGS: dict[str, dict[str, Any]] = {"sd15": WORDS, "sdxl": {**WORDS, "precision": "bf16"}}
+
+
 @pytest.fixture(scope="module")
 def trained(
     bases: dict[str, Path], face: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, StageResult]:
-    """Adapters of UNet and all text encoders, by the stage as it is."""
+) -> dict[str, Trained]:
+    """Adapters of UNet and all text encoders: of one base by the engine exactly as it is."""
 
-    def result(name: str) -> StageResult:
-        params = STAGES[name].Params.model_validate({**FEW, "text_encoder": True})
+    def context_for(name: str, report: Memory) -> StageContext:
+        params = STAGES[name].Params.model_validate(SETTINGS[name])
         folder = tmp_path_factory.mktemp(name)
-        return train(name, bases[name], make_context(folder, params, {"faces": [face]}))
+        return make_context(folder, params, {"faces": [face]}, report=report)
 
-    return {name: result(name) for name in STAGES}
+    small, large = Memory(), Memory()
+    return {
+        "sd15": Trained(sd15_lora.run(context_for("sd15", small), bases["sd15"]), small),
+        "sdxl": Trained(train("sdxl", bases["sdxl"], context_for("sdxl", large)), large),
+    }
 
 
 def train(name: str, base: Path, context: StageContext) -> StageResult:
@@ -173,7 +193,7 @@ def test_tiles_take_the_vae_through_a_picture_in_parts(bases: dict[str, Path]) -
 
 @pytest.mark.parametrize("name", STAGES)
 def test_plain_diffusers_draws_the_same_with_both_files_of_a_lora(
-    bases: dict[str, Path], trained: dict[str, StageResult], name: str
+    bases: dict[str, Path], trained: dict[str, Trained], name: str
 ) -> None:
     pictures = [drawn_by(pipeline_of(name, bases[name]))]
     for output in ("lora", "lora_kohya"):
@@ -188,7 +208,7 @@ def test_plain_diffusers_draws_the_same_with_both_files_of_a_lora(
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_lora_names_its_base_and_all_that_was_trained(
-    trained: dict[str, StageResult], name: str
+    trained: dict[str, Trained], name: str
 ) -> None:
     outputs = trained[name].outputs
     with safe_open(outputs["lora_kohya"][0], framework="pt") as stored:
@@ -209,7 +229,7 @@ def test_a_lora_names_its_base_and_all_that_was_trained(
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_portrait_is_drawn_by_what_was_trained(
-    bases: dict[str, Path], face: Path, trained: dict[str, StageResult], tmp_path: Path, name: str
+    bases: dict[str, Path], face: Path, trained: dict[str, Trained], tmp_path: Path, name: str
 ) -> None:
     params = PORTRAITS[name].Params(steps=4, samples=1, reference="none")
     report = Memory()
@@ -240,8 +260,10 @@ def test_a_single_file_is_trained_with_the_settings_of_the_pulled_model(
     assert caught.value.code == "base-incomplete"
     install(bases["sdxl"], tmp_path / "models", "sdxl")
     context = make_context(tmp_path / "b", params, {"faces": [face]})
-    result = sdxl_lora.run(context, files["sdxl"])
-    assert result.metrics["steps"] == 2
+    result = train("sdxl", files["sdxl"], context)
+    with safe_open(result.outputs["lora"][0], framework="pt") as stored:
+        told = stored.metadata()["ss_new_sd_model_hash"]
+    assert told == hashlib.sha256(files["sdxl"].read_bytes()).hexdigest()
 
 
 def test_a_base_as_large_as_the_portrait_needs_no_detail_of_the_photo(
@@ -260,7 +282,7 @@ def test_a_base_as_large_as_the_portrait_needs_no_detail_of_the_photo(
 
 
 def test_a_lora_of_one_base_is_refused_by_the_other(
-    bases: dict[str, Path], face: Path, trained: dict[str, StageResult], tmp_path: Path
+    bases: dict[str, Path], face: Path, trained: dict[str, Trained], tmp_path: Path
 ) -> None:
     inputs = {"faces": [face], "lora": list(trained["sd15"].outputs["lora"])}
     params = sdxl_portrait.Params(steps=4, samples=1)
@@ -270,20 +292,16 @@ def test_a_lora_of_one_base_is_refused_by_the_other(
 
 
 def test_two_text_encoders_in_half_precision_are_gone_on_with_from_a_checkpoint(
-    bases: dict[str, Path], face: Path, tmp_path: Path
+    bases: dict[str, Path], face: Path, trained: dict[str, Trained], tmp_path: Path
 ) -> None:
-    params = sdxl_lora.Params.model_validate(
-        {**FEW, "text_encoder": True, "checkpoint_every": 1, "precision": "bf16"}
-    )
-    report = Memory()
-    context = make_context(tmp_path / "a", params, {"faces": [face]}, report=report)
-    whole = train("sdxl", bases["sdxl"], context)
-    kept, step = report.checkpoints[0]
-    resumed = make_context(tmp_path / "b", params, {"faces": [face]}, resume=kept)
-    rest = train("sdxl", bases["sdxl"], resumed)
+    whole = trained["sdxl"]
+    kept, step = whole.report.checkpoints[0]
+    params = sdxl_lora.Params.model_validate(SETTINGS["sdxl"])
+    context = make_context(tmp_path, params, {"faces": [face]}, resume=kept)
+    rest = train("sdxl", bases["sdxl"], context)
     assert rest.metrics["resumed_at"] == step == 1
+    assert np.isfinite(rest.metrics["final_loss"])
     expected, found = (load_file(one.outputs["lora"][0]) for one in (whole, rest))
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert np.isfinite(rest.metrics["final_loss"])
     with safe_open(rest.outputs["lora"][0], framework="pt") as stored:
         assert stored.metadata()["ss_mixed_precision"] == "bf16"
