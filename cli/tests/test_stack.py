@@ -130,7 +130,10 @@ def test_a_job_is_submitted_listed_and_told_as_a_story(stack: RunningStack) -> N
     assert "Mira" in line
     told = command("events", "tail", job, "--no-follow", home=stack.home)
     assert told.returncode == 0, told.stderr
-    assert f"JobRequested: train with name, {len(list(PHOTOS.glob('*.png')))} photos" in told.stdout
+    assert (
+        f"JobRequested: train with name, photo_names, {len(list(PHOTOS.glob('*.png')))} photos"
+        in told.stdout
+    )
     assert "Mira" not in told.stdout
     command("cancel", job, home=stack.home)
 

@@ -25,7 +25,11 @@ def train(
     torch.set_num_threads(1)
     config = TrainConfig.model_validate(settings)
     components = load_components(base, "cpu")
-    latents = torch.randn(5, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    latents = tuple(
+        torch.randn(count, 4, *shape, generator=generator)
+        for count, shape in ((3, (16, 16)), (2, (24, 8)))
+    )
     words = tokenize if config.text_encoder else encode_prompts
     text_encoder = components.text_encoder if config.text_encoder else None
     trainer = LoraTrainer(

@@ -32,7 +32,7 @@ def main() -> None:
     trainer = LoraTrainer(
         components.unet,
         components.schedule,
-        Examples(latents, encode_prompts(components, ["a"])),
+        Examples((latents,), encode_prompts(components, ["a"])),
         TrainConfig(steps=1, batch_size=32, rank=2, sample_every=0, warmup_steps=0),
         seed=3,
     )

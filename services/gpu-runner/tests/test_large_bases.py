@@ -30,11 +30,15 @@ from gpu_runner.engines.sd15.traits import SD15
 from gpu_runner.engines.sdxl import generate_portrait as sdxl_portrait
 from gpu_runner.engines.sdxl import train_lora as sdxl_lora
 from gpu_runner.engines.sdxl.traits import SDXL
+from gpu_runner.faces.crop_files import write_crop
+from gpu_runner.faces.crops import portrait_square, widest_face
+from gpu_runner.faces.scenes import scene_around
 from gpu_runner.stage import StageContext, StageError, StageResult
 from large_support import install, write_sd15, write_sdxl, write_single_file, write_wide
 from mini_support import Memory, make_context, write_face
 from safetensors import safe_open
 from safetensors.torch import load_file
+from skimage import data
 
 STAGES: dict[str, Any] = {"sd15": sd15_lora, "sdxl": sdxl_lora}
 PORTRAITS: dict[str, Any] = {"sd15": sd15_portrait, "sdxl": sdxl_portrait}
@@ -65,6 +69,15 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_face(tmp_path_factory.mktemp("face"))
 
 
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A crop with much of an upright photo below the face."""
+    photo = np.asarray(data.astronaut())[:, 80:400]
+    square = portrait_square((512, 320), widest_face(photo, "photo 1"))
+    path = tmp_path_factory.mktemp("scene") / "crop.png"
+    return write_crop(path, scene_around(photo, square, []), ["colourful background"])
+
+
 @dataclass(frozen=True)
 class Trained:
     result: StageResult
@@ -81,14 +94,14 @@ SETTINGS: dict[str, dict[str, Any]] = {"sd15": WORDS, "sdxl": {**WORDS, "precisi
 
 @pytest.fixture(scope="module")
 def trained(
-    bases: dict[str, Path], face: Path, tmp_path_factory: pytest.TempPathFactory
+    bases: dict[str, Path], face: Path, scene: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Trained]:
     """Adapters of UNet and all text encoders: of one base by the engine exactly as it is."""
 
     def context_for(name: str, report: Memory) -> StageContext:
         params = STAGES[name].Params.model_validate(SETTINGS[name])
         folder = tmp_path_factory.mktemp(name)
-        return make_context(folder, params, {"faces": [face]}, report=report)
+        return make_context(folder, params, {"faces": [face, scene]}, report=report)
 
     small, large = Memory(), Memory()
     return {
@@ -207,6 +220,13 @@ def test_plain_diffusers_draws_the_same_with_both_files_of_a_lora(
 
 
 @pytest.mark.parametrize("name", STAGES)
+def test_a_scene_is_learned_in_a_shape_of_its_own(trained: dict[str, Trained], name: str) -> None:
+    assert "2 photos as 6 pictures, by shape 4+2; " in "\n".join(
+        text for _, text in trained[name].report.said_lines
+    )
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_a_lora_names_its_base_and_all_that_was_trained(
     trained: dict[str, Trained], name: str
 ) -> None:
@@ -292,12 +312,16 @@ def test_a_lora_of_one_base_is_refused_by_the_other(
 
 
 def test_two_text_encoders_in_half_precision_are_gone_on_with_from_a_checkpoint(
-    bases: dict[str, Path], face: Path, trained: dict[str, Trained], tmp_path: Path
+    bases: dict[str, Path],
+    face: Path,
+    scene: Path,
+    trained: dict[str, Trained],
+    tmp_path: Path,
 ) -> None:
     whole = trained["sdxl"]
     kept, step = whole.report.checkpoints[0]
     params = sdxl_lora.Params.model_validate(SETTINGS["sdxl"])
-    context = make_context(tmp_path, params, {"faces": [face]}, resume=kept)
+    context = make_context(tmp_path, params, {"faces": [face, scene]}, resume=kept)
     rest = train("sdxl", bases["sdxl"], context)
     assert rest.metrics["resumed_at"] == step == 1
     assert np.isfinite(rest.metrics["final_loss"])

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 from gpu_runner.engines.diffusion import lora
-from gpu_runner.engines.diffusion.components import Components, Rgb, encode_prompts, load_components
+from gpu_runner.engines.diffusion.components import Components, encode_prompts, load_components
 from gpu_runner.engines.diffusion.config import MiniConfig, TrainConfig
 from gpu_runner.engines.diffusion.examples import Examples
 from gpu_runner.engines.diffusion.hooks import Hooks
 from gpu_runner.engines.diffusion.lessons import Lessons
 from gpu_runner.engines.diffusion.noise import Noising
-from gpu_runner.engines.diffusion.pictures import read_square
 from gpu_runner.engines.diffusion.stages.lessons import make_examples, make_prior
 from gpu_runner.engines.diffusion.trainer import LoraTrainer
 from gpu_runner.engines.mini.base import BASE
 from gpu_runner.engines.mini.traits import MINI
+from gpu_runner.faces.crop_files import read_scene
+from gpu_runner.faces.scenes import Scene
 from mini_support import write_face, write_random_base
 
 SILENT = Hooks(lambda *_: None, lambda *_: None, lambda *_: None)
@@ -30,7 +31,7 @@ def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def some(components: Components, prompts: list[str], seed: int, count: int = 3) -> Examples:
     latents = torch.randn(count, 4, 16, 16, generator=torch.Generator().manual_seed(seed))
-    return Examples(latents, encode_prompts(components, prompts))
+    return Examples((latents,), encode_prompts(components, prompts))
 
 
 def test_a_step_learns_as_many_of_others_which_weigh_what_was_asked(random_base: Path) -> None:
@@ -38,19 +39,19 @@ def test_a_step_learns_as_many_of_others_which_weigh_what_was_asked(random_base:
     person, others = some(components, ["a", "b"], 1), some(components, ["c"], 2)
     config = TrainConfig(batch_size=2, gradient_accumulation=2, prior_weight=0.25)
     noising = Noising(components.schedule, 0, 0)
-    alone, told_alone = Lessons(person, None, noising, config, 7).of_step(3)
-    both, told = Lessons(person, others, noising, config, 7).of_step(3)
-    assert len(told_alone) == 4
-    assert len(told) == len(both.noisy) == 8
+    (alone,) = Lessons(person, None, noising, config, 7).of_step(3)
+    own, of_others = Lessons(person, others, noising, config, 7).of_step(3)
+    assert len(own.told) == len(of_others.told) == len(of_others.questions.noisy) == 4
     # Whether there are others changes nothing about what is learned of the person.
     for name in ("noisy", "times", "target", "weights"):
-        assert torch.equal(getattr(both, name)[:4], getattr(alone, name)), name
-    assert torch.equal(told.words[:4], told_alone.words)
-    assert torch.equal(told.words[4:], others.words.expand(4, -1, -1))
-    assert both.weights.tolist() == [1.0] * 4 + [0.25] * 4
+        assert torch.equal(getattr(own.questions, name), getattr(alone.questions, name)), name
+    assert torch.equal(own.told.words, alone.told.words)
+    assert torch.equal(of_others.told.words, others.words.expand(4, -1, -1))
+    assert own.questions.weights.tolist() == [1.0] * 4
+    assert of_others.questions.weights.tolist() == [0.25] * 4
     unweighed = config.model_copy(update={"prior_weight": 0.0})
-    nothing, _ = Lessons(person, others, noising, unweighed, 7).of_step(3)
-    assert torch.equal(nothing.noisy, alone.noisy)
+    (nothing,) = Lessons(person, others, noising, unweighed, 7).of_step(3)
+    assert torch.equal(nothing.questions.noisy, alone.questions.noisy)
 
 
 def test_a_resumed_training_with_others_ends_with_the_same_bits(
@@ -88,12 +89,12 @@ def test_a_resumed_training_with_others_ends_with_the_same_bits(
 
 
 def test_without_the_trigger_word_the_base_draws_more_as_before(tmp_path: Path) -> None:
-    photo = read_square(write_face(tmp_path))
+    photo = read_scene(write_face(tmp_path))
     strayed = [_strayed(photo, weight) for weight in (0.0, 1.0)]
     assert strayed[1] < 0.8 * strayed[0]
 
 
-def _strayed(photo: Rgb, weight: float) -> float:
+def _strayed(photo: Scene, weight: float) -> float:
     """How far answers about anybody are from the base's own, after a person was learned."""
     components = load_components(BASE, "cpu")
     config = MiniConfig(

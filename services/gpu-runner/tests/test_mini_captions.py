@@ -26,7 +26,7 @@ def trainer(base: Path, captions: list[list[int]]) -> LoraTrainer:
     return LoraTrainer(
         components.unet,
         components.schedule,
-        Examples(latents, words, torch.tensor(captions)),
+        Examples((latents,), words, torch.tensor(captions)),
         settings,
         seed=1,
     )

@@ -65,7 +65,7 @@ def config(**changes: object) -> TrainConfig:
 def examples(components: Components, face: Path) -> Examples:
     picture = shrink(read_square(face), components.side)
     return Examples(
-        encode_pictures(components, [picture, picture[:, ::-1]]),
+        (encode_pictures(components, [picture, picture[:, ::-1]]),),
         encode_prompts(components, [prompt_for("sks")]),
     )
 
@@ -154,7 +154,7 @@ def test_a_damaged_checkpoint_starts_the_stage_again(
 def test_a_loss_that_is_no_number_stops_the_training(random_base: Path, face: Path) -> None:
     components = load_components(random_base, "cpu")
     good = examples(components, face)
-    bad = Examples(torch.full_like(good.latents, torch.inf), good.words)
+    bad = Examples((torch.full_like(good.latents[0], torch.inf),), good.words)
     run = LoraTrainer(components.unet, components.schedule, bad, config(), seed=3)
     with pytest.raises(TrainingDivergedError) as caught:
         run.run(SILENT)

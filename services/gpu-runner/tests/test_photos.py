@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from contracts.stagelog import Level
 from gpu_runner.engines.local import prepare_dataset
-from gpu_runner.faces.captions import captions_of, phrases_for, write_captions, write_crop
+from gpu_runner.faces.captions import captions_of, phrases_for, write_captions
+from gpu_runner.faces.crop_files import write_crop
 from gpu_runner.faces.duplicates import SAME_PICTURE, find_repeats, fingerprint, resemblance
 from gpu_runner.faces.identity import SAME_PERSON, distance, embed
 from gpu_runner.faces.people import group_people, main_person
 from gpu_runner.faces.photos import SOFT, Preparation, prepare_photos
+from gpu_runner.faces.scenes import Scene
 from gpu_runner.media.pictures import decode_picture, write_picture
 from gpu_runner.stage import StageError
 from mini_support import Memory, make_context
@@ -237,7 +239,7 @@ def test_the_stage_tells_the_owner_and_keeps_words_out_of_the_log(
 
 def test_captions_go_with_the_crops_in_any_order(woman: Rgb, tmp_path: Path) -> None:
     paths = [
-        write_crop(tmp_path / f"{words[0][:4]}.png", woman, words)
+        write_crop(tmp_path / f"{words[0][:4]}.png", Scene.of_square(woman), words)
         for words in (["blue background", "bright light"], ["green background"])
     ]
     plain = write_picture(tmp_path / "plain.png", woman)
@@ -252,7 +254,7 @@ def test_captions_go_with_the_crops_in_any_order(woman: Rgb, tmp_path: Path) -> 
 def test_given_captions_go_before_those_of_the_crops_if_they_fit(
     woman: Rgb, tmp_path: Path
 ) -> None:
-    faces = [write_crop(tmp_path / "a.png", woman, ["blue background"])]
+    faces = [write_crop(tmp_path / "a.png", Scene.of_square(woman), ["blue background"])]
     own = write_captions(tmp_path / "captions.json", [("on the beach",)])
     assert captions_of({"faces": faces, "captions": [own]}, "sks") == ["sks, on the beach"]
     assert captions_of({"faces": faces * 2, "captions": [own]}, "sks") == ["sks", "sks"]

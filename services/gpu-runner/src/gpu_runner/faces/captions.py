@@ -18,8 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+
+from gpu_runner.faces.crop_files import SEPARATOR, words_of
 
 COLOURS = {
     "black": (20, 20, 22), "white": (245, 245, 242), "grey": (140, 140, 142),
@@ -36,9 +36,6 @@ COLOURLESS = 4.0
 DARK, BRIGHT = 35.0, 80.0
 """Mean lightness, 0-100, beyond which the light is named."""
 FILE_VERSION = 1
-KEYWORD = "Description"
-"""Under which PNG keeps what a picture shows (PNG specification, 11.3.4.2)."""
-SEPARATOR = ", "
 MAX_CAPTION = 400
 """Characters of a caption that are used; more is no caption of ours."""
 
@@ -70,14 +67,6 @@ def write_captions(path: Path, phrases: Sequence[Sequence[str]]) -> Path:
     return path
 
 
-def write_crop(path: Path, crop: NDArray[np.uint8], phrases: Sequence[str]) -> Path:
-    """Write a crop (side, side, 3) as PNG with its phrases inside, and return `path`."""
-    notes = PngInfo()
-    notes.add_text(KEYWORD, SEPARATOR.join(phrases))
-    Image.fromarray(crop).save(path, format="PNG", optimize=True, pnginfo=notes)
-    return path
-
-
 def captions_of(inputs: Mapping[str, Sequence[Path]], opening: str) -> list[str]:
     """A prompt for each file of input `faces`: `opening`, then what is said of the picture.
 
@@ -87,20 +76,10 @@ def captions_of(inputs: Mapping[str, Sequence[Path]], opening: str) -> list[str]
     faces = inputs.get("faces", ())
     told = [_read(path) for path in inputs.get("captions", ())]
     if not told:
-        told = [[_phrase_of(path) for path in faces]]
+        told = [[_bounded(words_of(path)) for path in faces]]
     if len(told) != 1 or len(told[0]) != len(faces):
         return [opening] * len(faces)
     return [SEPARATOR.join(filter(None, (opening, phrase))) for phrase in told[0]]
-
-
-def _phrase_of(path: Path) -> str:
-    """What a crop's file says that it shows; nothing if it says nothing, or is no PNG."""
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            text = image.info.get(KEYWORD, "")
-    except (OSError, SyntaxError, ValueError):
-        return ""
-    return text if isinstance(text, str) and len(text) <= MAX_CAPTION else ""
 
 
 def _read(path: Path) -> list[str]:
@@ -111,7 +90,11 @@ def _read(path: Path) -> list[str]:
         phrases = [SEPARATOR.join(str(word) for word in each) for each in content["captions"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [text if len(text) <= MAX_CAPTION else "" for text in phrases]
+    return [_bounded(text) for text in phrases]
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_CAPTION else ""
 
 
 def _background(lab: NDArray[np.float32]) -> str:

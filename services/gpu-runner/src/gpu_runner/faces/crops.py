@@ -45,17 +45,27 @@ class PhotoQuality:
 
 
 @dataclass(frozen=True, slots=True)
-class Square:
-    """What a crop takes of a picture, in its pixels; it may reach beyond the edges."""
+class Area:
+    """What is taken of a picture, in its pixels; it may reach beyond the edges."""
 
     left: float
     top: float
-    extent: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """From left to right."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """From top to bottom."""
+        return self.bottom - self.top
 
     def shows(self, mesh: Mesh) -> bool:
         """Whether a good part of this face is inside."""
-        box = (self.left, self.top, self.left + self.extent, self.top + self.extent)
-        return overlap(mesh.box, box) > FOREIGN
+        return overlap(mesh.box, (self.left, self.top, self.right, self.bottom)) > FOREIGN
 
 
 def people_in(rgb: NDArray[np.uint8], label: str) -> list[Mesh]:
@@ -109,25 +119,28 @@ def judge(rgb: NDArray[np.uint8], mesh: Mesh) -> PhotoQuality:
 def crop_portrait(
     rgb: NDArray[np.uint8], mesh: Mesh, side: int = CROP_SIDE, widths: float = FACE_WIDTHS
 ) -> NDArray[np.uint8]:
-    """Cut `portrait_square` and scale it to (side, side, 3).
+    """Cut `portrait_square` and scale it to (side, side, 3), as `cut` does."""
+    height, width = rgb.shape[:2]
+    return cut(rgb, portrait_square((height, width), mesh, widths), side, side)
+
+
+def cut(rgb: NDArray[np.uint8], area: Area, wide: int, high: int) -> NDArray[np.uint8]:
+    """What `area` takes of a picture, scaled to (high, wide, 3).
 
     What it takes from beyond the picture is continued from the picture's edge.
     """
     height, width = rgb.shape[:2]
-    square = portrait_square((height, width), mesh, widths)
-    x0, y0 = int(np.floor(square.left)), int(np.floor(square.top))
-    x1 = int(np.ceil(square.left + square.extent))
-    y1 = int(np.ceil(square.top + square.extent))
+    x0, y0 = int(np.floor(area.left)), int(np.floor(area.top))
+    x1, y1 = int(np.ceil(area.right)), int(np.ceil(area.bottom))
     inside = rgb[max(0, y0) : min(height, y1), max(0, x0) : min(width, x1)]
     margins = (max(0, -y0), max(0, y1 - height), max(0, -x0), max(0, x1 - width))
     if any(margins):
         inside = cv2.copyMakeBorder(inside, *margins, cv2.BORDER_REPLICATE).astype(np.uint8)
-    shrinking = inside.shape[0] > side
-    method = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
-    return cv2.resize(inside, (side, side), interpolation=method).astype(np.uint8)
+    method = cv2.INTER_AREA if inside.shape[0] > high else cv2.INTER_CUBIC
+    return cv2.resize(inside, (wide, high), interpolation=method).astype(np.uint8)
 
 
-def portrait_square(shape: tuple[int, int], mesh: Mesh, widths: float = FACE_WIDTHS) -> Square:
+def portrait_square(shape: tuple[int, int], mesh: Mesh, widths: float = FACE_WIDTHS) -> Area:
     """The square of `widths` face widths around a face, in a picture of `shape` (height, width).
 
     Where the picture is too small the square shrinks to fit, but never below `LEAST_WIDTHS`.
@@ -136,8 +149,9 @@ def portrait_square(shape: tuple[int, int], mesh: Mesh, widths: float = FACE_WID
     want = widths * mesh.width
     extent = max(min(want, float(min(width, height))), min(want, LEAST_WIDTHS * mesh.width))
     cx, cy = mesh.centre
-    top = cy - extent * (0.5 - RISE)
-    return Square(_fit(cx - extent / 2, extent, width), _fit(top, extent, height), extent)
+    left = _fit(cx - extent / 2, extent, width)
+    top = _fit(cy - extent * (0.5 - RISE), extent, height)
+    return Area(left, top, left + extent, top + extent)
 
 
 def crop_square(rgb: NDArray[np.uint8], mesh: Mesh, side: int) -> NDArray[np.uint8]:

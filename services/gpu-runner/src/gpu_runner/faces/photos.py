@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.faces.captions import is_grey, phrases_for, write_crop
+from gpu_runner.faces.captions import is_grey, phrases_for
+from gpu_runner.faces.crop_files import write_crop
 from gpu_runner.faces.crops import (
     FACE_WIDTHS,
     LEAST_WIDTHS,
     PhotoQuality,
-    crop_portrait,
     judge,
     people_in,
     portrait_square,
@@ -28,6 +28,7 @@ from gpu_runner.faces.duplicates import find_repeats
 from gpu_runner.faces.identity import embed_face
 from gpu_runner.faces.mesh import Mesh
 from gpu_runner.faces.people import TAKE_AS_ONE, listed, main_person
+from gpu_runner.faces.scenes import Scene, scene_around
 from gpu_runner.media.pictures import read_picture
 from gpu_runner.stage import StageError
 
@@ -53,7 +54,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class PreparedPhoto:
-    """A finished crop: `number` is the photo's place in the input, counted from 1.
+    """A finished crop with its scene: `number` is the photo's place in the input, counted from 1.
 
     `phrases` are the words for all that is not the person.
     """
@@ -84,12 +85,12 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A face that may be the person's; `crop` is None where others cannot be kept out of it."""
+    """A face that may be the person's; `scene` is None where others cannot be kept out of it."""
 
     photo: int
     embedding: NDArray[np.float64]
     quality: PhotoQuality
-    crop: NDArray[np.uint8] | None
+    scene: Scene | None
 
 
 def prepare_photos(
@@ -99,11 +100,12 @@ def prepare_photos(
     *,
     same_person: bool = False,
 ) -> Preparation:
-    """Find the person in the photos and write 512x512 crops, the best first.
+    """Find the person in the photos and write their crops, the best first.
 
     Args:
         paths: the photos, in the user's order.
-        out_dir: existing folder for `crop-01.png`, `crop-02.png` …, numbered by rank.
+        out_dir: existing folder for `crop-01.png`, `crop-02.png` …, numbered by rank: scenes in
+            which the face's square has 512 pixels a side (see `crop_files`).
         on_photo: called with (photos done, photos in all).
         same_person: take all faces that are alone in their photo for one person.
 
@@ -140,17 +142,17 @@ def prepare_photos(
         findings.append(_only_one(crops[0][0].photo))
     used = {face.photo for face, _ in crops}
     prepared = [
-        _prepared(face, crop, out_dir / f"crop-{rank:02}.png")
-        for rank, (face, crop) in enumerate(crops, start=1)
+        _prepared(face, scene, out_dir / f"crop-{rank:02}.png")
+        for rank, (face, scene) in enumerate(crops, start=1)
     ]
     # What was seen before a photo was left out is of no use to anybody any more.
     told = [finding for finding in findings if finding.left_out or finding.photo in used]
     return Preparation(prepared, sorted(told, key=lambda finding: finding.photo))
 
 
-def _prepared(face: _Candidate, crop: NDArray[np.uint8], path: Path) -> PreparedPhoto:
-    phrases = phrases_for(crop)
-    return PreparedPhoto(face.photo, write_crop(path, crop, phrases), face.quality, phrases)
+def _prepared(face: _Candidate, scene: Scene, path: Path) -> PreparedPhoto:
+    phrases = phrases_for(scene.face)
+    return PreparedPhoto(face.photo, write_crop(path, scene, phrases), face.quality, phrases)
 
 
 def _look(path: Path, number: int, findings: list[Finding]) -> list[_Candidate]:
@@ -168,13 +170,13 @@ def _candidate(
     height, width = rgb.shape[:2]
     shape = (height, width)
     others = [other for other in everybody if other is not mesh]
-    crop = None
+    scene = None
     for widths in (FACE_WIDTHS, (FACE_WIDTHS + LEAST_WIDTHS) / 2, LEAST_WIDTHS):
         square = portrait_square(shape, mesh, widths)
         if not any(square.shows(other) for other in others):
-            crop = crop_portrait(rgb, mesh, widths=widths)
+            scene = scene_around(rgb, square, others)
             break
-    return _Candidate(number, embed_face(rgb, mesh), judge(rgb, mesh), crop)
+    return _Candidate(number, embed_face(rgb, mesh), judge(rgb, mesh), scene)
 
 
 def _absent(absent: Mapping[int, tuple[int, ...]]) -> list[Finding]:
@@ -187,14 +189,12 @@ def _absent(absent: Mapping[int, tuple[int, ...]]) -> list[Finding]:
     return found
 
 
-def _alone(
-    faces: Sequence[_Candidate], findings: list[Finding]
-) -> list[tuple[_Candidate, NDArray[np.uint8]]]:
+def _alone(faces: Sequence[_Candidate], findings: list[Finding]) -> list[tuple[_Candidate, Scene]]:
     """The faces that can be cut out without anybody else, the best first; never none."""
     kept = []
     for face in faces:
-        if face.crop is not None:
-            kept.append((face, face.crop))
+        if face.scene is not None:
+            kept.append((face, face.scene))
         else:
             told = (
                 f"in photo {face.photo} somebody is too near the person to be cut away;"
@@ -212,9 +212,9 @@ def _alone(
 
 
 def _without_repeats(
-    ranked: Sequence[tuple[_Candidate, NDArray[np.uint8]]], findings: list[Finding]
-) -> list[tuple[_Candidate, NDArray[np.uint8]]]:
-    repeats = find_repeats([crop for _, crop in ranked])
+    ranked: Sequence[tuple[_Candidate, Scene]], findings: list[Finding]
+) -> list[tuple[_Candidate, Scene]]:
+    repeats = find_repeats([scene.face for _, scene in ranked])
     for index, first in repeats.items():
         photo, better = ranked[index][0].photo, ranked[first][0].photo
         told = (
@@ -233,7 +233,7 @@ def _doubts(face: _Candidate) -> list[Finding]:
             " place would give a sharper likeness"
         )
         found.append(Finding(face.photo, "blurred", told))
-    if face.crop is not None and is_grey(face.crop):
+    if face.scene is not None and is_grey(face.scene.face):
         told = (
             f"photo {face.photo} has no colours; it is used and captioned so, but colours of hair"
             " and skin are learned from the others only"

@@ -7,6 +7,7 @@ start in a fraction of the time, and training needs them apart anyway.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
+from gpu_runner.engines.diffusion.buckets import Shape
 from gpu_runner.engines.diffusion.words import Wordings, embed
 from gpu_runner.stage import processors
 
@@ -53,6 +55,22 @@ class Components:
         """The one, or both."""
         second = self.text_encoder_2
         return (self.text_encoder,) if second is None else (self.text_encoder, second)
+
+    @property
+    def shape(self) -> Shape:
+        """The square for which the base was made."""
+        return Shape(self.side, self.side)
+
+    @property
+    def grid(self) -> int:
+        """Pixels by whose multiples sides of pictures may differ from the base's own.
+
+        The UNet halves latents so often; a finer grid than an eighth of the side would only leave
+        fewer pictures to each shape.
+        """
+        least = self.side // self.unet.config["sample_size"]
+        least *= 2 ** (len(self.unet.config["block_out_channels"]) - 1)
+        return math.ceil(self.side / 8 / least) * least
 
     @property
     def format(self) -> torch.dtype:
@@ -108,14 +126,16 @@ def ready(model: Model, device: torch.device) -> Model:
     return model.to(device).eval().requires_grad_(False)
 
 
-def sizes_of(components: Components, originals: Sequence[int]) -> torch.Tensor | None:
-    """For SDXL [n, 6]: squares of these sides in pixels, not cut, wanted at the base's own.
+def sizes_of(
+    components: Components, originals: Sequence[Shape], wanted: Shape
+) -> torch.Tensor | None:
+    """For SDXL [n, 6]: pictures of these sizes in pixels, not cut, `wanted` at another.
 
     It has seen enlarged pictures in its training, and was told so: blur is not learned from them.
     """
     if components.text_encoder_2 is None:
         return None
-    rows = [[side, side, 0, 0, components.side, components.side] for side in originals]
+    rows = [[*shape, 0, 0, *wanted] for shape in originals]
     return torch.tensor(rows, device=components.device)
 
 
@@ -132,7 +152,7 @@ def _is_tiny(base: Path) -> bool:
 
 @torch.no_grad()
 def encode_pictures(components: Components, pictures: list[Rgb]) -> torch.Tensor:
-    """Scaled latents [n, c, h, w] of squares [side, side, 3]; of a distribution, its mode."""
+    """Scaled latents [n, c, h, w] of pictures of one shape; of a distribution, its mode."""
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
     vae = components.vae
     with components.at_work(vae):

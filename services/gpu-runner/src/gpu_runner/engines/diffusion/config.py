@@ -220,6 +220,11 @@ class PersonConfig(TrainConfig):
     )
     flip: bool = Field(default=True, description="Learn mirrored pictures too.")
 
+    @property
+    def learns_scenes(self) -> bool:
+        """Whether more is learned of a photo than the face's square."""
+        return False
+
 
 class MiniConfig(PersonConfig):
     """How to train. The defaults take about half a minute on two CPU cores."""
@@ -234,6 +239,13 @@ class MiniConfig(PersonConfig):
     checkpoint_every: CheckpointEvery = 50
 
 
+Scenes = Annotated[
+    bool,
+    Field(
+        description="Learn not only the face's square of each photo but also what is around it, "
+        "in a shape near the photo's own (aspect buckets)."
+    ),
+]
 Offload = Annotated[
     bool,
     Field(
@@ -260,8 +272,14 @@ HalfVae = Annotated[
 class LargeConfig(PersonConfig):
     """How to train a base that fills a GPU."""
 
+    scenes: Scenes = True
     offload: Offload = True
     vae_tiles: VaeTiles = False
+
+    @property
+    def learns_scenes(self) -> bool:
+        """As the parameter says."""
+        return self.scenes
 
     @property
     def resting(self) -> frozenset[Part]:

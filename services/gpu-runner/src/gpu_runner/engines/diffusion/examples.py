@@ -18,28 +18,21 @@ class Told:
     def __len__(self) -> int:
         return len(self.words)
 
-    def followed_by(self, other: Told) -> Told:
-        """Of these pictures, then of those, which must be told the same kinds of things."""
+    def part(self, chosen: torch.Tensor) -> Told:
+        """Of some of the pictures only."""
         return Told(
-            torch.cat([self.words, other.words]),
-            _joined(self.pooled, other.pooled),
-            _joined(self.sizes, other.sizes),
+            self.words[chosen],
+            None if self.pooled is None else self.pooled[chosen],
+            None if self.sizes is None else self.sizes[chosen],
         )
-
-    def part(self, chosen: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Words, pooled and sizes of some numbers only."""
-        return tuple(
-            None if each is None else each[chosen] for each in (self.words, self.pooled, self.sizes)
-        )
-
-
-def _joined(first: torch.Tensor | None, then: torch.Tensor | None) -> torch.Tensor | None:
-    return None if first is None or then is None else torch.cat([first, then])
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What is learned: `latents` [n, c, h, w], scaled, and `words` of m wordings.
+    """What is learned: `latents`, scaled, and `words` of m wordings.
+
+    Latents are one tensor [k, c, h, w] for each shape of pictures (see `buckets`); the n pictures
+    of all are counted through, shape after shape.
 
     Words are embeddings [m, tokens, width], or tokens [m, tokens] where the text encoder is
     trained as well. `captions` [n, k] says which of the wordings belong to each picture; a step
@@ -49,11 +42,21 @@ class Examples:
     training, and `sizes` [n, 6] of each picture (`words.added_conditions`).
     """
 
-    latents: torch.Tensor
+    latents: tuple[torch.Tensor, ...]
     words: torch.Tensor
     captions: torch.Tensor | None = None
     pooled: torch.Tensor | None = None
     sizes: torch.Tensor | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where all of them are."""
+        return self.latents[0].device
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Pictures of each shape."""
+        return tuple(len(latents) for latents in self.latents)
 
     def told(self, pictures: torch.Tensor, wordings: torch.Tensor) -> Told:
         """What the UNet is told of these pictures under these wordings, both [k]."""

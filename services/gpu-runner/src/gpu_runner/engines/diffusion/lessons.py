@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,28 @@ import torch
 from gpu_runner.engines.diffusion.config import TrainConfig
 from gpu_runner.engines.diffusion.examples import Examples, Told
 from gpu_runner.engines.diffusion.noise import Noising, Questions
-from gpu_runner.engines.diffusion.order import generator_for, pictures_of_step
+from gpu_runner.engines.diffusion.order import generator_for, pictures_of_step, turn_of_step
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Pictures of one shape, and what the UNet is told of them."""
+
+    questions: Questions
+    told: Told
+
+    def pieces(self, most: int) -> Iterator[Lesson]:
+        """The same in pieces of at most so many pictures."""
+        for chosen in torch.arange(len(self.told)).split(most):
+            yield self.part(chosen)
+
+    def part(self, chosen: torch.Tensor) -> Lesson:
+        """Some of the pictures only."""
+        return Lesson(self.questions.part(chosen), self.told.part(chosen))
+
+    def share(self, rank: int, processes: int) -> Lesson:
+        """What one of several processes, which all have the same lesson, computes of it."""
+        return self.part(torch.arange(len(self.told))[rank::processes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +44,27 @@ class Lessons:
     config: TrainConfig
     seed: int
 
-    def of_step(self, step: int) -> tuple[Questions, Told]:
+    def of_step(self, step: int) -> tuple[Lesson, ...]:
         """All that is learned from in one step, on the device; drawn as a whole.
 
-        So it is the same however many pictures are computed at once.
+        So it is the same however many pictures are computed at once. The prior's pictures are a
+        lesson of their own, as they may have another shape.
         """
-        questions, told = self._drawn(self.examples, "step", step)
+        person = self._drawn(self.examples, "step", step, 1.0)
         if self.prior is None or not self.config.prior_weight:
-            return questions, told
-        others, told_of_others = self._drawn(self.prior, "prior", step)
-        return (
-            questions.followed_by(others, self.config.prior_weight),
-            told.followed_by(told_of_others),
-        )
+            return (person,)
+        return person, self._drawn(self.prior, "prior", step, self.config.prior_weight)
 
-    def _drawn(self, examples: Examples, purpose: str, step: int) -> tuple[Questions, Told]:
-        latents, words, captions = examples.latents, examples.words, examples.captions
+    def _drawn(self, examples: Examples, purpose: str, step: int, weight: float) -> Lesson:
+        words, captions, counts = examples.words, examples.captions, examples.counts
         count = self.config.pictures_per_step
         generator = generator_for(self.seed, purpose, step)
-        chosen = pictures_of_step(self.seed, step, count, len(latents))
+        shape, turn = turn_of_step(self.seed, step, counts)
+        chosen = pictures_of_step(self.seed, turn, count, counts[shape])
+        pictures = chosen + sum(counts[:shape])
         choice = len(words) if captions is None else captions.shape[1]
         wording = torch.randint(choice, (count,), generator=generator)
         if captions is not None:
-            wording = captions[chosen, wording]
-        return self.noising.ask(latents[chosen], generator), examples.told(chosen, wording)
+            wording = captions[pictures, wording]
+        questions = self.noising.ask(examples.latents[shape][chosen], generator)
+        return Lesson(questions.weighing(weight), examples.told(pictures, wording))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -17,14 +17,9 @@ class Questions:
     target: torch.Tensor
     weights: torch.Tensor
 
-    def followed_by(self, other: Questions, weight: float) -> Questions:
-        """These, then those, which weigh `weight` times what they weighed."""
-        return Questions(
-            torch.cat([self.noisy, other.noisy]),
-            torch.cat([self.times, other.times]),
-            torch.cat([self.target, other.target]),
-            torch.cat([self.weights, weight * other.weights]),
-        )
+    def weighing(self, weight: float) -> Questions:
+        """The same, which weigh `weight` times what they weighed."""
+        return replace(self, weights=weight * self.weights)
 
     def part(self, chosen: torch.Tensor) -> Questions:
         """Those of some numbers only."""

@@ -9,6 +9,7 @@ drawn 400 times some would come five times and others sixteen.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 
@@ -27,6 +28,21 @@ def _mixed(seed: int, purpose: str, number: int) -> int:
     # Torch's generator takes 32 bits, and near seeds shall not make alike numbers.
     digest = hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()
     return int.from_bytes(digest[:4])
+
+
+def turn_of_step(seed: int, step: int, counts: Sequence[int]) -> tuple[int, int]:
+    """Which of several kinds of pictures is learned in `step` (from 1), and the how manieth time.
+
+    Of each kind there are so many pictures as `counts` says, and so often it comes in a round of
+    as many steps as there are pictures. With one kind the turn is the step.
+    """
+    in_round = sum(counts)
+    rounds, place = divmod(step - 1, in_round)
+    kinds = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    order = torch.randperm(in_round, generator=generator_for(seed, "shapes", rounds))
+    until_now = kinds[order][: place + 1]
+    kind = int(until_now[-1])
+    return kind, rounds * counts[kind] + int((until_now == kind).sum())
 
 
 def pictures_of_step(seed: int, step: int, per_step: int, total: int) -> torch.Tensor:

@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from gpu_runner.engines.diffusion.buckets import Shape
 from gpu_runner.engines.diffusion.components import Rgb
+from gpu_runner.faces.crop_files import read_scene
+from gpu_runner.faces.scenes import Scene
 from gpu_runner.stage import StageError
 
 FLAT = 2
@@ -17,17 +20,27 @@ FLAT = 2
 
 
 def read_square(path: Path) -> Rgb:
-    """The picture at `path` as RGB uint8, cut to its middle square.
+    """The face's square of the picture at `path` as RGB uint8: see `read_scene`.
 
     Raises:
         OSError: not a picture.
 
     """
-    with Image.open(path) as opened:
-        rgb = np.asarray(opened.convert("RGB"))
-    side = min(rgb.shape[:2])
-    top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
-    return rgb[top : top + side, left : left + side]
+    return read_scene(path).face
+
+
+def cut_to(scene: Scene, shape: Shape) -> Rgb:
+    """The largest part of a scene that has the ratio of `shape`, with the face in its middle.
+
+    Or as near to that as the scene's edges let it be.
+    """
+    height, width = scene.rgb.shape[:2]
+    wide = min(width, round(height * shape.ratio))
+    high = min(height, round(width / shape.ratio))
+    half = scene.side // 2
+    left = min(max(0, scene.left + half - wide // 2), width - wide)
+    top = min(max(0, scene.top + half - high // 2), height - high)
+    return scene.rgb[top : top + high, left : left + wide]
 
 
 def shrink(picture: Rgb, side: int) -> Rgb:
@@ -42,9 +55,16 @@ def enlarge(picture: Rgb, side: int) -> Rgb:
 
 def resize(picture: Rgb, side: int) -> Rgb:
     """`picture` at [side, side, 3], whichever way that is."""
-    if picture.shape[0] == side:
+    return fit(picture, Shape(side, side))
+
+
+def fit(picture: Rgb, shape: Shape) -> Rgb:
+    """`picture` at the height and width of `shape`, whichever way that is."""
+    if picture.shape[:2] == shape:
         return picture
-    return (shrink if picture.shape[0] > side else enlarge)(picture, side)
+    method = cv2.INTER_AREA if picture.shape[0] > shape.height else cv2.INTER_CUBIC
+    scaled = cv2.resize(picture, (shape.width, shape.height), interpolation=method)
+    return np.asarray(scaled, np.uint8)
 
 
 def inner(picture: Rgb, zoom: float) -> Rgb:

@@ -129,7 +129,8 @@ def _denoise_part(
     told = told.repeat_each(len(latents))
     unet = components.unet
     words = told.embeddings.to(components.format)
-    added = added_conditions(told.pooled, sizes_of(components, [components.side] * len(words)))
+    sizes = sizes_of(components, [components.shape] * len(words), components.shape)
+    added = added_conditions(told.pooled, sizes)
     for time in times:
         doubled = torch.cat([latents, latents]) if guided else latents
         predicted = unet(

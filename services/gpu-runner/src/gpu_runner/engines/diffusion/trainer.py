@@ -35,11 +35,11 @@ from gpu_runner.engines.diffusion.checkpoint import (
 from gpu_runner.engines.diffusion.config import TrainConfig
 from gpu_runner.engines.diffusion.denoiser import Denoiser
 from gpu_runner.engines.diffusion.ema import MovingAverage
-from gpu_runner.engines.diffusion.examples import Examples, Told
+from gpu_runner.engines.diffusion.examples import Examples
 from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError, give_back, ran_out
 from gpu_runner.engines.diffusion.hooks import Hooks, TrainResult
-from gpu_runner.engines.diffusion.lessons import Lessons
-from gpu_runner.engines.diffusion.noise import Noising, Questions
+from gpu_runner.engines.diffusion.lessons import Lesson, Lessons
+from gpu_runner.engines.diffusion.noise import Noising
 from gpu_runner.engines.diffusion.optimizers import make_optimizer, set_rate
 from gpu_runner.engines.diffusion.order import seed_step
 from gpu_runner.engines.diffusion.precision import number_format
@@ -87,7 +87,7 @@ class LoraTrainer:
         self._seed = seed
         noising = Noising(schedule, config.min_snr_gamma, config.noise_offset)
         self._lessons = Lessons(examples, prior, noising, config, seed)
-        self._device = device = examples.latents.device
+        self._device = device = examples.device
         rank, alpha, dora = config.rank, config.scale, config.dora
         lora.attach(unet, rank, alpha, seed, dora=dora, convolutions=config.convolutions)
         parts: list[tuple[torch.nn.Module, float]] = [(unet, 1.0)]
@@ -228,14 +228,14 @@ class LoraTrainer:
         """
         seed_step(self._seed, step)
         try:
-            questions, told = self._lessons.of_step(step)
-            chunks = torch.arange(len(told)).split(self._chunk)
+            lessons = self._lessons.of_step(step)
+            *before, last = [piece for one in lessons for piece in one.pieces(self._chunk)]
             total = torch.zeros((), device=self._device)
-            for chunk in chunks[:-1]:
+            for piece in before:
                 # Gradients are exchanged once a step, with those of its last batch.
                 with self._accelerator.no_sync(self._model):
-                    total += self._learn(questions, told, chunk)
-            return total + self._learn(questions, told, chunks[-1])
+                    total += self._learn(piece)
+            return total + self._learn(last)
         except (MemoryError, RuntimeError) as error:
             if not ran_out(error):
                 raise
@@ -255,15 +255,15 @@ class LoraTrainer:
             raise MemoryExhaustedError(step)
         self._chunk = -(-self._chunk // 2)
 
-    def _learn(self, questions: Questions, told: Told, chunk: torch.Tensor) -> torch.Tensor:
-        """Add this process's part of the gradients of `chunk`; returns its part of the loss."""
-        rank, processes = self._accelerator.process_index, self._accelerator.num_processes
-        mine = chunk[rank::processes].to(self._device)
-        asked = questions.part(mine)
+    def _learn(self, piece: Lesson) -> torch.Tensor:
+        """Add this process's part of the gradients of `piece`; returns its part of the loss."""
+        processes = self._accelerator.num_processes
+        mine = piece.share(self._accelerator.process_index, processes)
+        asked, told = mine.questions, mine.told
         with torch.autocast(
             self._device.type, self._format, enabled=self._format is not torch.float32
         ):
-            predicted = self._model(asked.noisy, asked.times, *told.part(mine))
+            predicted = self._model(asked.noisy, asked.times, told.words, told.pooled, told.sizes)
         errors = functional.mse_loss(predicted.float(), asked.target, reduction="none")
         loss = (errors.mean((1, 2, 3)) * asked.weights).sum() / self._config.pictures_per_step
         # Gradients are averaged over the processes, and each has but its part of the mean.

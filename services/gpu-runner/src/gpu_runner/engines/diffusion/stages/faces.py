@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gpu_runner.engines.diffusion.components import Rgb
-from gpu_runner.engines.diffusion.pictures import read_square
+from gpu_runner.faces.crop_files import read_scene
+from gpu_runner.faces.scenes import Scene
 from gpu_runner.stage import StageContext, StageError
 
 
-def read_faces(context: StageContext) -> list[Rgb]:
+def read_faces(context: StageContext) -> list[Scene]:
     """The face crops of input `faces`, best first.
 
     Raises:
@@ -19,10 +19,10 @@ def read_faces(context: StageContext) -> list[Rgb]:
         raise StageError(
             "no-faces", "no face crop was given", "Give at least one photo of the person"
         )
-    photos: list[Rgb] = []
+    photos: list[Scene] = []
     for number, path in enumerate(paths, start=1):
         try:
-            photos.append(read_square(path))
+            photos.append(read_scene(path))
         except OSError as error:
             raise StageError(
                 "face-unreadable",

@@ -46,7 +46,7 @@ def generate(context: StageContext, traits: Traits, base: Path) -> StageResult:
     config = SamplingConfig(params.steps, params.guidance, context.seed, traits.sampling.at_once)
     tick = _Ticker(context, params, config)
     components = traits.load(base, context.device, params)
-    photos = read_faces(context)
+    photos = [scene.face for scene in read_faces(context)]
     prompt = traits.prompt(params.trigger_word, _wish(context))
     plain = sample(components, prompt, params.samples, config, tick)
     _wear(components, context.one("lora"), traits)

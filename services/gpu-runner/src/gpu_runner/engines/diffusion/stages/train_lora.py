@@ -55,15 +55,20 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     use_processors()
     components = traits.load(base, context.device, params)
     context.report.line(require_room(components, params, free_on(components.device)))
-    photos = read_faces(context)
+    scenes = read_faces(context)
+    photos = [scene.face for scene in scenes]
     prompt = traits.prompt(params.trigger_word, "")
     sampling = replace(traits.sampling, seed=context.seed)
     show = Shows(context, components, traits, prompt, enabled=params.sample_interval > 0)
     captions = captions_of(context.inputs, prompt)
-    examples = make_examples(components, photos, captions, params, traits)
+    examples = make_examples(components, scenes, captions, params, traits)
     prior = make_prior(components, params, traits, context.seed)
     trainer = _trainer(components, examples, prior, params, context.seed)
-    context.report.line(f"{len(photos)} photos; ready after {time.perf_counter() - began:.1f} s")
+    context.report.line(
+        f"{len(photos)} photos as {sum(examples.counts)} pictures, by shape "
+        f"{'+'.join(map(str, examples.counts))}; "
+        f"ready after {time.perf_counter() - began:.1f} s"
+    )
     if not _take_up(trainer, context) and show.enabled and not crew.is_mate():
         # What the base draws as carefully as the LoRA later can wait until training is done.
         preview = replace(traits.preview, seed=context.seed)
@@ -112,8 +117,7 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     files = write_both(
         context.output, adapter, describe(run, traits, params, components), traits.naming
     )
-    card = context.output / "report.json"
-    card.write_text(json.dumps(_card(traits.name, params, result, metrics), indent=1))
+    card = _write_card(context.output / "report.json", traits.name, params, result, metrics)
     small = [shrink(photo, components.side) for photo in photos[:SHOWN]]
     sheet = write_png(context.output / "samples.png", contact_sheet([small, before, after], TILE))
     return StageResult({**files, "report": [card], "samples": [sheet]}, metrics)
@@ -190,10 +194,14 @@ def _metrics(
     }
 
 
-def _card(
-    engine: str, params: PersonConfig, result: TrainResult, metrics: dict[str, float | int | str]
-) -> dict[str, object]:
-    return {
+def _write_card(
+    path: Path,
+    engine: str,
+    params: PersonConfig,
+    result: TrainResult,
+    metrics: dict[str, float | int | str],
+) -> Path:
+    card = {
         "engine": engine,
         "base": told_of(engine),
         "params": params.model_dump(mode="json"),
@@ -202,3 +210,5 @@ def _card(
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+    path.write_text(json.dumps(card, indent=1))
+    return path

@@ -1,0 +1,63 @@
+"""A face crop as a file: PNG, with the words for it and the face's place inside.
+
+So both go wherever the picture goes, and in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from gpu_runner.faces.scenes import Scene
+
+WORDS = "Description"
+"""Under which PNG keeps what a picture shows (PNG specification, 11.3.4.2)."""
+FACE = "Face"
+"""Under which it keeps left, top and side of the face's square in pixels."""
+SEPARATOR = ", "
+
+
+def write_crop(path: Path, scene: Scene, phrases: Sequence[str]) -> Path:
+    """Write a scene as PNG with its phrases and its face's place inside, and return `path`."""
+    notes = PngInfo()
+    notes.add_text(WORDS, SEPARATOR.join(phrases))
+    notes.add_text(FACE, f"{scene.left} {scene.top} {scene.side}")
+    Image.fromarray(scene.rgb).save(path, format="PNG", pnginfo=notes)
+    return path
+
+
+def read_scene(path: Path) -> Scene:
+    """The picture at `path`, whatever its format; without a place, its middle square is the face.
+
+    Raises:
+        OSError: not a picture.
+
+    """
+    with Image.open(path) as opened:
+        scene = Scene.of_square(np.asarray(opened.convert("RGB")))
+        place = _place(opened.info.get(FACE), opened.size)
+    return Scene(scene.rgb, *place) if place else scene
+
+
+def words_of(path: Path) -> str:
+    """What a crop's file says that it shows; nothing if it says nothing, or is no PNG."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            text = image.info.get(WORDS, "")
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    return text if isinstance(text, str) else ""
+
+
+def _place(told: object, size: tuple[int, int]) -> tuple[int, int, int] | None:
+    """A place that is told, if it lies in a picture of `size` (width, height)."""
+    try:
+        left, top, side = (int(number) for number in str(told).split())
+    except ValueError:
+        return None
+    inside = min(left, top) >= 0 and left + side <= size[0] and top + side <= size[1]
+    return (left, top, side) if side > 0 and inside else None
