@@ -8,9 +8,9 @@ TORCH_INDEX ?=
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # How many tests run at the same time, of those that do not need the machine for themselves.
-JOBS ?= 3
+JOBS ?= 4
 # How many of those that start browsers or all services at once.
-ALONE ?= 2
+ALONE ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := contracts services/gateway services/planner services/projector services/gpu-runner cli
 PROJECTS := $(PACKAGES:=/pyproject.toml)

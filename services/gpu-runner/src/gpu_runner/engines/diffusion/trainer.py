@@ -184,11 +184,11 @@ class LoraTrainer:
                 raise TrainingDivergedError(step)
             self._losses.append(loss)
             hooks.on_step(step, loss, config.peak_rate * rate_fraction(step, config))
-            if step == config.steps:
-                break
-            if config.sample_interval and step % config.sample_interval == 0:
+            last = step == config.steps
+            if config.sample_interval and step % config.sample_interval == 0 and not last:
                 self._show(step, hooks)
-            if step % config.checkpoint_every == 0 or hooks.checkpoint_wanted():
+            # What comes after the last step may fail, too, and shall not cost any step again.
+            if last or step % config.checkpoint_every == 0 or hooks.checkpoint_wanted():
                 begun = time.perf_counter()
                 hooks.on_checkpoint(step, partial(write_state, self._state()))
                 paused_s += time.perf_counter() - begun
