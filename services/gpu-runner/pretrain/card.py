@@ -97,9 +97,10 @@ astronaut were held out.
 
 ## Limits
 
-It knows drawn heads and little else. A LoRA draws them towards a person's colours and outline; it
-gives no likeness that would deceive anyone. The words it knows are those of its captions: a style,
-the colour and shape of hair, clothes, beard, glasses, mood, light, background. The codec is made
-for pictures of up to 64 pixels a side: on larger ones it paints patches wrongly.
+It knows heads and shoulders, lifelike and drawn, and little else; by itself it draws faces softly,
+some of them wrongly. A LoRA makes a person of them that is recognised, at 64 pixels a side: no
+likeness that would deceive anyone. The words it knows are those of its captions: a style, the
+colour and shape of hair, clothes, beard, glasses, mood, light, background. The codec is made for
+pictures of up to 64 pixels a side: on larger ones it paints patches wrongly.
 """
     )

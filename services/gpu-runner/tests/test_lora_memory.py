@@ -23,6 +23,7 @@ from gpu_runner.engines.diffusion.config import (
     TrainConfig,
 )
 from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError, ran_out
+from gpu_runner.engines.diffusion.lessons import Lesson
 from gpu_runner.engines.diffusion.loading import Loading, load_base
 from gpu_runner.engines.diffusion.memory import free
 from gpu_runner.engines.diffusion.memory.footprint import Footprint, footprint_of
@@ -211,9 +212,9 @@ class Narrow:
         self.room, self.error, self.refused = room, error, 0
         whole = LoraTrainer._learn
 
-        def learn(trainer: LoraTrainer, asked: Any, told: Any, chunk: torch.Tensor) -> Any:
-            learned = whole(trainer, asked, told, chunk)
-            if len(chunk) > self.room:
+        def learn(trainer: LoraTrainer, piece: Lesson) -> torch.Tensor:
+            learned = whole(trainer, piece)
+            if len(piece.told) > self.room:
                 # After the gradients, so that what is left of them would be seen.
                 self.refused += 1
                 raise self.error

@@ -72,12 +72,12 @@ def test_a_resumed_training_with_others_ends_with_the_same_bits(
         )
 
     at_once, through = trainer()
-    kept = tmp_path / "checkpoint"
+    kept = tmp_path / "2"
     through.run(
         Hooks(
             lambda *_: None,
             lambda *_: None,
-            lambda _, save: save(kept),
+            lambda step, save: save(tmp_path / str(step)),
             lambda: len(through._losses) == 2,
         )
     )

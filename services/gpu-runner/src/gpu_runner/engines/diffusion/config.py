@@ -232,7 +232,7 @@ class MiniConfig(PersonConfig):
     usual_rate: ClassVar[float] = 1e-3
 
     convolutions: Convolutions = True
-    steps: Steps = 100
+    steps: Steps = 150
     batch_size: BatchSize = 4
     warmup_steps: WarmupSteps = 5
     min_snr_gamma: MinSnrGamma = 0
@@ -305,8 +305,8 @@ Presets = Mapping[Quality, Mapping[str, Any]]
 
 MINI_PRESETS: Presets = {
     Quality.DRAFT: {"steps": 60},
-    Quality.STANDARD: {"steps": 100},
-    Quality.BEST: {"steps": 300},
+    Quality.STANDARD: {"steps": 150},
+    Quality.BEST: {"steps": 600},
 }
 LARGE_PRESETS: Presets = {
     Quality.DRAFT: {"steps": 400},
