@@ -4,9 +4,13 @@
 
 Some photos are held out. A LoRA of the mini base is trained on the others and draws from noise.
 What it draws, what the base alone draws from the same noise, and pictures of other people are
-each compared with the photos held out, by dlib's face embedding. A folder holds photos of one
-person; without any, the sample character is trained, and the others are strangers drawn in the
-same style. The grid that is written shows photos, what the LoRA draws, what the base draws.
+each compared with the photos held out, by dlib's face embedding. All photos are first made as
+small as what the base draws, since what is lost by that is no fault of the likeness: it alone takes
+a photo about a third from itself, and the sample character more than half.
+
+A folder holds photos of one person; without any, the sample character is trained, and the others
+are strangers drawn in the same style. The grid that is written shows photos, the last ones held
+out, what the base draws, and what the LoRA draws from the same noise.
 """
 
 from __future__ import annotations
@@ -23,7 +27,13 @@ from contracts.events import Quality
 from gpu_runner.engines.diffusion import lora
 from gpu_runner.engines.diffusion.components import Rgb, load_components
 from gpu_runner.engines.diffusion.config import MINI_PRESETS
-from gpu_runner.engines.diffusion.pictures import contact_sheet, enlarge, read_square, write_png
+from gpu_runner.engines.diffusion.pictures import (
+    contact_sheet,
+    enlarge,
+    read_square,
+    shrink,
+    write_png,
+)
 from gpu_runner.engines.diffusion.sampling import SamplingConfig, sample
 from gpu_runner.engines.mini.base import BASE, prompt_for
 from gpu_runner.engines.mini.train_lora import Params, run
@@ -41,6 +51,7 @@ STRANGERS = 4
 LOOKS = 2
 HELD_OUT = 2
 DRAWN = 12
+SHOWN = 6
 SEED = 20
 CLEARLY = 0.85
 """A distance this part of another, or less, is clearly below it."""
@@ -96,34 +107,42 @@ def _stranger(number: int, work: Path) -> Path:
 def _judge(
     crops: list[Path], others: list[list[Path]], quality: Quality, grid: Path, work: Path
 ) -> None:
-    learned, held_out = crops[:-HELD_OUT], [read_square(path) for path in crops[-HELD_OUT:]]
+    learned = crops[:-HELD_OUT]
     file = _train(learned, quality, work)
     components = load_components(BASE, "cpu")
+    photos = _as_small(crops, components.side)
     drawing = SamplingConfig(seed=SEED)
     plain = sample(components, prompt_for("sks"), DRAWN, drawing)
     lora.load(components.unet, file, components.text_encoder)
     drawn = sample(components, prompt_for("sks"), DRAWN, drawing)
     grid.parent.mkdir(parents=True, exist_ok=True)
-    shown = [read_square(path) for path in learned] + held_out
-    write_png(grid, contact_sheet([shown[:DRAWN], drawn, plain], TILE))
+    whole = [read_square(path) for path in crops]
+    write_png(grid, contact_sheet([whole[-SHOWN:], plain[:SHOWN], drawn[:SHOWN]], TILE))
 
-    wanted, seen = _faces(held_out), _faces(drawn)
-    strangers = [_faces([read_square(path) for path in album]) for album in others]
+    wanted, seen = _faces(photos[-HELD_OUT:]), _faces(drawn)
+    strangers = [_faces(_as_small(album, components.side)) for album in others]
     own = _mean_distance(seen, wanted)
     of_base = _mean_distance(_faces(plain), wanted)
     of_others = _mean_distance(list(itertools.chain(*strangers)), wanted)
-    of_photos = _mean_distance(_faces([read_square(path) for path in learned]), wanted)
+    of_photos = _mean_distance(_faces(photos[:-HELD_OUT]), wanted)
     known = [np.mean(album, axis=0) for album in [wanted, *strangers] if album]
     nearest = [int(np.argmin([distance(face, centre) for centre in known])) for face in seen]
     print(f"{len(learned)} photos learned, {HELD_OUT} held out; {grid} shows what was drawn")
     print(f"distance to the photos held out: other photos of the person {of_photos:.3f}, ")
     print(f"  drawn {own:.3f}, the base's own {of_base:.3f}, other people {of_others:.3f}")
     goals = Goals("likeness")
-    goals.at_least("faces seen in what is drawn", len(seen) / DRAWN, 0.75, "")
+    goals.at_least("faces seen in what is drawn", len(seen) / DRAWN, 0.5, "")
     goals.at_most("drawn, of the base's own distance", own / of_base, CLEARLY, "x")
     goals.at_most("drawn, of other people's distance", own / of_others, CLEARLY, "x")
-    goals.at_least("drawn, nearest to the person", nearest.count(0) / DRAWN, 0.75, "")
+    goals.at_least(
+        "of these, nearest to the person", nearest.count(0) / max(len(seen), 1), 0.75, ""
+    )
     goals.print()
+
+
+def _as_small(paths: Sequence[Path], side: int) -> list[Rgb]:
+    """The faces' squares, no larger than what the base draws."""
+    return [shrink(read_square(path), side) for path in paths]
 
 
 def _train(crops: list[Path], quality: Quality, work: Path) -> Path:
@@ -134,7 +153,7 @@ def _train(crops: list[Path], quality: Quality, work: Path) -> Path:
     report = Notes(Told(output))
     params = Params.model_validate(MINI_PRESETS[quality])
     result = run(StageContext(params, {"faces": crops}, output, scratch, "cpu", 1, report))
-    print("\n".join(report.lines))
+    print(f"{params.steps} steps, {result.metrics['steps_per_second']} a second")
     return result.outputs["lora"][0]
 
 

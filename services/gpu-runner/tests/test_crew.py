@@ -84,8 +84,9 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        (only,) = [each for each in self.messages if isinstance(each, protocol.Checkpointed)]
-        return only.directory
+        """The first that was kept."""
+        kept = (each for each in self.messages if isinstance(each, protocol.Checkpointed))
+        return next(kept).directory
 
 
 async def test_two_processes_go_on_from_the_checkpoint_of_one_and_learn_what_it_learns(

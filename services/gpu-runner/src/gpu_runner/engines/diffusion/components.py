@@ -105,6 +105,8 @@ def load_components(base: Path, device: str) -> Components:
     vae_class = AutoencoderTiny if _is_tiny(base) else AutoencoderKL
     options = {"torch_dtype": torch.float32, "local_files_only": True}
     vae = vae_class.from_pretrained(base / "vae", **options)
+    # One picture at a time: all of a person's at once would be the peak of the whole training.
+    vae.enable_slicing()
     unet = UNet2DConditionModel.from_pretrained(base / "unet", **options)
     text_encoder = CLIPTextModel.from_pretrained(
         base / "text_encoder", dtype=torch.float32, local_files_only=True

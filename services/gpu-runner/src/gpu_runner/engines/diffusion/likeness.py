@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from gpu_runner.engines.diffusion.components import Components, Rgb, encode_pictures
 from gpu_runner.engines.diffusion.pictures import enlarge, shrink
-from gpu_runner.faces.identity import embed
 
 FACE_SIDE = 256
 """Faces are embedded at this size: small samples are enlarged, so that a detector can see them."""
@@ -50,6 +49,9 @@ def measure_likeness(
 
 
 def _embeddings(pictures: Sequence[Rgb]) -> list[NDArray[np.float64]]:
+    # What it takes of memory is not wanted while a LoRA is trained.
+    from gpu_runner.faces.identity import embed
+
     found = (embed(enlarge(picture, FACE_SIDE)) for picture in pictures)
     return [embedding for embedding in found if embedding is not None]
 

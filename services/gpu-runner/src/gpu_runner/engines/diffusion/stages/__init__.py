@@ -1,1 +1,5 @@
-"""What the stages of all diffusion engines do; an engine adds its base and its defaults."""
+"""What the diffusion engines' stages do. Importing this package loads all that computes."""
+
+from gpu_runner.engines.diffusion import libraries
+
+libraries.load()

@@ -1,0 +1,23 @@
+"""What a diffusion stage loads, in a process of its own as a stage has."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SEE = """
+import gc, sys
+import gpu_runner.engines.diffusion.stages
+assert gc.isenabled()
+for name in ("scipy", "boto3", "jinja2", "diffusers.models.transformers.transformer_flux"):
+    assert name not in sys.modules, name
+import scipy
+from diffusers.models.transformers import FluxTransformer2DModel
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel, UNet2DModel
+assert UNet2DConditionModel is sys.modules["diffusers.models.unets"].UNet2DConditionModel
+"""
+
+
+def test_what_is_not_used_is_not_loaded_and_can_be_loaded_afterwards() -> None:
+    seen = subprocess.run([sys.executable, "-c", SEE], check=False, capture_output=True, text=True)
+    assert seen.returncode == 0, seen.stderr
