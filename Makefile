@@ -10,7 +10,9 @@ BIN := .venv/bin
 # How many tests run at the same time, of those that do not need the machine for themselves.
 JOBS ?= 4
 # How many of those that start browsers or all services at once.
-ALONE ?= 3
+ALONE ?= 2
+# Threads that wait for each other let others compute meanwhile: several tests train at once.
+test: export OMP_WAIT_POLICY = PASSIVE
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := contracts services/gateway services/planner services/projector services/gpu-runner cli
 PROJECTS := $(PACKAGES:=/pyproject.toml)

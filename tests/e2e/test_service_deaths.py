@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,9 @@ from tests.support.samples import post_generate
 from tests.support.stack import SERVICES, RunningStack, running_stack
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[RunningStack]:
-    with running_stack(tmp_path / "home") as running:
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with running_stack(tmp_path_factory.mktemp("home")) as running:
         yield running
 
 
