@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -191,6 +191,17 @@ async def admin(tmp_path: Path) -> AsyncIterator[Broker]:
         await broker.close()
 
 
+class Reader(Reconciler):
+    """A reconciler that tells how far it was read to: it remembers what it decided before."""
+
+    read_to = 0
+
+    async def read(self, batch: Iterable[Recorded]) -> None:
+        events = list(batch)
+        await super().read(events)
+        self.read_to = events[-1].sequence
+
+
 class Planner:
     """A planner's life on the log, from where its snapshot lets it begin."""
 
@@ -198,7 +209,7 @@ class Planner:
         self._broker = broker
         self._folder = folder
         self._every = every_events
-        self.reconciler: Reconciler | None = None
+        self.reconciler: Reader | None = None
         self.began_at = 0
 
     async def __aenter__(self) -> Self:
@@ -207,7 +218,7 @@ class Planner:
         snapshots = Snapshots(self._folder, end.created, self._every)
         memory = await snapshots.recall(log, end)
         self.began_at = memory.position
-        self.reconciler = Reconciler(
+        self.reconciler = Reader(
             log,
             CommandQueue(self._broker),
             Board(self._broker, subjects.CONTROL, subjects.ALL_STOPS),
@@ -239,7 +250,7 @@ class Planner:
             while True:
                 told = [recorded.type async for recorded in log.read_job(job)]
                 assert self.reconciler is not None
-                if type_name in told and self.reconciler.memory.position >= await last_of(log):
+                if type_name in told and self.reconciler.read_to == await last_of(log):
                     return
 
 
