@@ -1,8 +1,8 @@
 """`make bench-lora`: the stage `train_lora` on the built-in base against a plain training script.
 
 Both learn the sample's face crops on the same base with the same adapter, batch, steps, precision
-and number of threads, by turns, each time in a new process. Ours is the whole stage as a runner's
-child does it, with its checkpoints; the plain script is `lora_plain`.
+and number of threads, by turns of a few steps, each time in new processes. Ours is the whole stage
+as a runner's child does it, with its checkpoints; the plain script is `lora_plain`.
 
     python -m tests.load.lora [--steps 150] [--runs 5] [--cpu]
 """
@@ -10,14 +10,17 @@ child does it, with its checkpoints; the plain script is `lora_plain`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,9 @@ from gpu_runner.engines.mini.base import BASE
 from gpu_runner.engines.mini.train_lora import Params
 from gpu_runner.faces.photos import prepare_photos
 from gpu_runner.media.pictures import write_picture
+from gpu_runner.process import environment
 
+from tests.load.lora_told import BATON
 from tests.support.goals import Goals
 from tests.support.samples import SAMPLES
 
@@ -40,7 +45,7 @@ PEAK = "from tests.load.lora_told import peak_bytes; print(peak_bytes())"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What two trainings told, one after the other."""
+    """What two trainings told that went on by turns."""
 
     own: dict[str, Any]
     plain: dict[str, Any]
@@ -50,20 +55,61 @@ class Pair:
         return float(self.own[name] / self.plain[name])
 
 
-def train(module: str, *given: str | Path) -> dict[str, Any]:
-    """What a training in a process of its own told; it says no word before it is done."""
-    with tempfile.TemporaryDirectory() as folder:
+class Training:
+    """A training in a process of its own, which computes only when it is its turn."""
+
+    def __init__(self, module: str, environment: Mapping[str, str], *given: str | Path) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._output = Path(self._folder.name, "output")
+        self._baton, theirs = socket.socketpair()
         *paths, settings = given
-        command = [sys.executable, "-m", module, *paths, folder, settings]
-        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(done.stderr[-3000:])
-        told: dict[str, Any] = json.loads((Path(folder) / "told.json").read_text())
+        with self._output.open("w") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *paths, self._folder.name, settings],
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **environment, BATON: str(theirs.fileno())},
+            )
+        theirs.close()
+
+    def turn_is_over(self) -> bool:
+        """Wait until it gives its turn away; it does so no more once it has ended."""
+        return bool(self._baton.recv(1))
+
+    def take_turn(self) -> None:
+        """Let it go on, if it has not ended."""
+        with contextlib.suppress(BrokenPipeError):
+            self._baton.sendall(b".")
+
+    def told(self) -> dict[str, Any]:
+        """What it told at its end; it says no word before."""
+        if self._process.wait():
+            sys.exit(self._output.read_text()[-3000:])
+        told: dict[str, Any] = json.loads(Path(self._folder.name, "told.json").read_text())
+        self._baton.close()
+        self._folder.cleanup()
         return told
 
 
+def by_turns(begin: Sequence[Callable[[], Training]]) -> list[dict[str, Any]]:
+    """What trainings tell of which one at a time computes; each begins when its turn comes."""
+    begun: list[Training] = []
+    for one in begin:
+        begun.append(one())
+        begun[-1].turn_is_over()
+    going = list(begun)
+    while going:
+        for one in tuple(going):
+            one.take_turn()
+            if not one.turn_is_over():
+                going.remove(one)
+    return [one.told() for one in begun]
+
+
 def once(pictures: Path, steps: int) -> Pair:
-    """Both trainings, ours first."""
+    """Both trainings, each in turn."""
     params = Params(steps=steps)
     own = {"steps": steps, "sample_every": 0}
     plain = {
@@ -78,9 +124,14 @@ def once(pictures: Path, steps: int) -> Pair:
         "side": 64,
         "seed": 1,
     }
+    ours = environment(os.cpu_count() or 1)
     pair = Pair(
-        train("tests.load.lora_own", pictures, json.dumps(own)),
-        train("tests.load.lora_plain", BASE, pictures, json.dumps(plain)),
+        *by_turns(
+            (
+                partial(Training, "tests.load.lora_own", ours, pictures, json.dumps(own)),
+                partial(Training, "tests.load.lora_plain", {}, BASE, pictures, json.dumps(plain)),
+            )
+        )
     )
     for name, told in (("stage", pair.own), ("plain script", pair.plain)):
         print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +12,20 @@ from pathlib import Path
 import psutil
 
 KIB = 1024
+BATON = "BATON"
+STEPS_OF_A_TURN = 10
 
 
 @dataclass(slots=True)
 class Told:
-    """Notes of one process, written into `folder` at its end."""
+    """Notes of one process, written into `folder` at its end.
+
+    Every few steps it gives its turn away and waits until it has it again, so that whatever else
+    this machine does slows both trainings alike. The time waited is not counted.
+    """
 
     folder: Path
+    waited_s: float = 0.0
     ended_s: list[float] = field(default_factory=list)
     computed_s: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -26,10 +34,14 @@ class Told:
     def step(self, loss: float) -> None:
         """A step has ended."""
         # By the system's clock, as the start of a process is known in no other.
-        self.ended_s.append(time.time())
+        self.ended_s.append(time.time() - self.waited_s)
         self.computed_s.append(time.process_time())
         self.losses.append(loss)
         self.trained_bytes = peak_bytes()
+        if len(self.losses) % STEPS_OF_A_TURN == 0:
+            begun = time.perf_counter()
+            wait_for_turn(int(os.environ[BATON]))
+            self.waited_s += time.perf_counter() - begun
 
     def write(self) -> None:
         """Keep all for who started this process."""
@@ -44,6 +56,13 @@ class Told:
             "losses": self.losses,
         }
         (self.folder / "told.json").write_text(json.dumps(told))
+
+
+def wait_for_turn(descriptor: int) -> None:
+    """Tell who started this process that the turn is over, and wait for the next one."""
+    with socket.socket(fileno=os.dup(descriptor)) as baton:
+        baton.sendall(b".")
+        baton.recv(1)
 
 
 def per_step(ended_s: list[float]) -> float:

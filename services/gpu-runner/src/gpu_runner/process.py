@@ -23,8 +23,29 @@ log = structlog.get_logger(__name__)
 _LONGEST_LINE = 16 << 20
 _CHUNK = 8192
 _FRAMES = 12
+# More than this is taken from the system at once whatever it is told (glibc's HEAP_MAX / 2).
+_LARGEST_FROM_HEAP = 32 << 20
+_HEAP_GROWS_BY = 64 << 20
+_NEVER = 1 << 30
 _FATAL = re.compile(r"^Fatal Python error: [\w .-]{1,80}$")
 _FRAME = re.compile(r'^  File "([^"]+)", line (\d+) in (\S+)$')
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What a child is told besides what its runner was: it may compute with so many threads.
+
+    A stage frees and takes again the same memory thousands of times, frame by frame or step by
+    step. Of glibc's allocator it keeps what it freed until it ends, which is soon: otherwise the
+    system gives it new pages each time, and fills them with zeros (mallopt(3)).
+    """
+    return {
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "MALLOC_MMAP_THRESHOLD_": str(_LARGEST_FROM_HEAP),
+        "MALLOC_TRIM_THRESHOLD_": str(_NEVER),
+        "MALLOC_TOP_PAD_": str(_HEAP_GROWS_BY),
+    }
 
 
 class StageProcess:
@@ -51,12 +72,7 @@ class StageProcess:
             limit=_LONGEST_LINE,
             # A group of its own, so that what the child starts is killed with it.
             start_new_session=True,
-            env={
-                **os.environ,
-                "HF_HUB_OFFLINE": "1",
-                "PYTHONUNBUFFERED": "1",
-                "OMP_NUM_THREADS": str(threads),
-            },
+            env={**os.environ, **environment(threads)},
         )
         return StageProcess(process)
 
