@@ -212,6 +212,7 @@ class Attempt:
             device=devices[0],
             seed=command.seed,
             devices=devices if self.engine.spreads else (),
+            plugin=self.engine.plugin,
         )
         if self._stopped or self._leaving:
             return None

@@ -6,13 +6,14 @@ with; only the child process that runs a stage imports its `module`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from contracts.capabilities import EngineManifest
+from contracts.capabilities import EngineManifest, Weights
 from contracts.commands import Lane
 from contracts.events import Quality
 from pydantic import BaseModel
@@ -32,7 +33,9 @@ class Engine:
     took where it was measured. `checkpoints` tells that `run` heeds
     `StageContext.checkpoint_wanted`, so that a runner that stops may ask for one; `spreads`, that
     `run` may be one of several processes on as many devices: see `gpu_runner.crew`. `weights` names
-    the model that it starts from: see `gpu_runner.models`.
+    the model that it starts from: see `gpu_runner.models`. Of a plug-in, `plugin` is its folder,
+    `schema` that of its parameters, and `lacking` tells what it cannot run without. An engine with
+    no `qualities` is only used by name, or where there is no other.
     """
 
     kind: str
@@ -48,6 +51,10 @@ class Engine:
     checkpoints: bool = False
     spreads: bool = False
     weights: str | None = None
+    qualities: tuple[Quality, ...] = _ALL
+    plugin: Path | None = None
+    schema: Mapping[str, Any] | None = None
+    lacking: Callable[[], tuple[Weights, ...]] = tuple
 
     def params(self) -> type[BaseModel]:
         """The model of its parameters."""
@@ -56,19 +63,21 @@ class Engine:
 
     def manifest(self) -> EngineManifest:
         """What a runner announces of it; whether its weights are there is looked up each time."""
-        lacking = missing(self.weights) if self.weights else None
+        lacks = self.lacking()
+        if self.weights and (one := missing(self.weights)):
+            lacks = (*lacks, one)
         return EngineManifest(
             kind=self.kind,
             engine=self.name,
             version=version_of(self.version, self.weights) if self.weights else self.version,
             title=self.title,
             lane=self.lane,
-            qualities=_ALL,
-            params_schema=_schema(self.params()),
+            qualities=self.qualities,
+            params_schema=_schema(self.params()) if self.schema is None else dict(self.schema),
             presets={quality: dict(preset) for quality, preset in self.presets.items()},
             typical_s=dict(self.typical_s),
-            available=lacking is None,
-            missing=() if lacking is None else (lacking,),
+            available=not lacks,
+            missing=lacks,
             base=base_of(self.weights) if self.weights else None,
         )
 

@@ -98,11 +98,12 @@ def perform(task: protocol.Task, report: LineReport) -> protocol.Done | protocol
             report=report,
             resume=task.resume,
             checkpoint_wanted=report.asked,
+            plugin=task.plugin,
         )
         result: StageResult = import_module(task.module).run(context)
     except StageError as error:
         return protocol.Failed(
-            code=error.code, cause=error.cause, remedy=error.remedy, retryable=False
+            code=error.code, cause=error.cause, remedy=error.remedy, retryable=error.retryable
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, the runner must hear of it
         traceback.print_exc()

@@ -36,6 +36,7 @@ from gpu_runner.catalogue import Engine
 from gpu_runner.devices import find_devices
 from gpu_runner.engines import ENGINES
 from gpu_runner.outage import bucket_answers
+from gpu_runner.plugins.found import plugged_in
 from gpu_runner.worker import InHand, LaneWorker
 
 log = structlog.get_logger(__name__)
@@ -136,9 +137,9 @@ def make_scratch(parent: Path) -> Path:
 
 
 def load_engines(environment: Environment) -> tuple[Engine, ...]:
-    """Our own engines and those that `MYSPINBOT_ENGINES` names, as `module:attribute,…`.
+    """Our own engines, those that `MYSPINBOT_ENGINES` names as `module:attribute,…`, and plug-ins.
 
-    Raises SettingsError if one of those cannot be imported.
+    Raises SettingsError if one of those that are named cannot be imported.
     """
     engines = list(ENGINES)
     for place in filter(None, environment.text("ENGINES", "").split(",")):
@@ -147,7 +148,7 @@ def load_engines(environment: Environment) -> tuple[Engine, ...]:
             engines += getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise SettingsError(f"MYSPINBOT_ENGINES: there is no {place!r}: {error}") from error
-    return tuple(engines)
+    return (*engines, *plugged_in(environment.values, engines))
 
 
 def allowed_lanes(environment: Environment) -> frozenset[Lane]:

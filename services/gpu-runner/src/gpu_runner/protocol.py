@@ -36,6 +36,8 @@ class Task(_Message):
     seed: int
     devices: tuple[str, ...] = ()
     """All devices of the stage, if it may be spread over several; `device` is the first."""
+    plugin: Path | None = None
+    """The folder of the plug-in that does it, if one does."""
 
 
 class Progress(_Message):
@@ -54,7 +56,7 @@ class Checkpointed(_Message):
     type: Literal["checkpoint"] = "checkpoint"
     directory: Path
     step: int
-    fraction: float
+    fraction: float = 0.0
     asked_for: bool = False
 
 
@@ -82,7 +84,7 @@ class Done(_Message):
 
     type: Literal["done"] = "done"
     outputs: dict[str, list[Path]]
-    metrics: dict[str, Any]
+    metrics: dict[str, Any] = Field(default_factory=dict)
 
 
 class Failed(_Message):
@@ -92,7 +94,7 @@ class Failed(_Message):
     code: str
     cause: str
     remedy: str
-    retryable: bool
+    retryable: bool = False
 
 
 Message = Annotated[

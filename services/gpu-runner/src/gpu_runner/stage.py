@@ -56,7 +56,8 @@ class StageContext:
     empty folder for results; `scratch` is thrown away. `resume` holds the last checkpoint
     of an earlier attempt at the same stage. `device` is `cuda:N`, `mps` or `cpu`.
     `checkpoint_wanted` tells that the runner is about to stop: a stage that can offers a
-    checkpoint soon, and goes on until it is ended.
+    checkpoint soon, and goes on until it is ended. `plugin` is the folder of the plug-in whose
+    program does the stage, if one does.
     """
 
     params: Any
@@ -68,6 +69,7 @@ class StageContext:
     report: Report
     resume: Path | None = None
     checkpoint_wanted: Callable[[], bool] = _never
+    plugin: Path | None = None
 
     def one(self, name: str) -> Path:
         """The only file of input `name`."""
@@ -97,15 +99,16 @@ def processors() -> int:
 
 
 class StageError(Exception):
-    """A stage cannot be done, and trying again would not help.
+    """A stage cannot be done, and unless it is `retryable`, trying again would not help.
 
     `code` is a stable kebab-case name, `cause` says what is wrong with which input
     ("photo 2 shows no face"), `remedy` what the user can do about it. None of them
     carries names, file names or text of the user's: they enter the event log.
     """
 
-    def __init__(self, code: str, cause: str, remedy: str) -> None:
+    def __init__(self, code: str, cause: str, remedy: str, *, retryable: bool = False) -> None:
         super().__init__(f"{cause}. {remedy}")
         self.code = code
         self.cause = cause
         self.remedy = remedy
+        self.retryable = retryable
