@@ -41,7 +41,7 @@ class Pronunciation:
 def pronounce(text: str) -> Pronunciation:
     """Look up how an English sentence is pronounced.
 
-    `text` is what `script.spell_out` returns. The result has no words if nothing in the
+    `text` is what `reading.spell_out` returns. The result has no words if nothing in the
     text can be spoken.
     """
     import gruut

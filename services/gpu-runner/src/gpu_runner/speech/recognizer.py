@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from gpu_runner.speech.phonemes import pronounce
-from gpu_runner.speech.script import spell_out
+from gpu_runner.speech.reading import spell_out
 from gpu_runner.speech.sound import RATE, Samples, resample
 from gpu_runner.stage import StageError, processors
 

@@ -4,7 +4,7 @@ Two texts are kept of each sentence: the one that is shown in subtitles, and the
 is read aloud, in which signs, units and addresses are words. Pure: text in, text out.
 """
 
-# ruff: noqa: RUF001 - the confusable signs here are the ones that are replaced.
+# ruff: noqa: RUF001 - typographic signs are looked for.
 
 from __future__ import annotations
 
@@ -12,34 +12,23 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from gpu_runner.speech.language import foreign_language
+from gpu_runner.speech.markup import plain
+from gpu_runner.speech.reading import spell_out
 from gpu_runner.stage import StageError
 
-LONGEST_SCRIPT = 5_000
-"""Characters; about six minutes of speech."""
+LONGEST_SCRIPT = 20_000
+"""Characters; about twenty minutes of speech, and what the gateway takes."""
 
-_ALIKE = str.maketrans(
-    {
-        "‘": "'", "’": "'", "‚": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"',
-        "«": '"', "»": '"', "…": "...", "\u2010": "-", "\u2011": "-",
-    }
-)  # fmt: skip
-_SPELLED_LETTERS = str.maketrans(
-    {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l",
-     "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"}
-)  # fmt: skip
-_SIGNS = {"+": "plus", "=": "equals", "°": "degrees", "×": "times", "÷": "divided by"}
-_UNITS = {
-    "km": "kilometers", "cm": "centimeters", "mm": "millimeters", "kg": "kilograms",
-    "kHz": "kilohertz", "MHz": "megahertz", "GHz": "gigahertz", "Hz": "hertz",
-    "GB": "gigabytes", "MB": "megabytes", "kB": "kilobytes", "ms": "milliseconds",
-}  # fmt: skip
-_DECADES = ("", "tens", "twenties", "thirties", "forties", "fifties", "sixties", "seventies",
-            "eighties", "nineties")  # fmt: skip
-_LATIN = {"e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus"}
 _ABBREVIATIONS = frozenset(
     {"dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "no", "fig", "approx",
-     "dept", "est", "inc", "ltd", "co", "e.g", "i.e", "a.m", "p.m", "u.s"}
+     "dept", "est", "inc", "ltd", "co", "e.g", "i.e", "a.m", "p.m", "u.s", "u.k", "mt", "capt",
+     "gen", "lt", "sgt", "rev", "ph.d", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep",
+     "sept", "oct", "nov", "dec"}
 )  # fmt: skip
+_MAY_END = frozenset({"a.m", "p.m", "etc", "ph.d"})
+"""Abbreviations that end a sentence too, if a capital follows."""
+
 _SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|\n\s*""")
 
 
@@ -52,24 +41,57 @@ class Sentence:
     ends_paragraph: bool = False
 
 
-def read_script(data: bytes, limit: int = LONGEST_SCRIPT) -> list[Sentence]:
-    """Decode and check a script, and cut it into sentences.
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is to be spoken, and how much of what was typed is not.
+
+    `marks` counts tags and signs of markup that were taken out, `emoji` pictures.
+    """
+
+    sentences: tuple[Sentence, ...]
+    marks: int
+    emoji: int
+
+
+def parse_script(data: bytes, limit: int = LONGEST_SCRIPT) -> Script:
+    """Decode and check a script, take out markup and emoji, and cut it into sentences.
 
     Raises:
         StageError: `script-not-text` (not UTF-8), `script-empty`, `script-too-long`,
-            `script-not-english-letters` (another alphabet), `script-not-speakable` (only
-            signs). Messages give counts, never the text.
+            `script-not-english-letters` (another alphabet), `script-not-english` (another
+            language), `script-not-speakable` (only signs). Messages give counts, never the text.
 
     """
-    text = _decode(data)
-    if not text:
+    typed = _decode(data)
+    if not typed.strip():
         raise StageError("script-empty", "the script is empty", "Write what should be said")
-    if len(text) > limit:
+    if len(typed) > limit:
         raise StageError(
             "script-too-long",
-            f"the script has {len(text)} characters, at most {limit} are spoken at once",
+            f"the script has {len(typed)} characters, at most {limit} are spoken at once",
             "Shorten it, or make several videos",
         )
+    cleaned = plain(typed)
+    text = _visible(cleaned.text)
+    _refuse_foreign(text)
+    sentences = tuple(
+        sentence for sentence in _sentences(text) if re.search(r"[A-Za-z0-9]", sentence.read)
+    )
+    if not sentences:
+        raise StageError(
+            "script-not-speakable",
+            "the script has no letter and no digit, so there is nothing to say",
+            "Write what should be said in words",
+        )
+    return Script(sentences, cleaned.marks, cleaned.emoji)
+
+
+def read_script(data: bytes, limit: int = LONGEST_SCRIPT) -> list[Sentence]:
+    """The sentences of a script; see `parse_script`."""
+    return list(parse_script(data, limit).sentences)
+
+
+def _refuse_foreign(text: str) -> None:
     foreign = sum(1 for character in text if _is_foreign_letter(character))
     if foreign:
         raise StageError(
@@ -78,38 +100,13 @@ def read_script(data: bytes, limit: int = LONGEST_SCRIPT) -> list[Sentence]:
             " and this voice reads English only",
             "Write the script in English, foreign names in Latin letters",
         )
-    sentences = [
-        sentence for sentence in _sentences(text) if re.search(r"[A-Za-z0-9]", sentence.read)
-    ]
-    if not sentences:
+    language = foreign_language(text)
+    if language:
         raise StageError(
-            "script-not-speakable",
-            "the script has no letter and no digit, so there is nothing to say",
-            "Write what should be said in words",
+            "script-not-english",
+            f"the script is in {language}, and this voice reads English only",
+            "Write the script in English, or choose an engine that speaks its language",
         )
-    return sentences
-
-
-def spell_out(text: str) -> str:
-    """The text as it is read aloud: plain ASCII, with signs, units and addresses as words."""
-    text = unicodedata.normalize("NFKD", text.translate(_ALIKE).translate(_SPELLED_LETTERS))
-    text = re.sub(r"\s*(?:—|–|--+)\s*|\s-\s", ", ", text)
-    text = "".join(_SIGNS_SPOKEN.get(c, c) for c in text if not unicodedata.combining(c))
-    for short, long in _LATIN.items():
-        text = re.sub(rf"\b{re.escape(short)}(?=[\s,;:)]|$)", long, text, flags=re.IGNORECASE)
-    text = re.sub(r"https?://", "", text)
-    text = re.sub(r"(?<=\w)@(?=\w)", " at ", text)
-    text = re.sub(r"(?<=[a-z])\.(?=[a-z]{2,})", " dot ", text)
-    text = re.sub(r"#\s*(?=\d)", "number ", text)
-    text = re.sub(r"\b(\d\d)([1-9])0s\b", lambda m: f"{m[1]} {_DECADES[int(m[2])]}", text)
-    text = re.sub(rf"(?<=\d)\s*({'|'.join(_UNITS)})\b", lambda m: f" {_UNITS[m[1]]}", text)
-    text = re.sub(r"(?<=\d)(?!(?:st|nd|rd|th|s)\b)(?=[A-Za-z])", " ", text)
-    text = re.sub(r"\b[A-Z]{5,}\b", lambda m: m[0].lower(), text)
-    text = re.sub(r"[^A-Za-z0-9\s.,;:!?'$€£%&/-]", " ", text)
-    return " ".join(text.split())
-
-
-_SIGNS_SPOKEN = {sign: f" {word} " for sign, word in _SIGNS.items()}
 
 
 def _decode(data: bytes) -> str:
@@ -120,8 +117,11 @@ def _decode(data: bytes) -> str:
             "script-not-text", "the script is not text in UTF-8", "Send it as plain text"
         ) from error
     text = unicodedata.normalize("NFC", text)
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
-    # Format and control characters are neither shown nor spoken.
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").strip()
+
+
+def _visible(text: str) -> str:
+    """Without format and control characters, which are neither shown nor spoken."""
     kept = (c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C")
     return re.sub(r"[^\S\n]+", " ", "".join(kept)).strip()
 
@@ -138,7 +138,8 @@ def _sentences(text: str) -> list[Sentence]:
     start = 0
     for match in _SENTENCE_END.finditer(text + "\n"):
         line_break = match[0].startswith("\n")
-        if not line_break and _is_abbreviation(text[start : match.end()]):
+        piece = text[start : match.end()]
+        if not line_break and (_is_abbreviation(piece, text[match.end() :]) or _is_number(piece)):
             continue
         shown = " ".join(text[start : match.end()].split())
         more = match.end() < len(text)
@@ -150,10 +151,17 @@ def _sentences(text: str) -> list[Sentence]:
     return found
 
 
-def _is_abbreviation(piece: str) -> bool:
+def _is_abbreviation(piece: str, rest: str) -> bool:
     """Whether the piece ends in a full stop that ends no sentence: "Dr.", "e.g.", "J."."""
     word = piece.rsplit(None, 1)[-1] if piece.split() else ""
     if not word.endswith("."):
         return False
-    stem = word[:-1].lstrip("(\"'“‘«")
-    return stem.lower() in _ABBREVIATIONS or re.fullmatch(r"[A-HJ-Z]", stem) is not None
+    stem = word[:-1].lstrip("(\"'“‘«").lower()
+    if stem in _MAY_END and re.match(r"\s+[A-Z]", rest):
+        return False
+    return stem in _ABBREVIATIONS or re.fullmatch(r"[A-HJ-Z]", word[:-1]) is not None
+
+
+def _is_number(piece: str) -> bool:
+    """Whether the piece is the number of an item of a list."""
+    return re.fullmatch(r"\s*\d{1,3}\.", piece) is not None
