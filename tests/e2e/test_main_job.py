@@ -18,6 +18,9 @@ import websockets
 from contracts.envelope import from_structured
 from contracts.fold import evolve, initial
 from contracts.job import JobStatus
+from myspinbot.credentials import State, look
+from myspinbot.embedded.home import Home
+from myspinbot.embedded.identity import anchor
 
 from tests.support.samples import post_generate
 from tests.support.stack import RunningStack, running_stack
@@ -103,6 +106,30 @@ def test_the_video_has_sound_and_picture_of_the_same_length(
 ) -> None:
     path = download(stack, updates[0]["jobId"], "render_video", "video", tmp_path)
     assert_shows_and_sounds(path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "file"),
+    [
+        ("generate_portrait", "portrait.png"),
+        ("synthesize_speech", "speech.wav"),
+        ("render_video", "video.mp4"),
+        ("render_video", "poster.jpg"),
+    ],
+)
+def test_what_was_generated_says_so_and_names_its_job(
+    stack: RunningStack,
+    updates: list[dict[str, Any]],
+    tmp_path: Path,
+    stage: str,
+    file: str,
+) -> None:
+    job = updates[0]["jobId"]
+    path = download(stack, job, stage, Path(file).stem, tmp_path)
+    own = anchor(Home(stack.home))
+    assert own
+    found = look(path.rename(tmp_path / file), [own])
+    assert (found.state, found.made and found.made.job) == (State.GENUINE, job)
 
 
 def test_every_stage_reports_an_honest_measure_of_its_work(

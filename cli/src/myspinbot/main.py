@@ -33,6 +33,7 @@ from myspinbot.commands import (
     tokens,
     trace,
     up,
+    verify,
     watch,
     webhooks,
 )
@@ -106,6 +107,7 @@ add(app, "audit", oversight.audit, _LOG)
 add(app, "demo", demo.demo, _MAKE)
 add(app, "submit", submit.submit, _MAKE)
 add(app, "download", download.download, _MAKE)
+add(app, "verify", verify.verify, _MAKE)
 add(app, "watch", watch.watch, _FOLLOW)
 add(app, "jobs", jobs.jobs, _FOLLOW)
 add(app, "show", show.show, _FOLLOW)

@@ -24,6 +24,7 @@ _OTHERS = (
     "TOKEN",
     "API",
     "SNAPSHOTS",
+    "CREDENTIALS",
 )
 
 
@@ -60,6 +61,7 @@ def programs(
     *,
     seeds: Mapping[str, Path],
     keys: Keys,
+    credentials: Path,
     facing: Facing,
     environment: Mapping[str, str],
 ) -> list[Program]:
@@ -76,6 +78,7 @@ def programs(
     runner = {
         "MYSPINBOT_SCRATCH": str(home.run / "scratch"),
         "MYSPINBOT_MODELS": str(home.weights(environment)),
+        "MYSPINBOT_CREDENTIALS": str(credentials),
     }
     table = (
         _Service("projector", "projector", "projector", ports["projector_admin"], database),

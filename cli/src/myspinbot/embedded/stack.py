@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from myspinbot.embedded import broker, metrics, objects, ports, services
 from myspinbot.embedded.home import Facing, Home, StackNote
+from myspinbot.embedded.identity import ensure_identity
 from myspinbot.embedded.journal import Journal
 from myspinbot.embedded.notary import StackNotary
 from myspinbot.embedded.processes import STACK_VARIABLE, Program, kill_leftovers
@@ -145,6 +146,7 @@ def whole(home: Home, note: StackNote, environment: Mapping[str, str], tell: Tel
             note.ports,
             seeds=broker.seed_files(home),
             keys=objects.ensure_keys(home),
+            credentials=ensure_identity(home),
             facing=note.facing,
             environment=base,
         ),

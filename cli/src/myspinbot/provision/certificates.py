@@ -57,9 +57,9 @@ def make_authority(domain: str, now: datetime) -> Pair:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{_AUTHORITY_NAME} ({domain})")])
     within = x509.NameConstraints(permitted_subtrees=[x509.DNSName(domain)], excluded_subtrees=None)
     builder = (
-        _builder(name, name, key, now, AUTHORITY_LIFE)
+        builder_of(name, name, key, now, AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(usage(signs_certificates=True), critical=True)
         .add_extension(within, critical=True)
     )
     return Pair(key, (builder.sign(key, hashes.SHA256()),))
@@ -72,13 +72,13 @@ def issue(authority: Pair, domain: str, now: datetime) -> Pair:
     issuer = authority.certificate
     public = authority.key.public_key()
     builder = (
-        _builder(name, issuer.subject, key, now, LEAF_LIFE)
+        builder_of(name, issuer.subject, key, now, LEAF_LIFE)
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName(each) for each in _covered(domain)]),
             critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
     )
@@ -135,13 +135,14 @@ def _covered(domain: str) -> list[str]:
     return [domain, f"*.{domain}"]
 
 
-def _builder(
+def builder_of(
     subject: x509.Name,
     issuer: x509.Name,
     key: Key,
     now: datetime,
     life: timedelta,
 ) -> x509.CertificateBuilder:
+    """What every certificate here says; the rest depends on its purpose."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -154,7 +155,8 @@ def _builder(
     )
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """What a key may be used for: to sign certificates, or to sign anything else."""
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         key_cert_sign=signs_certificates,

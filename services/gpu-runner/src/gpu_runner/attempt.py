@@ -15,8 +15,10 @@ from pathlib import Path
 import structlog
 from contracts.commands import StageCommand
 from contracts.job import Checkpoint, JobState
+from contracts.provenance import Generation
 from contracts.stagelog import Level
 from eventlog import tracing
+from eventlog.log import utc_now
 from opentelemetry import trace
 from servicekit.objects import MissingObjectError, ObjectStoreError
 
@@ -24,6 +26,7 @@ from contracts import events as e
 from gpu_runner import failures, metrics, protocol, spans
 from gpu_runner.bench import Bench
 from gpu_runner.catalogue import Engine
+from gpu_runner.credentials import Signing
 from gpu_runner.lines import LineWriter
 from gpu_runner.outage import until_store_answers
 from gpu_runner.process import StageProcess
@@ -213,6 +216,7 @@ class Attempt:
             seed=command.seed,
             devices=devices if self.engine.spreads else (),
             plugin=self.engine.plugin,
+            signing=self._signing(),
         )
         if self._stopped or self._leaving:
             return None
@@ -225,6 +229,21 @@ class Attempt:
             if isinstance(ending, protocol.Failed):
                 tracing.failed(span, ending.code)
         return ending
+
+    def _signing(self) -> Signing | None:
+        if self.bench.credentials is None:
+            return None
+        command = self.command
+        made = Generation(
+            job=command.job,
+            stage=command.stage,
+            attempt=command.attempt,
+            kind=command.kind,
+            engine=command.engine,
+            engine_version=self.engine.version,
+            created_at=utc_now(),
+        )
+        return Signing(self.bench.credentials, made)
 
     async def _compute(
         self, folder: Path, task: protocol.Task, transfer: Transfer

@@ -16,7 +16,10 @@ from servicekit.objects import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all attempts of a runner share."""
+    """What all attempts of a runner share.
+
+    `credentials` is the file by which the installation signs what it makes, if it has one.
+    """
 
     log: EventLog
     progress: Board
@@ -25,4 +28,5 @@ class Bench:
     runner: str
     scratch: Path
     readiness: Readiness = field(default_factory=Readiness)
+    credentials: Path | None = None
     clock: Callable[[], float] = time.monotonic

@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ from contracts.stagelog import Level
 from pydantic import BaseModel, ValidationError
 
 from gpu_runner import crew, protocol
+from gpu_runner.credentials import Signing
 from gpu_runner.stage import Report, StageContext, StageError, StageResult
 
 _PR_SET_PDEATHSIG = 1
@@ -32,8 +34,10 @@ _FRAMES = 12
 class LineReport(Report):
     """Writes each report as a line; safe to use from several threads."""
 
-    def __init__(self, channel: IO[str]) -> None:
+    def __init__(self, channel: IO[str], signing: Signing | None = None) -> None:
         self._channel = channel
+        self._signing = signing
+        self._signed: dict[Path, int] = {}
         self._lock = threading.Lock()
         self._fraction = 0.0
         self._asked = threading.Event()
@@ -64,7 +68,14 @@ class LineReport(Report):
         self.send(message)
 
     def sample(self, path: Path, caption: str, step: int) -> None:
+        self.sign(path)
         self.send(protocol.Sampled(path=path, caption=caption, step=step))
+
+    def sign(self, path: Path) -> None:
+        """Put the installation's credentials into a file that leaves the stage, once."""
+        if self._signing and self._signed.get(path) != path.stat().st_mtime_ns:
+            self._signing.sign(path)
+            self._signed[path] = path.stat().st_mtime_ns
 
     def line(self, message: str, level: Level = Level.INFO) -> None:
         self.send(protocol.Line(message=message, level=level))
@@ -101,6 +112,8 @@ def perform(task: protocol.Task, report: LineReport) -> protocol.Done | protocol
             plugin=task.plugin,
         )
         result: StageResult = import_module(task.module).run(context)
+        for path in chain.from_iterable(result.outputs.values()):
+            report.sign(path)
     except StageError as error:
         return protocol.Failed(
             code=error.code, cause=error.cause, remedy=error.remedy, retryable=error.retryable
@@ -162,7 +175,7 @@ def main() -> None:
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     task = protocol.Task.model_validate_json((Path(sys.argv[1]) / protocol.TASK_FILE).read_bytes())
-    report = LineReport(channel)
+    report = LineReport(channel, task.signing)
     signal.signal(signal.SIGTERM, lambda *_: report.ask())
     with crew.muster(task, Path(sys.argv[1])):
         report.send(perform(task, report))

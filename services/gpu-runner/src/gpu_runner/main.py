@@ -33,6 +33,7 @@ from contracts import subjects
 from gpu_runner import metrics
 from gpu_runner.bench import Bench
 from gpu_runner.catalogue import Engine
+from gpu_runner.credentials import Identity
 from gpu_runner.devices import find_devices
 from gpu_runner.engines import ENGINES
 from gpu_runner.outage import bucket_answers
@@ -51,6 +52,9 @@ async def serve(service: Service) -> None:
     environment = service.environment
     runner = environment.text("RUNNER_ID", _default_id())
     scratch = make_scratch(environment.path("SCRATCH") or Path(tempfile.gettempdir()))
+    credentials = environment.path("CREDENTIALS")
+    if credentials:
+        Identity.read(credentials)
     devices = find_devices()
     allowed, per_stage = allowed_lanes(environment), devices_per_stage(environment)
     engines = {
@@ -73,6 +77,7 @@ async def serve(service: Service) -> None:
             runner=runner,
             scratch=scratch,
             readiness=service.readiness,
+            credentials=credentials,
         )
 
         async def tell_all() -> None:

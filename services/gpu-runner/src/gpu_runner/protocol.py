@@ -14,6 +14,8 @@ from contracts.base import Name
 from contracts.stagelog import Level
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
+from gpu_runner.credentials import Signing
+
 TASK_FILE = "task.json"
 
 
@@ -38,6 +40,8 @@ class Task(_Message):
     """All devices of the stage, if it may be spread over several; `device` is the first."""
     plugin: Path | None = None
     """The folder of the plug-in that does it, if one does."""
+    signing: Signing | None = None
+    """By what the child signs what it makes; None where an installation has no key for it."""
 
 
 class Progress(_Message):

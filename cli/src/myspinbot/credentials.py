@@ -1,0 +1,109 @@
+"""Content Credentials as they are found in a file: who signed it, what it says, is it untouched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import c2pa
+from contracts.provenance import GENERATION, Generation
+from pydantic import ValidationError
+
+from myspinbot.errors import MISUSED, CommandError
+
+_UNTRUSTED = "signingCredential.untrusted"
+
+
+class State(StrEnum):
+    """What is known of a file."""
+
+    GENUINE = "genuine"
+    """It is as it was signed, by an installation that is trusted."""
+
+    UNKNOWN_SIGNER = "unknown-signer"
+    """It is as it was signed, but nobody that is trusted did."""
+
+    ALTERED = "altered"
+    """It was changed after it had been signed, or its credentials were."""
+
+    NONE = "none"
+    """It carries no credentials, or they were taken away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a file tells of itself. Believe it only if the state is genuine."""
+
+    state: State
+    signer: str | None = None
+    time: str | None = None
+    source_type: str | None = None
+    made: Generation | None = None
+    problems: tuple[str, ...] = ()
+
+
+def look(path: Path, anchors: Iterable[str]) -> Found:
+    """Read the credentials of a file; `anchors` are certificates in PEM that are trusted.
+
+    Raises:
+        CommandError: it cannot be read, or is a kind of file that carries none.
+
+    """
+    try:
+        trusted = "\n".join(anchors)
+        wanted: dict[str, Any] = {"verify": {"verify_trust": True}}
+        # An empty list would not be one that trusts nobody, but an error.
+        if trusted:
+            wanted["trust"] = {"user_anchors": trusted}
+        settings = c2pa.Settings.from_dict(wanted)
+        with (
+            settings,
+            c2pa.Context(settings=settings) as context,
+            c2pa.Reader(str(path), context=context) as reader,
+        ):
+            return _found(json.loads(reader.json()))
+    except c2pa.C2paError.ManifestNotFound:
+        return Found(State.NONE)
+    except c2pa.C2paError.NotSupported as error:
+        raise CommandError(
+            f"{path} is no picture, sound or video that can carry Content Credentials.",
+            "Name a PNG, JPEG, WebP, WAV or MP4 file.",
+            MISUSED,
+        ) from error
+    except (c2pa.C2paError, OSError) as error:
+        if not path.is_file():
+            raise CommandError(f"There is no file {path}.", "Look at the name.", MISUSED) from error
+        return Found(State.ALTERED, problems=(str(error),))
+
+
+def _found(store: dict[str, Any]) -> Found:
+    manifest = store["manifests"][store["active_manifest"]]
+    codes = [status["code"] for status in store.get("validation_status", ())]
+    wrong = tuple(code for code in codes if code != _UNTRUSTED)
+    state = State.ALTERED if wrong else State.UNKNOWN_SIGNER if codes else State.GENUINE
+    signature = manifest.get("signature_info", {})
+    said = {each["label"]: each.get("data", {}) for each in manifest.get("assertions", ())}
+    actions: dict[str, Any] = next(
+        (data for label, data in said.items() if label.startswith("c2pa.actions")), {}
+    )
+    kinds = (action.get("digitalSourceType") for action in actions.get("actions", ()))
+    source_type = next(filter(None, kinds), None)
+    return Found(
+        state,
+        signer=signature.get("common_name"),
+        time=signature.get("time"),
+        source_type=str(source_type).rsplit("/", 1)[-1] if source_type else None,
+        made=_made(said.get(GENERATION)),
+        problems=wrong,
+    )
+
+
+def _made(said: Any) -> Generation | None:
+    try:
+        return Generation.model_validate(said)
+    except ValidationError:
+        return None
