@@ -56,6 +56,7 @@ An error says its cause and, on the next line, what to do.
 | `--home` | `MYSPINBOT_HOME` | data folder of the local system; without, `$XDG_DATA_HOME/myspinbot` or `~/.local/share/myspinbot` |
 | | `MYSPINBOT_MODELS` | folder of pulled weights; without, `models` in the data folder |
 | | `MYSPINBOT_BASE_SD15`, `MYSPINBOT_BASE_SDXL` | a base of your own for that engine: [models.md](models.md) |
+| | `MYSPINBOT_PLUGINS` | folders of engines that others bring, with `:` between them, besides `engines` in the data folder: [plugins.md](plugins.md) |
 
 What stands in a command line can be seen by others and stays in the history: give tokens by the variable or by a file. The
 secret of the local system's owner is sent to that system only. `NO_COLOR` turns colours off.

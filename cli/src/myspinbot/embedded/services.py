@@ -78,6 +78,7 @@ def programs(
     runner = {
         "MYSPINBOT_SCRATCH": str(home.run / "scratch"),
         "MYSPINBOT_MODELS": str(home.weights(environment)),
+        "MYSPINBOT_HOME": str(home.root),
         "MYSPINBOT_CREDENTIALS": str(credentials),
     }
     table = (
