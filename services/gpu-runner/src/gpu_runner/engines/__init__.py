@@ -76,7 +76,7 @@ ENGINES: tuple[Engine, ...] = (
             Quality.BEST: {"effort": "best"},
         },
     ),
-    _engine("world", "synthesize_speech", "Speech in the matched voice", Lane.CPU, 16, version="2"),
+    _engine("world", "synthesize_speech", "Speech in the matched voice", Lane.CPU, 16, version="3"),
     _engine(
         "mini", "generate_portrait", "A portrait by base and LoRA", Lane.GPU, 17, weights="mini"
     ),
@@ -106,5 +106,5 @@ ENGINES: tuple[Engine, ...] = (
             ),
         )
     ),
-    _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10),
+    _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10, version="2"),
 )

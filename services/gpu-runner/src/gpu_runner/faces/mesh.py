@@ -71,6 +71,11 @@ class Mesh:
         across = self.points[CHEEK_RIGHT] - self.points[CHEEK_LEFT]
         return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
 
+    def moved(self, right: float, down: float, scale: float = 1.0) -> Mesh:
+        """The mesh in a picture that was shifted by so many pixels and then scaled."""
+        points = (self.points + np.array([right, down, 0.0])) * scale
+        return Mesh(points, self.presence)
+
 
 def find_meshes(rgb: NDArray[np.uint8]) -> list[Mesh]:
     """Meshes of all faces in `rgb` (height, width, 3), the widest first."""

@@ -7,8 +7,8 @@ eye corners, found by looking at frames; the fields are smooth except where lips
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
     from gpu_runner.engines.warp.neutral import NeutralFace
 
+Sides: TypeAlias = tuple[bool, bool, bool, bool]
+
 GRID = 128
+# Share of the grid over which movement fades where a still picture goes on beside it.
+SETTLE = 0.10
 JAW, LOWER, UPPER, PRESS, TUCK = 0.115, 0.030, 0.030, 0.020, 0.022
 WIDE, ROUND, BROW = 0.035, 0.088, 0.045
 # How far the chin goes with the jaw. A drawn chin is an outline: it should not wander as far, while
@@ -75,6 +79,29 @@ def build_bases(face: NeutralFace, *, drawn: bool) -> Bases:
         np.concatenate([layer @ axes, motion]).astype(np.float32) for layer in expression
     )
     return Bases(upper, lower, step, reach)
+
+
+def settle(bases: Bases, edges: Sides) -> Bases:
+    """The same bases, coming to rest towards those edges where a still picture goes on.
+
+    `edges` says of left, top, right and bottom whether the picture goes on there.
+    """
+    rows, columns = bases.upper.shape[1:3]
+    reach = SETTLE * max(rows, columns)
+    left, top, right, bottom = edges
+    across, down = np.arange(columns, dtype=np.float64), np.arange(rows, dtype=np.float64)
+    calm = np.ones((rows, columns))
+    for wanted, distance in (
+        (left, across[None, :]),
+        (right, across[None, ::-1]),
+        (top, down[:, None]),
+        (bottom, down[::-1, None]),
+    ):
+        if wanted:
+            # The last cell may reach past the picture's edge.
+            calm = calm * smoothstep(1.0, reach, distance)
+    weight = calm[None, :, :, None].astype(np.float32)
+    return replace(bases, upper=bases.upper * weight, lower=bases.lower * weight)
 
 
 def _expression(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from gpu_runner.engines.warp.bases import JAW, NAMES, Bases, build_bases
+from gpu_runner.engines.warp.bases import JAW, NAMES, Bases, Sides, build_bases, settle
 from gpu_runner.engines.warp.layers import Layers, lower_coverage, split, upper_coverage
 from gpu_runner.engines.warp.mouth import MouthParts, build_mouth, paint_mouth
 from gpu_runner.engines.warp.neutral import NeutralFace, upsample
@@ -77,11 +77,27 @@ def moments(mouth: MouthTrack, motion: MotionTrack, vigour: float = 1.0) -> list
 class Renderer:
     """Renders frames of one portrait. Frames are independent: any order, any thread."""
 
-    def __init__(self, face: NeutralFace, lids: Eyelids | None, *, drawn: bool) -> None:
+    def __init__(
+        self,
+        face: NeutralFace,
+        lids: Eyelids | None,
+        *,
+        drawn: bool,
+        goes_on: Sides = (False, False, False, False),
+    ) -> None:
+        """Prepare a closed face.
+
+        Args:
+            face: the portrait with its mouth closed.
+            lids: what closes its eyes, if anything can.
+            drawn: whether it is a drawing.
+            goes_on: at which edges (left, top, right, bottom) a still picture continues it.
+
+        """
         self._face = face
         self._lids = lids
         self._layers: Layers = split(face)
-        self._bases: Bases = build_bases(face, drawn=drawn)
+        self._bases: Bases = settle(build_bases(face, drawn=drawn), goes_on)
         self._region = _mouth_region(face, self._bases.reach)
         self._feather = _feather(self._region)
         self._parts: MouthParts = build_mouth(face, self._region, drawn=drawn)

@@ -1,13 +1,28 @@
 """Honest measures of a rendered video, taken from its frames and not from the intention.
 
 The face mesh is fitted to rendered frames as it would be to any video; the gap it sees between the
-inner lips is compared with the gap that was intended and with the sound.
+inner lips is compared with the gap that was intended and with the sound. Gaps are in distances of
+the outer eye corners, times in frames or seconds as the names say.
+
+`lag_frames`: by how many frames the seen mouth comes after the loudness of the sound, negative if
+    before it, to a fraction of a frame; null where either does not vary.
+`lag_intended_frames`: the same against the intended opening; anything but 0 is a renderer's fault.
+`opening_vs_intended`, `opening_vs_sound`: correlation of the seen opening with the intended one and
+    with the loudness; `intended_vs_sound` is what the latter could reach.
+`opening_speaking`, `opening_in_pauses`: mean seen gap while speaking, and in the inner part of
+    pauses longer than 0.15 s.
+`shut_in_pauses`: the share of the frames looked at there whose lips touch.
+`closed_at_pbm`: the share of p, b and m at which the lips touch in the frame; `pbm_closed` of
+    `pbm_seen` in numbers, at most 16 spread over the speech.
+`flicker_background`: mean change of a pixel outside head and shoulders from frame to frame, of 255.
+`identity_distance`: mean distance of the face's embedding from the portrait's; others are 0.6 away.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from gpu_runner.engines.warp.articulation import LEAD
@@ -20,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpu_runner.engines.warp.articulation import MouthTrack
+    from gpu_runner.engines.warp.inputs import Sitter
     from gpu_runner.engines.warp.timings import Timings
 
 INNER_UPPER, INNER_LOWER = (82, 13, 312), (87, 14, 317)
@@ -31,6 +47,10 @@ SHUT_GAP = 0.014
 PAUSE, PAUSE_EDGE = 0.15, 0.08
 # Frames whose mesh is fitted; more would cost time and tell nothing new.
 SAMPLES = 64
+# Shifts at which lag is looked for, in frames either way.
+FARTHEST = 8
+# Faces are kept at this many pixels a side: the mesh sees no more, and a long video stays small.
+KEPT_SIDE = 512
 
 
 def sample_indices(frames: int, samples: int = SAMPLES) -> list[int]:
@@ -68,6 +88,28 @@ def correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
+def lag(
+    seen: NDArray[np.float64], at: Sequence[int], expected: NDArray[np.float64]
+) -> float | None:
+    """By how many frames `seen` (n,), looked at in the frames `at`, comes after `expected`.
+
+    `expected` has an entry for every frame. The shift of the highest correlation is refined by a
+    parabola through its neighbours. None if there is nothing to compare.
+    """
+    frames = np.asarray(at)
+    reach = min(FARTHEST, (len(expected) - 1) // 4)
+    inner = (frames >= reach) & (frames < len(expected) - reach)
+    shifts = range(-reach, reach + 1)
+    fits = [correlation(seen[inner], expected[frames[inner] - shift]) for shift in shifts]
+    if reach < 1 or max(fits) <= 0:
+        return None
+    best = int(np.argmax(fits))
+    if not 0 < best < len(fits) - 1:
+        return float(shifts[best])
+    before, top, after = fits[best - 1 : best + 2]
+    return shifts[best] + 0.5 * (before - after) / (before - 2 * top + after)
+
+
 def identity_distance(
     portrait: NDArray[np.uint8], frames: Sequence[NDArray[np.uint8]]
 ) -> float | None:
@@ -91,37 +133,50 @@ def background(mesh: Mesh, shape: tuple[int, int]) -> NDArray[np.bool_]:
 class Witness:
     """Watches a video while it is rendered and says afterwards what there was to see."""
 
-    def __init__(
-        self, portrait: NDArray[np.uint8], mesh: Mesh, mouth: MouthTrack, timings: Timings, fps: int
-    ) -> None:
-        self._portrait, self._mesh, self._mouth, self._fps = portrait, mesh, mouth, fps
+    def __init__(self, sitter: Sitter, mouth: MouthTrack, timings: Timings, fps: int) -> None:
+        """Get ready to watch `sitter` make the movement `mouth`."""
+        self._mouth, self._fps = mouth, fps
+        left, top, right, bottom = sitter.region
+        self._window = slice(top, bottom), slice(left, right)
+        self._scale = min(1.0, KEPT_SIDE / max(right - left, bottom - top))
+        self._portrait = self._face(sitter.canvas)
+        self._mesh = sitter.mesh.moved(-left, -top, self._scale)
         self._gaps = np.zeros(0)
         self._pauses = timings.pauses(PAUSE)
         self._spread = sample_indices(len(mouth.opening))
         self._shut = shut_indices(timings, mouth.opening, fps)
         self._kept: dict[int, NDArray[np.uint8]] = {}
-        self._still = background(mesh, (portrait.shape[0], portrait.shape[1]))[::4, ::4]
+        shape = (sitter.canvas.shape[0], sitter.canvas.shape[1])
+        self._still = background(sitter.mesh, shape)[::4, ::4]
         self._last: NDArray[np.int16] | None = None
         self._changes: list[float] = []
 
     def see(self, index: int, rgb: NDArray[np.uint8]) -> None:
         """Take in frame number `index` (height, width, 3); frames come in order."""
         if index in self._spread or index in self._shut:
-            self._kept[index] = rgb
+            self._kept[index] = self._face(rgb)
         # One pixel in sixteen of the background says the same as all of them.
         here = rgb[::4, ::4][self._still].astype(np.int16)
         if self._last is not None and here.size:
             self._changes.append(float(np.abs(here - self._last).mean()))
         self._last = here
 
-    def poster(self, blink: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """A frame that stands for the video: lips a little open, eyes not (`blink` per frame)."""
+    def poster_index(self, blink: NDArray[np.float64]) -> int:
+        """The frame that stands for the video: lips a little open, eyes not (`blink` per frame)."""
         beauty = [abs(self._mouth.opening[i] - 0.04) + blink[i] for i in self._spread]
-        return self._kept[self._spread[int(np.argmin(beauty))]]
+        return self._spread[int(np.argmin(beauty))]
+
+    def _face(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        face = rgb[self._window]
+        if self._scale == 1:
+            return face.copy()
+        scale = self._scale
+        small = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, dtype=np.uint8)
 
     def measures(self, at_rest: NDArray[np.uint8]) -> dict[str, float | None]:
         """What was seen; `at_rest` is a frame with closed lips, as the zero of all gaps."""
-        rest = lip_gap(at_rest, self._mesh)
+        rest = lip_gap(self._face(at_rest), self._mesh)
         seen = {i: lip_gap(frame, self._mesh) - rest for i, frame in self._kept.items()}
         self._gaps = np.array([seen[i] for i in self._spread])
         opening, loudness = self._mouth.opening, self._mouth.loudness
@@ -129,12 +184,17 @@ class Witness:
         touching = np.array([seen[i] < SHUT_GAP for i in self._shut], dtype=np.float64)
         some = [self._kept[i] for i in self._spread[:: max(1, len(self._spread) // 3)]]
         return {
+            "lag_frames": _rounded(lag(self._gaps, self._spread, loudness), 2),
+            "lag_intended_frames": _rounded(lag(self._gaps, self._spread, opening), 2),
             "opening_vs_intended": _rounded(correlation(self._gaps, opening[self._spread])),
             "opening_vs_sound": _rounded(correlation(self._gaps, loudness[self._spread])),
             "intended_vs_sound": _rounded(correlation(opening, loudness)),
             "opening_speaking": _mean(self._gaps[~silent]),
             "opening_in_pauses": _mean(self._gaps[silent]),
+            "shut_in_pauses": _mean((self._gaps[silent] < SHUT_GAP).astype(np.float64)),
             "closed_at_pbm": _mean(touching),
+            "pbm_closed": int(touching.sum()),
+            "pbm_seen": len(touching),
             "flicker_background": _mean(np.array(self._changes)),
             "identity_distance": _rounded(identity_distance(self._portrait, some)),
         }
@@ -160,5 +220,5 @@ def _mean(values: NDArray[np.float64]) -> float | None:
     return _rounded(float(values.mean())) if values.size else None
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None else round(value, digits)

@@ -12,42 +12,19 @@ import os
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from gpu_runner.stage import StageContext, StageError, StageResult
+from gpu_runner.engines.warp.params import Params
+from gpu_runner.stage import StageContext, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from gpu_runner.engines.warp.compose import Moment, Renderer
-    from gpu_runner.engines.warp.timings import Timings
-    from gpu_runner.faces.mesh import Mesh
-
-LOOKS = 14
-
-
-class Params(BaseModel):
-    """What a user may choose about the rendering."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fps: Literal[25, 30] = Field(default=25, description="Frames per second")
-    size: int = Field(
-        default=512, ge=256, le=1024, multiple_of=16, description="Width and height in pixels"
-    )
-    motion: float = Field(
-        default=1.0, ge=0.0, le=1.5, description="Head movement; 0 holds the head still"
-    )
-    blink: bool = Field(default=True, description="Whether the eyes blink")
-    crf: int = Field(
-        default=18, ge=12, le=32, description="Compression: 18 looks lossless, 28 is small"
-    )
+    from gpu_runner.engines.warp.inputs import Sitter
 
 
 def run(context: StageContext) -> StageResult:
@@ -61,7 +38,9 @@ def run(context: StageContext) -> StageResult:
     import numpy as np
 
     from gpu_runner.engines.warp.articulation import articulate
+    from gpu_runner.engines.warp.backdrop import Backdrop
     from gpu_runner.engines.warp.compose import moments
+    from gpu_runner.engines.warp.inputs import read_sitter, read_speech, read_timings_of
     from gpu_runner.engines.warp.measure import PAUSE, Witness
     from gpu_runner.engines.warp.motion import live
     from gpu_runner.engines.warp.visemes import is_known
@@ -70,18 +49,26 @@ def run(context: StageContext) -> StageResult:
 
     params: Params = context.params
     began = time.perf_counter()
-    sound, rate = _read_speech(context.one("speech"))
-    timings = _read_timings(context.one("timings"), len(sound) / rate)
-    portrait, mesh = _read_portrait(context.one("portrait"), params.size)
-    renderer, drawn, blinking = _prepare(portrait, mesh, blink=params.blink)
+    sound, rate = read_speech(context.one("speech"))
+    timings = read_timings_of(context.one("timings"), len(sound) / rate)
+    sitter = read_sitter(context.one("portrait"), params.aspect, params.size)
+    renderer, drawn, blinking = _prepare(sitter, blink=params.blink)
+    backdrop = Backdrop(sitter.canvas, sitter.region, sitter.mesh, params.background_blur)
     count = int(np.ceil(len(sound) / rate * params.fps))
     mouth = articulate(timings, sound, rate, params.fps, count)
     rng = np.random.default_rng(context.seed)
     motion = live(mouth.loudness, timings.pauses(PAUSE), params.fps, rng)
-    witness = Witness(portrait, mesh, mouth, timings, params.fps)
+    witness = Witness(sitter, mouth, timings, params.fps)
+    stands_for_all = witness.poster_index(motion.blink)
+    poster = context.output / "poster.jpg"
+
+    def render(moment: Moment) -> NDArray[np.uint8]:
+        return backdrop.behind(renderer.frame(moment))
 
     def watch(index: int, frame: NDArray[np.uint8]) -> None:
         witness.see(index, frame)
+        if index == stands_for_all:
+            write_picture(poster, frame)
         context.report.progress(index + 1, count, "frame")
 
     ready = time.perf_counter()
@@ -91,7 +78,7 @@ def run(context: StageContext) -> StageResult:
     )
     video = write_video(
         context.output / "video.mp4",
-        _in_order(renderer, moments(mouth, motion, params.motion), watch),
+        _in_order(render, moments(mouth, motion, params.motion), watch),
         count=count,
         fps=params.fps,
         sound=sound,
@@ -110,74 +97,34 @@ def run(context: StageContext) -> StageResult:
         "real_time_factor": round((rendered - began) / lengths.video, 3),
         "video_seconds": round(lengths.video, 3),
         "audio_seconds": round(lengths.audio, 3),
+        "stream_difference_seconds": round(abs(lengths.video - lengths.audio), 4),
         "portrait": "drawing" if drawn else "photograph",
         "blinks": blinking,
         "unknown_phonemes": sum(not is_known(each.symbol) for each in timings.phonemes),
     }
-    metrics |= witness.measures(renderer.frame(renderer.at_rest()))
-    poster = write_picture(context.output / "poster.jpg", witness.poster(motion.blink))
+    metrics |= witness.measures(render(renderer.at_rest()))
     report = context.output / "report.json"
     full = {"metrics": metrics, "fps": params.fps, "tracks": witness.tracks()}
     report.write_text(json.dumps(full), encoding="utf-8")
     return StageResult({"video": [video], "poster": [poster], "report": [report]}, metrics)
 
 
-def _read_timings(path: Path, seconds: float) -> Timings:
-    from gpu_runner.engines.warp.timings import read_timings
-
-    timings = read_timings(path)
-    if abs(timings.duration - seconds) > 0.5:
-        raise StageError(
-            "timings-mismatch",
-            f"the timings cover {timings.duration:.1f} s, the speech {seconds:.1f} s",
-            "Make the speech again; its timings are written beside it.",
-        )
-    return timings
-
-
-def _read_speech(path: Path) -> tuple[NDArray[np.float32], int]:
-    import soundfile
-
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise StageError(
-            "speech-unreadable", "the speech is not a sound file", "Make the speech again."
-        ) from error
-    if len(samples) < rate // 10:
-        raise StageError(
-            "speech-unreadable", "the speech is shorter than 0.1 s", "Give it more words to say."
-        )
-    return samples.mean(axis=1), int(rate)
-
-
-def _read_portrait(path: Path, size: int) -> tuple[NDArray[np.uint8], Mesh]:
-    """The portrait as (size, size, 3) and its mesh, averaged over several looks."""
-    from gpu_runner.faces.crops import crop_square, widest_face
-    from gpu_runner.faces.mesh import refine_mesh
-    from gpu_runner.media.pictures import decode_picture
-
-    rgb = decode_picture(path, "the portrait")
-    square = crop_square(rgb, widest_face(rgb, "the portrait"), size)
-    return square, refine_mesh(square, widest_face(square, "the portrait"), LOOKS)
-
-
-def _prepare(
-    portrait: NDArray[np.uint8], mesh: Mesh, *, blink: bool
-) -> tuple[Renderer, bool, bool]:
+def _prepare(sitter: Sitter, *, blink: bool) -> tuple[Renderer, bool, bool]:
     """The renderer, whether the portrait is a drawing, and whether its eyes can blink."""
     from gpu_runner.engines.warp.compose import Renderer
     from gpu_runner.engines.warp.eyes import build_lids, is_drawing
     from gpu_runner.engines.warp.neutral import neutralise
 
+    portrait, mesh = sitter.portrait()
     drawn = is_drawing(portrait, mesh.points)
     face = neutralise(portrait, mesh.points)
     lids = build_lids(face, drawn=drawn) if blink else None
-    return Renderer(face, lids, drawn=drawn), drawn, lids is not None
+    renderer = Renderer(face, lids, drawn=drawn, goes_on=sitter.goes_on())
+    return renderer, drawn, lids is not None
 
 
 def _in_order(
-    renderer: Renderer,
+    render: Callable[[Moment], NDArray[np.uint8]],
     story: list[Moment],
     watch: Callable[[int, NDArray[np.uint8]], None],
 ) -> Iterator[NDArray[np.uint8]]:
@@ -188,7 +135,7 @@ def _in_order(
         upcoming = iter(story)
         for index in range(len(story)):
             while len(ahead) < 2 * workers and (moment := next(upcoming, None)) is not None:
-                ahead.append(pool.submit(renderer.frame, moment))
+                ahead.append(pool.submit(render, moment))
             frame = ahead.popleft().result()
             watch(index, frame)
             yield frame
