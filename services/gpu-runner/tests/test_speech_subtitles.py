@@ -7,7 +7,7 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from gpu_runner.speech.subtitles import LONGEST_LINE, LONGEST_SECONDS, MOST_LINES, cues, webvtt
+from gpu_runner.speech.subtitles import LONGEST_LINE, LONGEST_SECONDS, MOST_LINES, cues, srt, webvtt
 from gpu_runner.speech.timeline import Span
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,3 +115,19 @@ def test_signs_that_mean_something_to_a_player_are_escaped() -> None:
 def test_a_word_longer_than_a_line_is_cut() -> None:
     [cue] = parse(webvtt(cues([Span("x" * 60, 0.0, 3.0)])))
     assert cue.lines == ["x" * LONGEST_LINE, "x" * 18]
+
+
+def test_subrip_holds_the_same_cues_with_commas_and_no_header() -> None:
+    words = said(*(f"word{number}," for number in range(60)))
+    (_, *blocks), subrip = webvtt(cues(words)).split("\n\n"), srt(cues(words))
+    stamp = re.compile(r"(?<=\d\d:\d\d)\.(?=\d{3})")
+    assert subrip.split("\n\n") == [stamp.sub(",", block) for block in blocks]
+
+
+def test_nothing_in_a_subrip_file_can_be_taken_for_a_tag_or_a_time() -> None:
+    text = srt(cues([Span("<b>", 0.0, 0.5), Span("-->", 0.5, 1.0), Span("&", 1.0, 1.5)]))
+    _, timing, line = text.splitlines()
+    assert timing == "00:00:00,000 --> 00:00:01,800"
+    assert "-->" not in line
+    assert "<b" not in line
+    assert line.replace("\u2060", "") == "<b> --> &"

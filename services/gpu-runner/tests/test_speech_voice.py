@@ -13,13 +13,13 @@ import soundfile
 from gpu_runner.speech import activity
 from gpu_runner.speech.conversion import BANDS_HZ, Conversion, analyse, convert, median_pitch
 from gpu_runner.speech.kokoro import Kokoro, base_voices
-from gpu_runner.speech.narrator import Speech, narrate
+from gpu_runner.speech.narrator import LEVEL_DBFS, Manner, Speech, narrate, speak
 from gpu_runner.speech.phonemes import pronounce
 from gpu_runner.speech.profile import VoiceProfile, load_profile, save_profile
 from gpu_runner.speech.recognizer import Recognizer, spoken_word_error_rate
 from gpu_runner.speech.script import read_script
 from gpu_runner.speech.search import Axis, climb
-from gpu_runner.speech.sound import RATE, Samples, level
+from gpu_runner.speech.sound import RATE, Samples, Take, level, read_wav
 from gpu_runner.speech.speaker import SpeakerEncoder, similarity
 from gpu_runner.stage import StageError
 
@@ -91,11 +91,62 @@ def test_vowels_are_loud_and_silences_quiet_where_the_timings_say_so(speech: Spe
 
 def test_speed_shortens_the_speech_and_keeps_its_pitch(kokoro: Kokoro) -> None:
     sentences = read_script(b"Slow and steady wins the race.")
-    slow = narrate(sentences, packaged("jm_kumo"), kokoro, speed=0.8)
-    fast = narrate(sentences, packaged("jm_kumo"), kokoro, speed=1.3)
+    slow = narrate(sentences, packaged("jm_kumo"), kokoro, Manner(speed=0.8))
+    fast = narrate(sentences, packaged("jm_kumo"), kokoro, Manner(speed=1.3))
     assert fast.timeline.duration < 0.8 * slow.timeline.duration
     pitches = [median_pitch(analyse(speech.samples)) for speech in (slow, fast)]
     assert pitches[0] == pytest.approx(pitches[1], rel=0.15)
+
+
+def test_pitch_moves_by_semitones_without_clicks_and_nothing_else_changes(
+    kokoro: Kokoro, speech: Speech
+) -> None:
+    sentences = read_script(TEXT.encode())
+    higher = narrate(sentences, packaged("jf_nezumi"), kokoro, Manner(semitones=3))
+    assert higher.timeline == speech.timeline
+    plain, shifted = (median_pitch(analyse(each.samples)) for each in (speech, higher))
+    assert shifted / plain == pytest.approx(2 ** (3 / 12), rel=0.04)
+    steepest, steeper = (np.abs(np.diff(each.samples)).max() for each in (speech, higher))
+    assert steeper < 2 * steepest
+
+
+def test_pauses_between_sentences_last_as_asked(kokoro: Kokoro) -> None:
+    sentences = read_script(b"We came. We saw.\n\nWe left.")
+    pauses = {}
+    for factor in (0.5, 1.0, 2.0):
+        speech = narrate(sentences, packaged("jm_kumo"), kokoro, Manner(pause=factor))
+        words = speech.timeline.words
+        pauses[factor] = [words[at + 1].start - words[at].end for at in (1, 3)]
+        phonemes = speech.timeline.phonemes
+        assert all(a.end == pytest.approx(b.start) for a, b in itertools.pairwise(phonemes))
+        assert phonemes[-1].end == pytest.approx(speech.samples.size / RATE)
+    for short, usual, long in zip(*(pauses[factor] for factor in (0.5, 1.0, 2.0)), strict=True):
+        # Before its first word a sentence has a breath of its own, which no factor changes.
+        assert (long - usual) == pytest.approx(2 * (usual - short), abs=0.03)
+    assert pauses[1.0][0] == pytest.approx(0.475, abs=0.05)
+    assert pauses[1.0][1] == pytest.approx(0.825, abs=0.05)
+
+
+def test_each_sentence_is_handed_on_as_it_sounds_and_together_they_are_the_speech(
+    kokoro: Kokoro, speech: Speech, tmp_path: Path
+) -> None:
+    take = Take(tmp_path / "raw.f32")
+    numbers = []
+
+    def heard(number: int, samples: Samples) -> None:
+        numbers.append(number)
+        take.append(samples)
+
+    told = speak(read_script(TEXT.encode()), packaged("jf_nezumi"), kokoro, heard)
+    take.write_wav(tmp_path / "speech.wav", LEVEL_DBFS)
+    assert numbers == [1, 2]
+    assert told.said[0].end < told.said[1].start < told.said[1].end < told.timeline.duration
+    written = read_wav(tmp_path / "speech.wav")
+    np.testing.assert_allclose(written, speech.samples, atol=1e-4)
+    np.testing.assert_array_equal(
+        read_wav(tmp_path / "speech.wav", 0.5, 1.5), written[RATE // 2 : RATE * 3 // 2]
+    )
+    assert not (tmp_path / "raw.f32").exists()
 
 
 def test_a_sentence_longer_than_the_model_takes_is_spoken_whole(kokoro: Kokoro) -> None:

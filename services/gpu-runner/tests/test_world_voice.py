@@ -128,21 +128,27 @@ def test_the_profile_is_small_and_says_what_it_is_made_of(trained: Trained) -> N
 
 def test_the_profile_speaks_a_new_sentence(trained: Trained, tmp_path: Path) -> None:
     script = tmp_path / "script.txt"
-    script.write_text("Nobody has ever said this sentence before, but I can.", "utf-8")
+    script.write_text("**Nobody** has ever said this sentence before, but I can. 😀", "utf-8")
     record = Record()
     result = synthesize_speech.run(
         context(tmp_path, synthesize_speech.Params(), record, script=script, voice=trained.voice)
     )
     speech = read_wav(result.outputs["speech"][0])
     timings = json.loads(result.outputs["timings"][0].read_text("utf-8"))
-    subtitles = result.outputs["subtitles"][0].read_text("utf-8")
+    subtitles, subrip = (path.read_text("utf-8") for path in result.outputs["subtitles"])
     assert result.metrics["word_error_rate"] <= 0.2
     assert result.metrics["similarity"] > trained.result.metrics["similarity_unconverted"]
     assert timings["duration"] == pytest.approx(speech.size / RATE, abs=1e-3)
     assert timings["phonemes"][-1]["end"] == timings["duration"]
     assert "Nobody has ever" in subtitles
+    assert "Nobody has ever" in subrip
+    (first,) = record.samples
+    assert read_wav(first).size == pytest.approx(speech.size, abs=1)
     assert "Nobody" not in str(record.said_lines)
-    assert record.steps[-1] == (2, 2)
+    done = [step for step, _ in record.steps]
+    assert done == sorted(done)
+    assert record.steps[-1][0] == record.steps[-1][1]
+    assert "not spoken: 1 marks of formatting, 1 emoji" in str(record.said_lines)
     assert "sentence before" not in json.dumps(dict(result.metrics))
     assert np.abs(speech).max() < 0.95
 
@@ -161,7 +167,9 @@ def test_a_script_with_nothing_to_say_fails_before_a_model_is_loaded(
     assert caught.value.code == "script-empty"
 
 
-@pytest.mark.parametrize("bad", [{"speed": 3.0}, {"speed": "fast"}, {"sped": 1.0}])
+@pytest.mark.parametrize(
+    "bad", [{"speed": 3.0}, {"pitch": 5}, {"pause": 0.1}, {"speed": "fast"}, {"sped": 1.0}]
+)
 def test_wrong_parameters_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         synthesize_speech.Params(**bad)

@@ -19,6 +19,7 @@ _MEDIA_TYPES = {
     ".mp4": "video/mp4",
     ".json": "application/json",
     ".vtt": "text/vtt",
+    ".srt": "application/x-subrip",
     ".txt": "text/plain",
     ".tar": "application/x-tar",
     ".safetensors": "application/x-safetensors",

@@ -54,15 +54,8 @@ class Recognizer:
         return " ".join(segment.text.strip() for segment in segments)
 
 
-def word_error_rate(reference: Sequence[str], heard: Sequence[str]) -> float:
-    """Levenshtein distance in words, relative to the reference's length; 0 is perfect.
-
-    Raises:
-        ValueError: the reference has no word.
-
-    """
-    if not reference:
-        raise ValueError("no reference words")
+def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
+    """Levenshtein distance in words: how many were substituted, left out or put in."""
     previous = list(range(len(heard) + 1))
     for row, word in enumerate(reference, start=1):
         current = [row]
@@ -70,20 +63,44 @@ def word_error_rate(reference: Sequence[str], heard: Sequence[str]) -> float:
             substituted = previous[column - 1] + (word != other)
             current.append(min(substituted, previous[column] + 1, current[-1] + 1))
         previous = current
-    return previous[-1] / len(reference)
+    return previous[-1]
 
 
-def spoken_word_error_rate(said: Sequence[str], transcript: str) -> float:
-    """Error rate of a transcript against the words that were spoken.
+def word_error_rate(reference: Sequence[str], heard: Sequence[str]) -> float:
+    """Word errors relative to the reference's length; 0 is perfect.
+
+    Raises:
+        ValueError: the reference has no word.
+
+    """
+    if not reference:
+        raise ValueError("no reference words")
+    return word_errors(reference, heard) / len(reference)
+
+
+def spoken_word_errors(said: Sequence[str], transcript: str) -> tuple[int, int]:
+    """Errors of a transcript against the words that were spoken, and the number of those.
 
     The recogniser writes "$5" where "five dollars" was said, so its transcript is spelled
     out by the same rules as a script before the two are compared.
     """
     heard = pronounce(spell_out(transcript))
-    return word_error_rate(
-        comparable_words(" ".join(said)),
-        comparable_words(" ".join(word.text for word in heard.words)),
-    )
+    reference = comparable_words(" ".join(said))
+    compared = comparable_words(" ".join(word.text for word in heard.words))
+    return word_errors(reference, compared), len(reference)
+
+
+def spoken_word_error_rate(said: Sequence[str], transcript: str) -> float:
+    """Error rate of a transcript against the words that were spoken, see `spoken_word_errors`.
+
+    Raises:
+        ValueError: no word was spoken.
+
+    """
+    errors, words = spoken_word_errors(said, transcript)
+    if not words:
+        raise ValueError("no spoken words")
+    return errors / words
 
 
 def comparable_words(text: str) -> list[str]:

@@ -22,8 +22,11 @@ SILENCE_DBFS = -120.0
 """What the level of digital silence is reported as, instead of minus infinity."""
 
 
-def read_wav(path: Path) -> Samples:
-    """The samples of a mono WAV file at 24 kHz, shape (samples,).
+_BLOCK_BYTES = 4 * 10 * RATE
+
+
+def read_wav(path: Path, start: float = 0.0, end: float | None = None) -> Samples:
+    """The samples of a mono WAV file at 24 kHz, shape (samples,), from `start` to `end` seconds.
 
     Raises:
         ValueError: the file has another rate or more than one channel; it was then not
@@ -32,7 +35,13 @@ def read_wav(path: Path) -> Samples:
     """
     import soundfile
 
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    samples, rate = soundfile.read(
+        path,
+        start=round(start * RATE),
+        stop=None if end is None else round(end * RATE),
+        dtype="float32",
+        always_2d=True,
+    )
     if rate != RATE or samples.shape[1] != 1:
         raise ValueError(
             f"expected mono sound at {RATE} Hz, found {samples.shape[1]} channels at {rate} Hz"
@@ -45,6 +54,45 @@ def write_wav(path: Path, samples: Samples) -> None:
     import soundfile
 
     soundfile.write(path, np.clip(samples, -1.0, 1.0), RATE, subtype="PCM_16", format="WAV")
+
+
+class Take:
+    """Sound that comes piece by piece, kept on disk until its level is known.
+
+    So a long speech is brought to one level without ever being in memory as a whole.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        """Keep the pieces in `scratch`, a file of raw float32 that `write_wav` removes."""
+        self._scratch = scratch
+        self._file = scratch.open("wb")
+        self._power = 0.0
+        self._count = 0
+
+    @property
+    def empty(self) -> bool:
+        return self._count == 0
+
+    def append(self, samples: Samples) -> None:
+        """Add a piece; it is not kept in memory."""
+        self._file.write(samples.astype(np.float32).tobytes())
+        self._power += float(np.sum(np.square(samples, dtype=np.float64)))
+        self._count += samples.size
+
+    def write_wav(self, path: Path, level_dbfs: float) -> None:
+        """All of it as `sound.write_wav` writes it, at this level."""
+        import soundfile
+
+        self._file.close()
+        mean = self._power / max(1, self._count)
+        gain = level_dbfs - (10.0 * float(np.log10(mean)) if mean > 0 else level_dbfs)
+        with (
+            self._scratch.open("rb") as raw,
+            soundfile.SoundFile(path, "w", RATE, 1, subtype="PCM_16", format="WAV") as wav,
+        ):
+            while block := raw.read(_BLOCK_BYTES):
+                wav.write(amplify(np.frombuffer(block, np.float32), gain))
+        self._scratch.unlink()
 
 
 def resample(samples: Samples, rate: int, new_rate: int) -> Samples:

@@ -47,14 +47,32 @@ def webvtt(spans: Sequence[Span]) -> str:
 
     A cue stays a moment after its last word, if no other begins, and always ends after it began.
     """
-    blocks = ["WEBVTT"]
+    blocks = [
+        f"{number}\n{_stamp(begin)} --> {_stamp(past)}\n{_escaped(text)}"
+        for number, (begin, past, text) in enumerate(_shown(spans), start=1)
+    ]
+    return "\n\n".join(["WEBVTT", *blocks]) + "\n"
+
+
+def srt(spans: Sequence[Span]) -> str:
+    """The same cues as a SubRip file, which editors and television sets read.
+
+    SubRip knows no escapes: what looks like a tag is kept apart from its bracket by a word joiner.
+    """
+    blocks = [
+        f"{number}\n{_stamp(begin, ',')} --> {_stamp(past, ',')}\n{_untagged(text)}"
+        for number, (begin, past, text) in enumerate(_shown(spans), start=1)
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _shown(spans: Sequence[Span]) -> Iterator[tuple[int, int, str]]:
+    """When each cue begins and ends, in milliseconds, and its text."""
     for index, cue in enumerate(spans):
         free = spans[index + 1].start if index + 1 < len(spans) else float("inf")
         end = min(cue.end + _LINGER_SECONDS, cue.start + LONGEST_SECONDS, max(cue.end, free))
         begin = _milliseconds(cue.start)
-        past = max(_milliseconds(end), begin + 1)
-        blocks.append(f"{index + 1}\n{_stamp(begin)} --> {_stamp(past)}\n{_escaped(cue.text)}")
-    return "\n\n".join(blocks) + "\n"
+        yield begin, max(_milliseconds(end), begin + 1), cue.text
 
 
 def _fitting(words: Sequence[Span]) -> Iterator[Span]:
@@ -99,10 +117,14 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _stamp(milliseconds: int) -> str:
+def _stamp(milliseconds: int, point: str = ".") -> str:
     minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{point}{rest % 1000:03d}"
 
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _untagged(text: str) -> str:
+    return text.replace("<", "<\u2060").replace("-->", "--\u2060>")

@@ -141,7 +141,7 @@ export const strings = {
   progressSaid: (percent, left) => (left ? `${percent}, noch ${left}` : percent),
   doneOf: (done, total, unit) => `${done} von ${total} ${unit}`,
   rate: (value, unit) => `${value} ${unit}/s`,
-  units: { step: "Schritten", steps: "Schritten", frame: "Bildern", photo: "Fotos", sentence: "Sätzen", try: "Versuchen" },
+  units: { step: "Schritten", steps: "Schritten", frame: "Bildern", photo: "Fotos", sentence: "Sätzen", character: "Zeichen", try: "Versuchen" },
   step: (step) => `Schritt ${number(step)}`,
   cancel: "Anhalten",
   cancelling: "Wird angehalten …",

@@ -141,7 +141,7 @@ export const strings = {
   progressSaid: (percent, left) => (left ? `${percent}, ${left} left` : percent),
   doneOf: (done, total, unit) => `${done} of ${total} ${unit}`,
   rate: (value, unit) => `${value} ${unit}/s`,
-  units: { step: "steps", steps: "steps", frame: "frames", photo: "photos", sentence: "sentences", try: "tries" },
+  units: { step: "steps", steps: "steps", frame: "frames", photo: "photos", sentence: "sentences", character: "characters", try: "tries" },
   step: (step) => `step ${number(step)}`,
   cancel: "Cancel",
   cancelling: "Cancelling …",
