@@ -61,7 +61,7 @@ def render(job):
     poster = None
     video = output / "video.mp4"
     with av.open(str(video), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        writer = Writer(container, size, fps, params["crf"], sound, count)
+        writer = Writer(container, params, sound, count)
         for index in range(count):
             second = index / fps
             frame = scene.frame(second)
@@ -180,6 +180,7 @@ class Scene:
         distance = self.distance[:bottom]
         ring = np.clip(size * 0.006 - np.abs(distance - size * 0.012), 0, 1)
         glow = 0.5 * loud * np.exp(-np.maximum(distance, 0) / (size * (0.015 + 0.03 * loud)))
+        glow *= np.clip(1 - distance / (size * 0.058), 0, 1)
         alpha = np.where(distance > 0, np.maximum(ring * (0.55 + 0.45 * loud), glow), 0)
         blend(frame[:bottom], self.accent, alpha)
 
@@ -250,16 +251,16 @@ class Captions:
 class Writer:
     """H.264 and AAC, fed in step so that memory does not grow with the length."""
 
-    def __init__(self, container, size, fps, crf, sound, count):
-        self.container, self.fps = container, fps
+    def __init__(self, container, params, sound, count):
+        self.container, self.fps = container, params["fps"]
         self.video = container.add_stream(
-            "libx264", rate=fps, options={"crf": str(crf), "preset": "veryfast"}
+            "libx264", rate=self.fps, options={"crf": str(params["crf"]), "preset": "veryfast"}
         )
-        self.video.width = self.video.height = size
+        self.video.width = self.video.height = params["size"]
         self.video.pix_fmt = "yuv420p"
         self.audio = container.add_stream("aac", rate=RATE, layout="mono")
         self.audio.bit_rate = 128_000
-        self.sound = np.zeros(round(count / fps * RATE), np.float32)
+        self.sound = np.zeros(round(count / self.fps * RATE), np.float32)
         self.sound[: len(sound)] = sound[: len(self.sound)]
         self.heard = 0
 
