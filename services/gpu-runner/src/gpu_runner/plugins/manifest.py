@@ -143,7 +143,7 @@ def load(folder: Path) -> Plugin:
         manifest = Manifest.model_validate(read_table(folder))
     except ValidationError as error:
         told = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:4]
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:8]
         )
         raise ManifestError(f"{FILE}: {told}") from error
     try:
