@@ -29,6 +29,21 @@ class Params(BaseModel):
         le=1.0,
         description="How far the background is out of focus; 0 leaves it as it is",
     )
+    burn_subtitles: bool = Field(
+        default=False, description="Whether subtitles are drawn into the picture"
+    )
+    fade_s: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=3.0,
+        description="Seconds of fading in and out; the sound fades only where nobody speaks",
+    )
+    music_level: float = Field(
+        default=-20.0,
+        ge=-40.0,
+        le=0.0,
+        description="Level of the music under the speech, in dB relative to it",
+    )
     motion: float = Field(
         default=1.0, ge=0.0, le=1.5, description="Head movement; 0 holds the head still"
     )

@@ -1,8 +1,9 @@
 """The `render_video` stage: a portrait, speech and its timings become a talking video.
 
-Inputs are `portrait` (a picture), `speech` (a sound file) and `timings` (JSON); outputs `video`
-(MP4), `poster` (JPEG) and `report` (JSON). No network weights but the face mesh's are used, and
-no GPU: the portrait is warped. See docs/adr/0004-warp-renderer.md.
+Inputs are `portrait` (a picture), `speech` (a sound file) and `timings` (JSON), and if wanted
+`music` (a sound file) and `subtitles` (WebVTT, drawn on request); outputs `video` (MP4), `poster`
+(JPEG), `animation` (a few seconds as WebP) and `report` (JSON). No network weights but the face
+mesh's are used, and no GPU: the portrait is warped. See docs/adr/0004-warp-renderer.md.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from gpu_runner.engines.warp.compose import Moment, Renderer
     from gpu_runner.engines.warp.inputs import Sitter
+    from gpu_runner.engines.warp.timings import Timings
+    from gpu_runner.media.captions import Captions
 
 
 def run(context: StageContext) -> StageResult:
@@ -32,7 +35,9 @@ def run(context: StageContext) -> StageResult:
 
     Raises:
         StageError: `no-face`, `face-too-small`, `picture-unreadable` or `picture-too-large` for
-            the portrait, `speech-unreadable`, `timings-unreadable` or `timings-mismatch`.
+            the portrait, `speech-unreadable`, `timings-unreadable` or `timings-mismatch`;
+            `music-unreadable` or `music-too-long`; `subtitles-unreadable`, `subtitles-missing` or
+            `subtitles-undrawable`.
 
     """
     import numpy as np
@@ -40,17 +45,20 @@ def run(context: StageContext) -> StageResult:
     from gpu_runner.engines.warp.articulation import articulate
     from gpu_runner.engines.warp.backdrop import Backdrop
     from gpu_runner.engines.warp.compose import moments
+    from gpu_runner.engines.warp.finish import Finish
     from gpu_runner.engines.warp.inputs import read_sitter, read_speech, read_timings_of
     from gpu_runner.engines.warp.measure import PAUSE, Witness
     from gpu_runner.engines.warp.motion import live
     from gpu_runner.engines.warp.visemes import is_known
+    from gpu_runner.media.animation import Animation
     from gpu_runner.media.pictures import write_picture
-    from gpu_runner.media.video import stream_lengths, write_video
+    from gpu_runner.media.video import AUDIO_RATE, stream_lengths, write_video
 
     params: Params = context.params
     began = time.perf_counter()
     sound, rate = read_speech(context.one("speech"))
     timings = read_timings_of(context.one("timings"), len(sound) / rate)
+    heard, captions = _extras(context, sound, rate, timings)
     sitter = read_sitter(context.one("portrait"), params.aspect, params.size)
     renderer, drawn, blinking = _prepare(sitter, blink=params.blink)
     backdrop = Backdrop(sitter.canvas, sitter.region, sitter.mesh, params.background_blur)
@@ -61,15 +69,20 @@ def run(context: StageContext) -> StageResult:
     witness = Witness(sitter, mouth, timings, params.fps)
     stands_for_all = witness.poster_index(motion.blink)
     poster = context.output / "poster.jpg"
+    finish = Finish(count, params.fps, params.fade_s, captions)
+    animation = Animation(count, params.fps, params.fade_s)
 
     def render(moment: Moment) -> NDArray[np.uint8]:
         return backdrop.behind(renderer.frame(moment))
 
-    def watch(index: int, frame: NDArray[np.uint8]) -> None:
+    def show(index: int, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         witness.see(index, frame)
         if index == stands_for_all:
             write_picture(poster, frame)
         context.report.progress(index + 1, count, "frame")
+        shown = finish(index, frame)
+        animation.see(index, shown)
+        return shown
 
     ready = time.perf_counter()
     context.report.line(
@@ -78,11 +91,11 @@ def run(context: StageContext) -> StageResult:
     )
     video = write_video(
         context.output / "video.mp4",
-        _in_order(render, moments(mouth, motion, params.motion), watch),
+        _in_order(render, moments(mouth, motion, params.motion), show),
         count=count,
         fps=params.fps,
-        sound=sound,
-        sample_rate=rate,
+        sound=heard,
+        sample_rate=AUDIO_RATE,
         crf=params.crf,
     )
     rendered = time.perf_counter()
@@ -101,12 +114,32 @@ def run(context: StageContext) -> StageResult:
         "portrait": "drawing" if drawn else "photograph",
         "blinks": blinking,
         "unknown_phonemes": sum(not is_known(each.symbol) for each in timings.phonemes),
+        **witness.measures(render(renderer.at_rest())),
     }
-    metrics |= witness.measures(render(renderer.at_rest()))
     report = context.output / "report.json"
-    full = {"metrics": metrics, "fps": params.fps, "tracks": witness.tracks()}
-    report.write_text(json.dumps(full), encoding="utf-8")
-    return StageResult({"video": [video], "poster": [poster], "report": [report]}, metrics)
+    report.write_text(
+        json.dumps({"metrics": metrics, "fps": params.fps, "tracks": witness.tracks()}), "utf-8"
+    )
+    moving = animation.write(context.output / "animation.webp")
+    outputs = {"video": [video], "poster": [poster], "animation": [moving], "report": [report]}
+    return StageResult(outputs, metrics)
+
+
+def _extras(
+    context: StageContext, sound: NDArray[np.float32], rate: int, timings: Timings
+) -> tuple[NDArray[np.float32], Captions | None]:
+    """What is heard, at `AUDIO_RATE`, and what is written into the picture, if anything."""
+    from gpu_runner.engines.warp.canvas import dimensions
+    from gpu_runner.engines.warp.finish import captions_of, soundtrack, with_music
+
+    params: Params = context.params
+    heard = soundtrack(sound, rate, timings, params.fade_s)
+    if music := context.inputs.get("music"):
+        heard = with_music(heard, music[0], params.music_level)
+    if not params.burn_subtitles:
+        return heard, None
+    subtitles = next(iter(context.inputs.get("subtitles", ())), None)
+    return heard, captions_of(timings, subtitles, *dimensions(params.aspect, params.size))
 
 
 def _prepare(sitter: Sitter, *, blink: bool) -> tuple[Renderer, bool, bool]:
@@ -126,9 +159,9 @@ def _prepare(sitter: Sitter, *, blink: bool) -> tuple[Renderer, bool, bool]:
 def _in_order(
     render: Callable[[Moment], NDArray[np.uint8]],
     story: list[Moment],
-    watch: Callable[[int, NDArray[np.uint8]], None],
+    show: Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]],
 ) -> Iterator[NDArray[np.uint8]]:
-    """Frames in order, rendered ahead on all cores while the encoder takes them."""
+    """Frames in order as `show` gives them, rendered ahead while the encoder takes them."""
     workers = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Future[NDArray[np.uint8]]] = deque()
@@ -136,6 +169,4 @@ def _in_order(
         for index in range(len(story)):
             while len(ahead) < 2 * workers and (moment := next(upcoming, None)) is not None:
                 ahead.append(pool.submit(render, moment))
-            frame = ahead.popleft().result()
-            watch(index, frame)
-            yield frame
+            yield show(index, ahead.popleft().result())
