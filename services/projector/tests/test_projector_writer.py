@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from projector.errors import DatabaseUnavailableError, PositionMovedError, Unrea
 from projector.positions import open_positions
 from projector.projections import ALL, jobs
 from projector.track import Track
+from projector.transaction import Transaction, Writer
 from projector.writer import writing
 from projector_histories import BEGAN, eventful_story, job_id, recorded, request
 from projector_running import rows_in
@@ -103,6 +105,35 @@ async def test_its_death_is_a_database_lost_and_the_way_goes_on_from_what_was_wr
     await (await a_track(other)).apply(LOG)
     await other.close()
     assert await rows_in(database_url) == await rows_in(other_url)
+
+
+async def test_who_is_stopped_while_a_write_ends_all_the_same_does_stop(database: Database) -> None:
+    track = await a_track(database)
+    writes = asyncio.Event()
+
+    async def write(transaction: Transaction) -> None:
+        writes.set()
+        # A driver may hear of the end only when the database has answered already.
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await transaction.carry_out(database)
+
+    async def endless() -> AsyncGenerator[list[Recorded], None]:
+        async for events in batches(0):
+            yield events
+        await asyncio.Event().wait()
+
+    async def going() -> None:
+        async with aclosing(track.follow(endless(), Writer(write, at_once=1))) as written:
+            async for _ in written:
+                pass
+
+    task = asyncio.create_task(going())
+    async with asyncio.timeout(20):
+        await writes.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 async def test_who_was_overtaken_is_told_so(database: Database) -> None:

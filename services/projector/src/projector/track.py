@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, M
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import TypeVar
 
 from contracts.envelope import Recorded
 from contracts.job import JobState
@@ -20,6 +21,7 @@ from projector.projection import Projection
 from projector.projections import jobs
 from projector.transaction import Transaction, Writer
 
+T = TypeVar("T")
 Key = Callable[[Row], object]
 Around = Callable[[Sequence[Recorded]], AbstractContextManager[None]]
 """What is to happen around the writing of a batch."""
@@ -116,9 +118,9 @@ class Track:
 
         ahead = deque(asyncio.create_task(prepared()) for _ in range(_AHEAD))
         try:
-            while ready := await ahead[0]:
+            while ready := await _ended(ahead[0]):
                 batch, written = ready
-                await written
+                await _ended(written)
                 self._written(batch)
                 yield batch.events
                 ahead.popleft()
@@ -173,6 +175,16 @@ class Track:
             if any(oldest in waiting.states for waiting in self._unwritten):
                 break
             del self._states[oldest]
+
+
+async def _ended(task: asyncio.Task[T]) -> T:
+    """The result of a task, which is not cancelled with whoever waits for it here.
+
+    Otherwise a task that ends all the same, as a write may that is done already, would hide from
+    the waiting one that it was to stop, and a service would go on for ever.
+    """
+    await asyncio.wait((task,))
+    return task.result()
 
 
 async def _stopped(ahead: Iterable[asyncio.Task[tuple[_Batch, asyncio.Task[None]] | None]]) -> None:
