@@ -46,12 +46,12 @@ class Examination:
             return
         yield _progress(course)
         yield self._outputs(course.ending)
-        yield await self._repeated(course.ending)
-        yield await self._unknown_parameter()
-        async for verdict in self._broken_inputs():
+        yield await self.repeated(course.ending)
+        yield await self.unknown_parameter()
+        async for verdict in self.broken_inputs():
             yield verdict
-        yield await self._killed()
-        yield await self._resumed()
+        yield await self.killed()
+        yield await self.resumed()
 
     def _trial(self, name: str, **changes: object) -> Trial:
         given = {"inputs": self.given, "device": self.device, **changes}
@@ -79,7 +79,8 @@ class Examination:
             return Verdict(question, passed=False, told=str(error))
         return Verdict(question, passed=True, told=told)
 
-    async def _repeated(self, done: protocol.Done) -> Verdict:
+    async def repeated(self, done: protocol.Done) -> Verdict:
+        """Whether it makes again what is in `done`."""
         question = "the same seed gives the same files"
         if not self.plugin.manifest.deterministic:
             return Verdict(question, passed=None, told="it does not claim it")
@@ -90,14 +91,15 @@ class Examination:
         differing = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
         return Verdict(question, passed=not differing, told=", ".join(differing))
 
-    async def _unknown_parameter(self) -> Verdict:
+    async def unknown_parameter(self) -> Verdict:
+        """Whether it refuses what its schema does not name."""
         params = {_UNKNOWN: 1}
         course = await trial.run(self._trial("unknown", params=params), self.within_s)
         refused = isinstance(course.ending, protocol.Failed)
         passed = refused and course.ending.code == "invalid-params"
         return Verdict("refuses a parameter that it does not know", passed=passed, told="")
 
-    async def _broken_inputs(self) -> AsyncIterator[Verdict]:
+    async def broken_inputs(self) -> AsyncIterator[Verdict]:
         """Each input broken alone may be one that it does not need; all together are not."""
         names = tuple(self.given)
         for broken in (*((name,) for name in names), names) if len(names) > 1 else (names,):
@@ -108,12 +110,14 @@ class Examination:
             course = await trial.run(self._trial(place, inputs=bad), self.within_s)
             yield _refusal(course, broken, everything=broken == names)
 
-    async def _killed(self) -> Verdict:
+    async def killed(self) -> Verdict:
+        """Whether killing its process group ends all of it."""
         question = "nothing of it outlives a kill"
         left = await trial.kill_early(self._trial("killed"), self.within_s)
         return Verdict(question, not left, f"{len(left)} processes went on" if left else "")
 
-    async def _resumed(self) -> Verdict:
+    async def resumed(self) -> Verdict:
+        """Whether it heeds SIGTERM, and what it gave then serves."""
         question = "gives a checkpoint when asked, and goes on from it"
         if not self.plugin.manifest.checkpoints:
             return Verdict(question, passed=None, told="it does not claim it")
