@@ -66,8 +66,8 @@ up: .venv/.installed
 	@exec $(BIN)/myspinbot up
 
 test: .venv/.installed-dev
-	$(BIN)/pytest -m "not alone" -n $(JOBS) --dist loadfile --durations 15
-	$(BIN)/pytest -m alone -n $(ALONE) --dist loadfile --durations 15
+	$(BIN)/pytest -m "not alone" -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 15
+	$(BIN)/pytest -m alone -n $(ALONE) --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check

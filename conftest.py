@@ -26,13 +26,17 @@ _WHOLE_MACHINE = {"tests.support.browser", "tests.support.stack"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run one after the other, while the others share the cores."""
+    """Mark the tests that run one after the other, while the others share the cores.
+
+    Files that take long begin first, or the last of them would be waited for alone.
+    """
     for item in items:
         if isinstance(item, pytest.Function) and any(
             getattr(value, "__module__", None) in _WHOLE_MACHINE
             for value in vars(item.module).values()
         ):
             item.add_marker(pytest.mark.alone)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

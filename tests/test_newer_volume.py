@@ -26,6 +26,7 @@ from eventlog.checkpoints import Notary, UnreadableCheckpointError
 from eventlog.errors import BrokerError
 from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog
+from eventlog.reader import read_log
 from eventlog.signatures import Signer
 from eventlog.topology import CHORES_CONSUMER, DELIVERIES_CONSUMER, LAYOUT, ensure
 from gateway.access.tokens import TokenRecord, digest
@@ -365,6 +366,16 @@ async def test_a_gateway_that_meets_a_newer_event_answers_on_and_says_what_it_ne
         assert (await client.get("/api/tokens")).status_code < 500
         assert (await client.get("/ready")).status_code == 503
         assert sequence == 1
+
+
+async def test_what_stands_before_a_newer_event_is_read(world: World) -> None:
+    await world.log.tell("job", REQUEST)
+    await world.newer_event("job")
+    read = []
+    with pytest.raises(UnknownEventError, match="JobTeleported"):
+        async for events in read_log(world.broker, after=0):
+            read += events
+    assert [recorded.event for recorded in read] == [REQUEST]
 
 
 def test_an_event_that_another_gateway_has_read_is_waited_for_no_longer() -> None:

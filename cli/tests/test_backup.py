@@ -39,6 +39,8 @@ from servicekit.objects import open_store
 
 from contracts import subjects
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(slots=True)
 class Kept:

@@ -16,7 +16,7 @@ from tests.support.browser import needs_chromium, opened, submit
 from tests.support.samples import SCRIPT, sample_clip, sample_photos
 from tests.support.stack import RunningStack, running_stack
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.long]
 _WHOLE_JOB_MS = 500_000
 
 

@@ -45,6 +45,8 @@ from tests.support.samples import post_generate
 from tests.support.video import assert_shows_and_sounds
 from tests.support.views import assert_views_match_log
 
+pytestmark = pytest.mark.long
+
 LIGHT_JOBS = 2
 LIGHT_STAGES = 2
 MAIN_STAGES = 6

@@ -26,6 +26,8 @@ from tests.support.samples import post_generate
 from tests.support.stack import RunningStack, running_stack
 from tests.support.video import assert_shows_and_sounds
 
+pytestmark = pytest.mark.long
+
 STAGES = {
     "prepare_dataset",
     "train_lora",

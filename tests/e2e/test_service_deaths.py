@@ -11,6 +11,8 @@ import pytest
 from tests.support.samples import post_generate
 from tests.support.stack import SERVICES, RunningStack, running_stack
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import structlog
 from contracts.envelope import Recorded, Stored, from_headers
+from contracts.upcasting import UnknownEventError
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError
@@ -99,12 +100,15 @@ async def _read(
         try:
             async for frames in _read_once(broker, after, window, only):
                 told = False
-                events = [understand(frame) for frame in frames]
+                events, unknown = _understood(frames, understand)
                 for item in events:
                     if whole and item.sequence != after + 1:
                         raise GapError(after + 1, item.sequence)
                     after = item.sequence
-                yield events
+                if events:
+                    yield events
+                if unknown:
+                    raise unknown
         except UnavailableError as error:
             if not told:
                 log.warning("reader.waiting", after=after, detail=str(error))
@@ -112,6 +116,19 @@ async def _read(
         except BrokerError as error:
             log.warning("reader.refused", after=after, detail=str(error))
         await asyncio.sleep(0.25)
+
+
+def _understood(
+    frames: Sequence[Frame], understand: Callable[[Frame], E]
+) -> tuple[list[E], UnknownEventError | None]:
+    """The events up to the first that is not understood, which is no reason to lose them."""
+    events: list[E] = []
+    for frame in frames:
+        try:
+            events.append(understand(frame))
+        except UnknownEventError as error:
+            return events, error
+    return events, None
 
 
 async def _read_once(

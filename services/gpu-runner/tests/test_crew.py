@@ -21,6 +21,8 @@ from mini_support import Memory, make_context, write_face, write_random_base
 from safetensors.torch import load_file
 from servicekit.settings import Environment, SettingsError
 
+pytestmark = pytest.mark.long
+
 STEPS = 6
 PARAMS: dict[str, Any] = {
     "steps": STEPS,

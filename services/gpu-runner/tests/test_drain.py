@@ -30,6 +30,8 @@ from contracts import events as e
 from contracts import subjects
 from tests.support.broker import NatsServer
 
+pytestmark = pytest.mark.long
+
 STEPS = 60
 
 

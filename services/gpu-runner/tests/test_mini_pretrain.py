@@ -33,6 +33,8 @@ KILLED = """
 import sys
 from pathlib import Path
 from test_mini_pretrain import train_tiny
+
+pytestmark = pytest.mark.long
 train_tiny(Path(sys.argv[1]))
 """
 

@@ -34,6 +34,8 @@ from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.long
+
 SILENT = Hooks(lambda *_: None, lambda *_: None, lambda *_: None)
 
 

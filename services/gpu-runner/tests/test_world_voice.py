@@ -19,6 +19,8 @@ from gpu_runner.stage import StageContext, StageError, StageResult
 from pydantic import BaseModel, ValidationError
 from report_support import Talk
 
+pytestmark = pytest.mark.long
+
 SAMPLE = Path(__file__).parents[3] / "samples" / "voice.ogg"
 STORY = (
     "The boat was there when we arrived, and we left the harbour in the early morning light."

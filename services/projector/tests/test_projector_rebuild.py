@@ -24,6 +24,8 @@ from contracts import subjects
 from tests.support.broker import NatsServer
 from tests.support.views import assert_views_match_log
 
+pytestmark = pytest.mark.long
+
 REBUILD = "projector.rebuild"
 NAMES = [one.name for one in ALL]
 EVERYTHING = [word for name in NAMES for word in ("--projection", name)]

@@ -25,6 +25,8 @@ from contracts import subjects
 from tests.support.broker import NatsServer, nats_server
 from tests.support.objectstore import object_store
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:

@@ -54,8 +54,14 @@ async def go(
 
 
 def writers() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "projector.writer" in child.cmdline()]
+    return [child for child in psutil.Process().children(recursive=True) if is_writer(child)]
+
+
+def is_writer(process: psutil.Process) -> bool:
+    # A process that has ended, and for whose end nobody has waited yet, has no command any more.
+    with suppress(psutil.NoSuchProcess):
+        return "projector.writer" in process.cmdline()
+    return False
 
 
 async def test_the_same_rows_are_written_here_and_there(

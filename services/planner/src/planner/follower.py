@@ -59,7 +59,7 @@ async def follow(
 
 
 async def _unreadable(broker: Broker, after: int, error: UnknownEventError) -> UnreadableEventError:
-    """Which event it is: the reader has taken in a whole window of them."""
+    """Which event it is: its number is not with the error."""
     async for batch in read_stored_log(broker, after):
         for stored in batch:
             try:
