@@ -121,10 +121,10 @@ async def learn(story: Story, store: ObjectStore, step: int) -> None:
 
 
 async def prepare(story: Story, store: ObjectStore) -> None:
-    """Everything before the training, with something to say about the photos."""
+    """Everything before the training, with something to say about photos and recording."""
     await story.plan()
     await story.start("prepare_dataset")
-    told = json.dumps({"findings": FINDINGS}).encode()
+    told = json.dumps({"findings": FINDINGS, "clip": {"warnings": ["narrow-band"]}}).encode()
     report = await store.put(f"jobs/{story.job}/prepared.json", told, "application/json")
     await story.complete("prepare_dataset", {"report": (report,)})
     await story.start("train_lora")
@@ -198,6 +198,7 @@ async def test_what_was_trained_is_told_in_plain_words(
             "photos 1 (beach.png) and 2 (b.png) are odd"
         )
         await expect(card.locator(".findings img")).to_have_count(2)
+        await expect(card.locator(".findings")).to_contain_text("Sounds like a telephone")
         await expect(card.get_by_role("link", name="CC BY 4.0")).to_be_visible()
         await expect(card).to_contain_text("The word robin in a prompt")
         for name, content in (("diffusers", b"ours"), ("ComfyUI and A1111", b"kohyas")):
@@ -223,6 +224,7 @@ async def test_it_is_told_in_german_and_without_a_clear_face(
         card = page.locator(".trained")
         await expect(card).to_contain_text("25 % näher als vorher")
         await expect(card.locator(".findings")).to_contain_text("Fast dasselbe Bild wie beach.png")
+        await expect(card.locator(".findings")).to_contain_text("Klingt wie ein Telefon")
         await expect(card).to_contain_text("Die Basis ist eine eigene")
         assert await barriers(page) == []
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from gpu_runner.speech.clip import SPEECH_LEVEL_DBFS, clipped_ratio, prepare_clip
-from gpu_runner.speech.sound import RATE, Samples, level, read_wav
+from gpu_runner.speech.sound import RATE, Samples, level, read_wav, resample
 from gpu_runner.stage import StageError
 from numpy.typing import NDArray
 
@@ -89,6 +89,17 @@ def test_a_bad_recording_is_used_with_a_warning(
     report = prepare_clip(wav(tmp_path / "in.wav", recording), tmp_path / "out.wav")
     assert warning in report.warnings
     assert level(read_wav(tmp_path / "out.wav")) > -26
+
+
+@pytest.mark.parametrize("rate", [8_000, 48_000])
+def test_a_telephones_sound_is_told_even_when_its_file_has_a_higher_rate(
+    rate: int, speech: Samples, tmp_path: Path
+) -> None:
+    narrow = resample(speech, RATE, 8_000)
+    path = wav(tmp_path / "in.wav", resample(narrow, 8_000, rate), rate)
+    report = prepare_clip(path, tmp_path / "out.wav")
+    assert report.warnings == ("narrow-band",)
+    assert report.high_band_db < -60
 
 
 def test_opposite_phases_in_two_channels_do_not_cancel(speech: Samples, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-// What was found in the photos. The stages number them; their owner knows them by their files.
+// What was found in the photos and in the recording. The stages number photos; their owner knows
+// them by their files.
 
 import * as api from "../api.js";
 import { h } from "../dom.js";
@@ -18,16 +19,18 @@ export function named(text, job) {
 
 export const namedFailure = (failure, job) => ({ ...failure, cause: named(failure.cause, job) });
 
-// What `prepare_dataset` found doubtful, as a list, or null if that is nothing.
+// What `prepare_dataset` found doubtful, as lists, or null if that is nothing.
 export async function findingsList(job) {
-  const reports = job.stages.filter(({ kind }) => kind === "prepare_dataset")
-    .flatMap(({ artifacts }) => artifacts.filter(({ output }) => output === "report"));
-  const found = (await Promise.all(reports.map(({ url }) => api.get(url)))).flatMap(({ findings }) => findings ?? []);
-  if (found.length === 0) return null;
+  const artifacts = job.stages.filter(({ kind }) => kind === "prepare_dataset")
+    .flatMap(({ artifacts: made }) => made.filter(({ output }) => output === "report"));
+  const reports = await Promise.all(artifacts.map(({ url }) => api.get(url)));
   const photos = photosOf(job);
   const nameOf = (number) => photos[number - 1]?.name ?? strings.photoNumber(number);
-  return h("div", { className: "findings" }, h("h3", {}, strings.findingsTitle),
-    h("ul", {}, ...found.map((one) => finding(one, photos[one.photo - 1], nameOf, job))));
+  const found = reports.flatMap(({ findings }) => findings ?? []).map((one) => finding(one, photos[one.photo - 1], nameOf, job));
+  const heard = reports.flatMap(({ clip }) => clip?.warnings ?? []).map((code) => h("li", {}, h("p", {}, strings.clipWarnings[code] ?? code)));
+  const lists = [[strings.findingsTitle, found], [strings.clipWarningsTitle, heard]].filter(([, items]) => items.length > 0);
+  if (lists.length === 0) return null;
+  return h("div", { className: "findings" }, ...lists.flatMap(([title, items]) => [h("h3", {}, title), h("ul", {}, ...items)]));
 }
 
 function finding({ photo, code, message, left_out: leftOut }, input, nameOf, job) {

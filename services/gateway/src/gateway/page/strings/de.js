@@ -220,6 +220,14 @@ export const strings = {
     animated: () => "Hat mehrere Bilder oder Seiten; nur das erste dient.",
     "only-one-photo": () => "Das einzige Foto zum Lernen: das Ergebnis wird ihm sehr gleichen. Fünf bis zwanzig sind besser.",
   },
+  clipWarningsTitle: "Zur Aufnahme",
+  clipWarnings: {
+    "little-speech": "Enthält wenig Sprache; zehn bis dreißig Sekunden passen besser.",
+    quiet: "Ist sehr leise; näher am Mikrofon wird sie deutlicher.",
+    noisy: "Hat Geräusche oder Musik hinter der Stimme; ein stiller Raum ergibt mehr Ähnlichkeit.",
+    "narrow-band": "Klingt wie ein Telefon: über 4 kHz enthält sie nichts. Mit dem Aufnahmegerät eines Handys oder Rechners wird die Stimme klarer.",
+    clipped: "War zu laut, ihre Spitzen sind abgeschnitten; stelle den Pegel niedriger.",
+  },
   trained: {
     likeness: "Wie ähnlich es der Person ist",
     faces: {

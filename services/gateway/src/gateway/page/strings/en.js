@@ -220,6 +220,14 @@ export const strings = {
     animated: () => "Has several frames or pages; only the first is used.",
     "only-one-photo": () => "The only photo to learn from: the result will look much like it. Five to twenty are better.",
   },
+  clipWarningsTitle: "About the recording",
+  clipWarnings: {
+    "little-speech": "Holds little speech; ten to thirty seconds give a better match.",
+    quiet: "Is very quiet; a recording nearer to the microphone is clearer.",
+    noisy: "Has noise or music behind the voice; a quiet room gives a better match.",
+    "narrow-band": "Sounds like a telephone: nothing above 4 kHz is in it. A recording by a phone's or computer's own recorder gives a clearer voice.",
+    clipped: "Was recorded too loud, so its peaks are cut off; turn the level down.",
+  },
   trained: {
     likeness: "How like the person it is",
     faces: {
