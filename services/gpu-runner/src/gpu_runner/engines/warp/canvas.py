@@ -26,8 +26,9 @@ Region: TypeAlias = tuple[int, int, int, int]
 # How many face widths an upright picture is wide and a broad one high: the nearest and the farthest
 # that are still a portrait. Within them the picture that lacks least is taken.
 TALL_WIDTHS, WIDE_HEIGHTS = (1.75, 2.1), (1.8, 2.4)
-# The height of the eyes, from the top, and the least of it that may be left above them.
-EYE_LINE, LEAST_ABOVE = 0.36, 0.24
+# The height of the eyes, from the top: the one wanted, and the highest and lowest for the sake of
+# hair that would be cut off or stretched otherwise.
+EYE_LINE, HIGHEST_EYES, LOWEST_EYES = 0.36, 0.24, 0.44
 # The strip that is stretched: at most this share of the picture, and clear of hair beside, above
 # and below the face by these many face widths.
 STRIP, HAIR_BESIDE, HAIR_ABOVE, THROAT = 0.25, 0.25, 0.45, 0.10
@@ -80,10 +81,11 @@ def placement(shape: tuple[int, int], mesh: Mesh, ratio: float) -> Area:
     height = float(np.clip(real_height, least, most))
     width = ratio * height
     eyes = float(mesh.points[[33, 263], 1].mean())
-    top = max(0.0, eyes - EYE_LINE * height)
     if height <= real_height:
-        top = min(top, real_height - height)
-    top = min(top, eyes - LEAST_ABOVE * height)
+        top = min(max(0.0, eyes - EYE_LINE * height), real_height - height)
+    else:
+        top = max(0.0, eyes - LOWEST_EYES * height)
+    top = min(top, eyes - HIGHEST_EYES * height)
     left = mesh.centre[0] - width / 2
     if width <= real_width:
         left = min(max(left, 0.0), real_width - width)
