@@ -114,6 +114,24 @@ def test_only_the_region_of_the_head_moves(
     assert max(right - left, bottom - top) <= 721
 
 
+def test_a_portrait_that_fills_its_picture_moves_to_the_edges(
+    crop: tuple[NDArray[np.uint8], Mesh],
+) -> None:
+    canvas = compose_canvas(*crop, "1:1", 512)
+    assert moving_region((512, 512), widest_face(canvas, "the canvas")) == (0, 0, 512, 512)
+
+
+def test_hair_is_shown_whole_where_the_picture_has_it(
+    photo: tuple[NDArray[np.uint8], Mesh],
+) -> None:
+    rgb, mesh = photo
+    # As if the picture ended at the chest: an upright video then lacks space below.
+    low = round(mesh.box[3] + 0.6 * mesh.width)
+    area = placement((low, rgb.shape[1]), mesh, 9 / 16)
+    assert area.bottom > low
+    assert -0.01 <= area.top <= mesh.box[1] - 0.45 * mesh.width
+
+
 def test_hair_face_and_chest_belong_to_the_person_and_the_wall_does_not(
     crop: tuple[NDArray[np.uint8], Mesh],
 ) -> None:

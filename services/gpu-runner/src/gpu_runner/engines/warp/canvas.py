@@ -35,6 +35,8 @@ STRIP, HAIR_BESIDE, HAIR_ABOVE, THROAT = 0.25, 0.25, 0.45, 0.10
 LEAST_STRIP = 8.0
 # How evenly the stretch is spread: at 1 the picture's outermost line would never end.
 SPREAD, STEEPEST = 0.8, 3.0
+# The moving region reaches to an edge of the picture that is nearer than this share of its side.
+SNAP = 0.03
 # Blur of the filled parts where they are stretched most, as shares of the height.
 BLURS = (0.004, 0.010, 0.022)
 
@@ -96,11 +98,12 @@ def moving_region(shape: tuple[int, int], mesh: Mesh) -> Region:
     """The part (left, top, right, bottom) of a canvas (height, width) in which anything moves."""
     height, width = shape
     square = portrait_square(shape, mesh)
+    near = SNAP * square.width
     return (
-        max(0, int(square.left)),
-        max(0, int(square.top)),
-        min(width, int(np.ceil(square.right))),
-        min(height, int(np.ceil(square.bottom))),
+        int(square.left) if square.left > near else 0,
+        int(square.top) if square.top > near else 0,
+        int(np.ceil(square.right)) if square.right < width - near else width,
+        int(np.ceil(square.bottom)) if square.bottom < height - near else height,
     )
 
 
