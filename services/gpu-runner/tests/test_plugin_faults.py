@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
+from gpu_runner import protocol
 from gpu_runner.plugins.check import inputs
 from gpu_runner.plugins.check.__main__ import main
+from gpu_runner.plugins.check.trial import Trial
 from gpu_runner.plugins.check.verdicts import Examination, Verdict
 from gpu_runner.plugins.manifest import load
 from plugin_support import write_plugin
@@ -108,6 +113,23 @@ async def test_what_leaves_its_process_group_and_lives_on_is_found(tmp_path: Pat
     program = "subprocess.Popen(['sleep', '600'], start_new_session=True)\n" + GOOD
     verdict = await examination(write_plugin(tmp_path / "one", program), tmp_path).killed()
     assert (verdict.passed, verdict.told) == (False, "1 processes went on")
+
+
+async def test_a_program_does_not_outlive_the_process_that_runs_it(tmp_path: Path) -> None:
+    program = "say('progress', done=1, total=2, unit='x'); time.sleep(600)"
+    trial = Trial(load(write_plugin(tmp_path / "one", program)), tmp_path / "run", {})
+    process = await trial.start()
+    async for message in process.messages():
+        assert isinstance(message, protocol.Progress)
+        break
+    assert list(trial.remains())
+    os.kill(process.pid, signal.SIGKILL)
+    for _ in range(600):
+        if not (left := list(trial.remains())):
+            break
+        await asyncio.sleep(0.05)
+    assert left == []
+    await process.kill()
 
 
 RESUMABLE = """
