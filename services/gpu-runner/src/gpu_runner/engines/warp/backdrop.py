@@ -79,7 +79,7 @@ def person_mask(rgb: NDArray[np.uint8], mesh: Mesh) -> NDArray[np.float32]:
     cv2.grabCut(
         np.ascontiguousarray(small),
         labels,
-        None,
+        (0, 0, 1, 1),
         models[0],
         models[1],
         GRABCUT_ROUNDS,
@@ -139,9 +139,11 @@ def _without(
     """`rgb` blurred by `sigma` pixels, from background only, so that no halo surrounds the head."""
     # What is blurred that much may be computed on a smaller picture.
     scale = min(1.0, LEAST_SIGMA / sigma)
-    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = np.asarray(
+        cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), dtype=np.uint8
+    )
     size = (small.shape[1], small.shape[0])
-    mask = cv2.resize(person, size, interpolation=cv2.INTER_AREA)
+    mask = np.asarray(cv2.resize(person, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
     behind = (1 - mask)[..., None].clip(1e-4, 1.0)
     near = _spread(small, behind, scale * sigma)
     # Wide enough that there is background in reach of every place behind the person.

@@ -39,6 +39,8 @@ SPREAD, STEEPEST = 0.8, 3.0
 SNAP = 0.03
 # Blur of the filled parts where they are stretched most, as shares of the height.
 BLURS = (0.004, 0.010, 0.022)
+# Above 1 what is stretched little stays sharp.
+SHARPNESS = 1.6
 
 
 def dimensions(aspect: Aspect, short_side: int) -> tuple[int, int]:
@@ -141,7 +143,7 @@ def _filled(
         borderMode=cv2.BORDER_REPLICATE,
     ).astype(np.float32)
     stretch = np.hypot(1 - along[None, :], 1 - down[:, None]).clip(0.0, 1.0)
-    return _blurred_by(sharp, stretch)
+    return _blurred_by(sharp, stretch**SHARPNESS)
 
 
 def _stretched(
