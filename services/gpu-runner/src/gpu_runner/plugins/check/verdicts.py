@@ -100,15 +100,22 @@ class Examination:
         return Verdict("refuses a parameter that it does not know", passed=passed, told="")
 
     async def broken_inputs(self) -> AsyncIterator[Verdict]:
-        """Each input broken alone may be one that it does not need; all together are not."""
+        """How it takes each input unreadable; if it can do without any of them, all at once."""
         names = tuple(self.given)
-        for broken in (*((name,) for name in names), names) if len(names) > 1 else (names,):
-            if not broken:
-                continue
-            place = "-".join(("broken", *broken))
-            bad = inputs.broken(self.given, self.folder / f"{place}.inputs", broken)
-            course = await trial.run(self._trial(place, inputs=bad), self.within_s)
-            yield _refusal(course, broken, everything=broken == names)
+        refused = False
+        for name in names:
+            verdict, done = await self._broken((name,), last=len(names) == 1)
+            refused = refused or not done
+            yield verdict
+        if not refused and len(names) > 1:
+            yield (await self._broken(names, last=True))[0]
+
+    async def _broken(self, names: tuple[str, ...], *, last: bool) -> tuple[Verdict, bool]:
+        place = "-".join(("broken", *names))
+        bad = inputs.broken(self.given, self.folder / f"{place}.inputs", names)
+        course = await trial.run(self._trial(place, inputs=bad), self.within_s)
+        done = isinstance(course.ending, protocol.Done)
+        return _refusal(course, names, everything=last), done
 
     async def killed(self) -> Verdict:
         """Whether killing its process group ends all of it."""
