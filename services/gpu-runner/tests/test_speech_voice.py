@@ -13,7 +13,7 @@ import soundfile
 from gpu_runner.speech import activity
 from gpu_runner.speech.conversion import BANDS_HZ, Conversion, analyse, convert, median_pitch
 from gpu_runner.speech.kokoro import Kokoro, base_voices
-from gpu_runner.speech.narrator import LEVEL_DBFS, Manner, Speech, narrate, speak
+from gpu_runner.speech.narrator import LEVEL_DBFS, Manner, Said, Speech, grouped, narrate, speak
 from gpu_runner.speech.phonemes import pronounce
 from gpu_runner.speech.profile import VoiceProfile, load_profile, save_profile
 from gpu_runner.speech.recognizer import Recognizer, spoken_word_error_rate
@@ -147,6 +147,14 @@ def test_each_sentence_is_handed_on_as_it_sounds_and_together_they_are_the_speec
         read_wav(tmp_path / "speech.wav", 0.5, 1.5), written[RATE // 2 : RATE * 3 // 2]
     )
     assert not (tmp_path / "raw.f32").exists()
+
+
+def test_a_long_speech_is_listened_to_in_groups_of_whole_sentences() -> None:
+    ends = [20.0, 50.0, 59.0, 70.0, 200.0, 201.0]
+    said = [Said((str(end),), start, end) for start, end in zip([0.0, *ends], ends, strict=False)]
+    groups = [[sentence.end for sentence in group] for group in grouped(said, 60.0)]
+    assert groups == [[20.0, 50.0, 59.0], [70.0], [200.0], [201.0]]
+    assert list(grouped([], 60.0)) == []
 
 
 def test_a_sentence_longer_than_the_model_takes_is_spoken_whole(kokoro: Kokoro) -> None:

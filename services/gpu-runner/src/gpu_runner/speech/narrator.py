@@ -7,7 +7,7 @@ a short one. Timings refer to the finished sound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -166,6 +166,18 @@ def speak(
         ),
         tuple(said),
     )
+
+
+def grouped(said: Sequence[Said], longest_seconds: float) -> Iterator[list[Said]]:
+    """Neighbouring sentences in groups that last no longer than this, or one by one."""
+    group: list[Said] = []
+    for sentence in said:
+        if group and sentence.end - group[0].start > longest_seconds:
+            yield group
+            group = []
+        group.append(sentence)
+    if group:
+        yield group
 
 
 def _pause_seconds(sentence: Sentence, *, last: bool) -> float:

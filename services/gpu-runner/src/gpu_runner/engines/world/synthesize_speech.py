@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated
 
@@ -166,27 +166,16 @@ def _similarity(sound: Path, duration: float, target: Embedding) -> float:
 
 def _word_error_rate(sound: Path, said: Sequence[Said]) -> float:
     """Listen to the speech, a minute at most at a time, for its memory's sake."""
+    from gpu_runner.speech.narrator import grouped
     from gpu_runner.speech.recognizer import Recognizer, spoken_word_errors
     from gpu_runner.speech.sound import read_wav
 
     recognizer = Recognizer()
     errors = words = 0
-    for part in _parts(said):
+    for part in grouped(said, _CHECKED_AT_ONCE_SECONDS):
         transcript = recognizer.transcribe(read_wav(sound, part[0].start, part[-1].end))
         wrong, count = spoken_word_errors(
             [word for sentence in part for word in sentence.words], transcript
         )
         errors, words = errors + wrong, words + count
     return errors / max(1, words)
-
-
-def _parts(said: Sequence[Said]) -> Iterator[list[Said]]:
-    """Sentences in groups that last no longer than what is checked at once, or one by one."""
-    part: list[Said] = []
-    for sentence in said:
-        if part and sentence.end - part[0].start > _CHECKED_AT_ONCE_SECONDS:
-            yield part
-            part = []
-        part.append(sentence)
-    if part:
-        yield part
