@@ -29,7 +29,7 @@ for role in $roles; do
   need "nkeys/$role.nk"
 done
 need nats/users.conf s3/access_key s3/secret_key gateway/secret \
-  gateway/admin_token tls/myspinbot.crt tls/myspinbot.key nats/route_password
+  gateway/admin_token runner/credentials.pem tls/myspinbot.crt tls/myspinbot.key nats/route_password
 
 for role in $roles; do
   secret "nats-$role" --from-file=seed="$secrets/nkeys/$role.nk"
@@ -38,6 +38,7 @@ secret nats-users --from-file=users.conf="$secrets/nats/users.conf"
 secret nats-route --from-file=password="$secrets/nats/route_password"
 secret s3 --from-file=access_key="$secrets/s3/access_key" \
   --from-file=secret_key="$secrets/s3/secret_key"
+secret runner --from-file=credentials.pem="$secrets/runner/credentials.pem"
 secret gateway --from-file=secret="$secrets/gateway/secret" \
   --from-file=admin_token="$secrets/gateway/admin_token"
 "$kubectl" --namespace myspinbot create secret tls tls --dry-run=client --output yaml \

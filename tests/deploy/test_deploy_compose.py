@@ -197,6 +197,7 @@ def test_every_secret_is_made_by_provisioning_and_given_to_who_needs_it(
     assert {name for name, has in given.items() if "postgres/password" in has} == {
         "postgres", "projector", "postgres-exporter", "pgweb",
     }  # fmt: skip
+    assert [name for name, has in given.items() if "runner/credentials.pem" in has] == ["runner"]
     unused = set(files.values()) - set().union(*given.values())
     assert unused <= ({"s3.json"} if "minio" in overrides else set())
 

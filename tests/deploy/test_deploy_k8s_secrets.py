@@ -19,6 +19,7 @@ SECRETS = {
     "s3/access_key": "key",
     "s3/secret_key": "secret",
     "gateway/secret": "secret",
+    "runner/credentials.pem": "key and certificates",
     "gateway/admin_token": "token",
 }
 

@@ -37,8 +37,7 @@ PICTURE = np.random.default_rng(1).integers(0, 256, (32, 48, 3), np.uint8)
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "credentials.pem"
-    pair = make_identity(datetime.now(UTC))
-    path.write_bytes(pair.key_pem() + pair.chain_pem())
+    path.write_bytes(make_identity(datetime.now(UTC)).pem())
     return path
 
 

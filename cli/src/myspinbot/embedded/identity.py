@@ -21,8 +21,7 @@ def ensure_identity(home: Home) -> Path:
     if not path.exists():
         from myspinbot.provision.identity import make_identity
 
-        pair = make_identity(datetime.now(UTC))
-        write_private(path, (pair.key_pem() + pair.chain_pem()).decode())
+        write_private(path, make_identity(datetime.now(UTC)).pem().decode())
     return path
 
 

@@ -46,6 +46,10 @@ class Pair:
             serialization.NoEncryption(),
         )
 
+    def pem(self) -> bytes:
+        """All of it as one file: the key, and then the certificates."""
+        return self.key_pem() + self.chain_pem()
+
     def chain_pem(self) -> bytes:
         """The certificates as a PEM file."""
         return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in self.chain)

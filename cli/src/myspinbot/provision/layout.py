@@ -68,6 +68,11 @@ class Layout:
         return self.root / "traefik" / "users"
 
     @property
+    def credentials(self) -> Path:
+        """By what runners sign what they make: key, certificate and anchor."""
+        return self.root / "runner" / "credentials.pem"
+
+    @property
     def environment(self) -> Path:
         """What compose interpolates."""
         return self.root / "env"
@@ -96,6 +101,7 @@ class Layout:
             *(self.word(name) for name in WORDS),
             self.store_identities,
             self.basic_users,
+            self.credentials,
             self.environment,
         )
 

@@ -16,6 +16,7 @@ from myspinbot.errors import FAILED, CommandError
 from myspinbot.provision import certificates
 from myspinbot.provision.certificates import Pair
 from myspinbot.provision.environment import read_environment, render_environment
+from myspinbot.provision.identity import make_identity
 from myspinbot.provision.layout import (
     OPERATOR_PASSWORD,
     STORE_KEY,
@@ -55,6 +56,7 @@ def provision(layout: Layout, wanted: Wanted) -> list[Change]:
         *_store_identities(layout),
         *_basic_users(layout),
         *_certificates(layout, wanted),
+        *_credentials(layout, wanted.now),
         *_environment(layout, wanted.domain),
     ]
     return _last_of_each([*changes, *mend_modes(layout)])
@@ -141,6 +143,13 @@ def _certificates(layout: Layout, wanted: Wanted) -> list[Change]:
         changes += put(layout, layout.key, leaf.key_pem(), why)
         changes += put(layout, layout.certificate, leaf.chain_pem(), why)
     return changes
+
+
+def _credentials(layout: Layout, now: datetime) -> list[Change]:
+    path = layout.credentials
+    if path.exists():
+        return mend_mode(path, layout.mode_of(path))
+    return put(layout, path, make_identity(now).pem(), "a new key for Content Credentials")
 
 
 def is_foreign(layout: Layout) -> bool:
