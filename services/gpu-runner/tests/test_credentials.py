@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +19,12 @@ import soundfile
 from contracts.provenance import GENERATION, Generation
 from gpu_runner.child import LineReport
 from gpu_runner.credentials import Identity, Signing, UnusableCredentialsError
+from gpu_runner.main import find_credentials
 from gpu_runner.media.video import stream_lengths, write_video
 from gpu_runner.stage import StageError
 from myspinbot.provision.identity import make_identity
 from PIL import Image
+from servicekit.settings import Environment, SettingsError
 
 MADE = Generation(
     job="01jq",
@@ -165,3 +169,18 @@ def test_a_file_without_key_and_certificate_is_refused(
         Signing(path, MADE).sign(picture)
     assert refused.value.code == "credentials-unusable"
     assert picture.read_bytes() == before
+
+
+def test_a_runner_that_is_given_no_key_does_not_start(tmp_path: Path, identity: Path) -> None:
+    wrong = tmp_path / "credentials.pem"
+    wrong.write_text("no key")
+    with pytest.raises(SettingsError, match="one private key and its certificate"):
+        find_credentials(Environment({"MYSPINBOT_CREDENTIALS": str(wrong)}))
+    assert find_credentials(Environment({"MYSPINBOT_CREDENTIALS": str(identity)})) == identity
+    assert find_credentials(Environment({})) is None
+
+
+def test_a_stages_process_does_not_load_what_speaks_to_the_broker() -> None:
+    command = "import gpu_runner.child, sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", command], text=True).split()
+    assert not {"nats", "aiohttp", "c2pa", "torch"} & set(loaded)

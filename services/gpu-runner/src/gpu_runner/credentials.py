@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from contracts.provenance import GENERATION, GENERATOR, MEDIA_TYPES, Generation
-from servicekit.settings import SettingsError
 
 from gpu_runner.stage import StageError
 
@@ -29,7 +28,7 @@ _TAKES_APART = frozenset({"prepare_dataset"})
 _BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----\n?", re.DOTALL)
 
 
-class UnusableCredentialsError(SettingsError):
+class UnusableCredentialsError(Exception):
     """The file of the installation's key holds no key and certificate."""
 
 

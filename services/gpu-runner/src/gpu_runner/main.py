@@ -33,7 +33,7 @@ from contracts import subjects
 from gpu_runner import metrics
 from gpu_runner.bench import Bench
 from gpu_runner.catalogue import Engine
-from gpu_runner.credentials import Identity
+from gpu_runner.credentials import Identity, UnusableCredentialsError
 from gpu_runner.devices import find_devices
 from gpu_runner.engines import ENGINES
 from gpu_runner.outage import bucket_answers
@@ -52,9 +52,7 @@ async def serve(service: Service) -> None:
     environment = service.environment
     runner = environment.text("RUNNER_ID", _default_id())
     scratch = make_scratch(environment.path("SCRATCH") or Path(tempfile.gettempdir()))
-    credentials = environment.path("CREDENTIALS")
-    if credentials:
-        Identity.read(credentials)
+    credentials = find_credentials(environment)
     devices = find_devices()
     allowed, per_stage = allowed_lanes(environment), devices_per_stage(environment)
     engines = {
@@ -139,6 +137,17 @@ def make_scratch(parent: Path) -> Path:
         if not (pid.isdecimal() and lives(int(pid))):
             shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"myspinbot-runner-{os.getpid()}-", dir=parent))
+
+
+def find_credentials(environment: Environment) -> Path | None:
+    """The file by which this installation signs what it makes; SettingsError if it is no such."""
+    path = environment.path("CREDENTIALS")
+    try:
+        if path:
+            Identity.read(path)
+    except UnusableCredentialsError as error:
+        raise SettingsError(str(error)) from error
+    return path
 
 
 def load_engines(environment: Environment) -> tuple[Engine, ...]:
