@@ -109,7 +109,8 @@ def _rules(*rules: tuple[str, str | Callable[[re.Match[str]], str]]) -> tuple[Ru
     return tuple((re.compile(pattern), replacement) for pattern, replacement in rules)
 
 
-_NUMBER = r"\d[\d,]*(?:\.\d+)?"
+# Bounded, since a stranger's text of digits and commas would be searched for minutes otherwise.
+_NUMBER = r"\d[\d,]{0,24}(?:\.\d{1,12})?"
 _COINS = "".join(map(re.escape, _NAMED_COIN))
 _SCALES = "|".join(sorted(_SCALE, key=len, reverse=True))
 _PATH = r"(?P<path>/[^\s?#]*)?(?:[?#]\S*)?"
