@@ -263,7 +263,7 @@ export const strings = {
   noVideo: "Dein Browser kann dieses Video nicht abspielen; lade es stattdessen herunter.",
   outputs: {
     video: "Video", lora: "LoRA für diffusers", lora_kohya: "LoRA für ComfyUI und A1111", voice: "Stimmprofil", subtitles: "Untertitel", speech: "Sprache", portrait: "Porträt",
-    poster: "Standbild", preview: "Hörprobe", samples: "Proben", report: "Bericht", faces: "Gesicht", timings: "Wortzeiten", clip: "Gesäuberte Aufnahme",
+    poster: "Standbild", animation: "Animation", preview: "Hörprobe", samples: "Proben", report: "Bericht", faces: "Gesicht", timings: "Wortzeiten", clip: "Gesäuberte Aufnahme",
   },
   measuresTitle: "Wie gut es gelungen ist",
   allMeasures: "Alle Messwerte",

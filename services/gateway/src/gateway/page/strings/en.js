@@ -263,7 +263,7 @@ export const strings = {
   noVideo: "Your browser cannot play this video; download it instead.",
   outputs: {
     video: "Video", lora: "LoRA for diffusers", lora_kohya: "LoRA for ComfyUI and A1111", voice: "Voice profile", subtitles: "Subtitles", speech: "Speech", portrait: "Portrait",
-    poster: "Poster", preview: "Voice preview", samples: "Samples", report: "Report", faces: "Face", timings: "Word timings", clip: "Cleaned recording",
+    poster: "Poster", animation: "Animation", preview: "Voice preview", samples: "Samples", report: "Report", faces: "Face", timings: "Word timings", clip: "Cleaned recording",
   },
   measuresTitle: "How well it went",
   allMeasures: "All measures",
