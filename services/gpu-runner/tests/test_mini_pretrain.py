@@ -19,6 +19,7 @@ from figure_support import egghead
 from gpu_runner.engines.mini.base import BASE
 from torch.nn import functional
 
+pytestmark = pytest.mark.long
 HERE = Path(__file__).parents[1]
 TINY = {
     "workers": 1,
@@ -33,8 +34,6 @@ KILLED = """
 import sys
 from pathlib import Path
 from test_mini_pretrain import train_tiny
-
-pytestmark = pytest.mark.long
 train_tiny(Path(sys.argv[1]))
 """
 
