@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
+import c2pa
 import pytest
 from command_support import Command
 from contracts.provenance import Generation
-from gpu_runner.credentials import Signing
+from gpu_runner.credentials import Identity, Signing
 from myspinbot.embedded.home import Home
 from myspinbot.embedded.identity import anchor, ensure_identity
 from PIL import Image
@@ -90,6 +93,55 @@ def test_an_altered_file_and_one_without_credentials_are_told_apart(
     assert told[0]["sourceType"] == "trainedAlgorithmicMedia"
     assert "dataHash" in told[1]["problems"][0]
     assert done.status == 1
+
+
+def test_a_damaged_file_is_not_called_altered_and_the_others_are_told_of(
+    command: Command, home: Home, picture: Path, tmp_path: Path
+) -> None:
+    cut, other = tmp_path / "cut.png", tmp_path / "other.png"
+    cut.write_bytes(picture.read_bytes()[:200])
+    other.write_bytes(b"words" * 100)
+    done = command("verify", str(cut), str(other), str(picture), "--home", str(home.root))
+    assert [line.split(":")[1].strip() for line in done.out.splitlines() if "png" in line] == [
+        "damaged", "damaged", "genuine",
+    ]  # fmt: skip
+    assert done.status == 1
+
+
+def test_no_address_that_a_file_names_is_asked(
+    command: Command, home: Home, tmp_path: Path
+) -> None:
+    asked = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    path, told = tmp_path / "portrait.png", tmp_path / "told.png"
+    Image.new("RGB", (16, 16), "teal").save(path)
+    identity = Identity.read(ensure_identity(home))
+    info = c2pa.C2paSignerInfo("es256", identity.certificate.encode(), identity.key.encode(), None)
+    created = {"action": "c2pa.created", "digitalSourceType": "http://c2pa.org/empty"}
+    said = {"label": "c2pa.actions.v2", "data": {"actions": [created]}}
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/credentials.c2pa"
+        with (
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(json.dumps({"assertions": [said]})) as builder,
+        ):
+            builder.set_no_embed()
+            builder.set_remote_url(address)
+            builder.sign_file(str(path), str(told), signer)
+        assert address.encode() in told.read_bytes()
+        done = command("verify", str(told), "--home", str(home.root))
+        # By the library's own settings it would be.
+        with pytest.raises(c2pa.C2paError):
+            c2pa.Reader(str(told))
+        server.shutdown()
+    assert (done.status, "carries no Content Credentials" in done.out) == (1, True), done.out
+    assert asked == ["/credentials.c2pa"]
 
 
 def test_what_is_no_media_file_or_is_not_there_gets_a_word(

@@ -16,6 +16,9 @@ from pydantic import ValidationError
 from myspinbot.errors import MISUSED, CommandError
 
 _UNTRUSTED = "signingCredential.untrusted"
+# A stranger's file may name an address at which its credentials or a revocation are to be had; who
+# looks at it shall not be known there.
+_VERIFY = {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False}
 
 
 class State(StrEnum):
@@ -31,7 +34,10 @@ class State(StrEnum):
     """It was changed after it had been signed, or its credentials were."""
 
     NONE = "none"
-    """It carries no credentials, or they were taken away."""
+    """It carries no credentials in itself, or they were taken away."""
+
+    UNREADABLE = "unreadable"
+    """It is damaged, so nothing can be said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +46,27 @@ class Found:
 
     state: State
     signer: str | None = None
-    time: str | None = None
     source_type: str | None = None
     made: Generation | None = None
     problems: tuple[str, ...] = ()
 
 
 def look(path: Path, anchors: Iterable[str]) -> Found:
-    """Read the credentials of a file; `anchors` are certificates in PEM that are trusted.
+    """Read the credentials in a file; `anchors` are certificates in PEM that are trusted.
+
+    Nothing is fetched from anywhere.
 
     Raises:
-        CommandError: it cannot be read, or is a kind of file that carries none.
+        CommandError: it is not there, or a kind of file that carries none.
+        OSError: it cannot be opened.
 
     """
+    if not path.is_file():
+        raise CommandError(f"There is no file {path}.", "Look at the name.", MISUSED)
+    path.open("rb").close()
     try:
         trusted = "\n".join(anchors)
-        wanted: dict[str, Any] = {"verify": {"verify_trust": True}}
+        wanted: dict[str, Any] = {"verify": _VERIFY}
         # An empty list would not be one that trusts nobody, but an error.
         if trusted:
             wanted["trust"] = {"user_anchors": trusted}
@@ -66,7 +77,7 @@ def look(path: Path, anchors: Iterable[str]) -> Found:
             c2pa.Reader(str(path), context=context) as reader,
         ):
             return _found(json.loads(reader.json()))
-    except c2pa.C2paError.ManifestNotFound:
+    except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.RemoteManifest):
         return Found(State.NONE)
     except c2pa.C2paError.NotSupported as error:
         raise CommandError(
@@ -74,10 +85,8 @@ def look(path: Path, anchors: Iterable[str]) -> Found:
             "Name a PNG, JPEG, WebP, WAV or MP4 file.",
             MISUSED,
         ) from error
-    except (c2pa.C2paError, OSError) as error:
-        if not path.is_file():
-            raise CommandError(f"There is no file {path}.", "Look at the name.", MISUSED) from error
-        return Found(State.ALTERED, problems=(str(error),))
+    except c2pa.C2paError as error:
+        return Found(State.UNREADABLE, problems=(str(error),))
 
 
 def _found(store: dict[str, Any]) -> Found:
@@ -95,7 +104,6 @@ def _found(store: dict[str, Any]) -> Found:
     return Found(
         state,
         signer=signature.get("common_name"),
-        time=signature.get("time"),
         source_type=str(source_type).rsplit("/", 1)[-1] if source_type else None,
         made=_made(said.get(GENERATION)),
         problems=wrong,

@@ -113,6 +113,7 @@ def _tell(path: Path, found: Found) -> None:
         State.UNKNOWN_SIGNER: f"unchanged since {found.signer} signed it, who is not trusted here",
         State.ALTERED: "altered: not what was signed",
         State.NONE: "carries no Content Credentials",
+        State.UNREADABLE: "damaged: nothing can be said of it",
     }
     plain(f"{path}: {words[found.state]}")
     if found.state in (State.GENUINE, State.UNKNOWN_SIGNER):
