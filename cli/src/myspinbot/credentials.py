@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from myspinbot.errors import MISUSED, CommandError
 
 _UNTRUSTED = "signingCredential.untrusted"
+_ELSEWHERE = "Remote: "
 # A stranger's file may name an address at which its credentials or a revocation are to be had; who
 # looks at it shall not be known there.
 _VERIFY = {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False}
@@ -77,7 +78,7 @@ def look(path: Path, anchors: Iterable[str]) -> Found:
             c2pa.Reader(str(path), context=context) as reader,
         ):
             return _found(json.loads(reader.json()))
-    except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.RemoteManifest):
+    except c2pa.C2paError.ManifestNotFound:
         return Found(State.NONE)
     except c2pa.C2paError.NotSupported as error:
         raise CommandError(
@@ -86,6 +87,9 @@ def look(path: Path, anchors: Iterable[str]) -> Found:
             MISUSED,
         ) from error
     except c2pa.C2paError as error:
+        # The library has no class of its own for it.
+        if str(error).startswith(_ELSEWHERE):
+            return Found(State.NONE)
         return Found(State.UNREADABLE, problems=(str(error),))
 
 
