@@ -13,6 +13,7 @@ import pytest
 from gateway_media import RECORDING, photo
 
 from tests.support.ports import free_ports
+from tests.support.samples import CONSENT_FORM
 from tests.support.traced import TracedStack, count, traced_stack
 
 NAME = "Wilhelmina Kowalczyk-Ó Súilleabháin"
@@ -43,7 +44,7 @@ def jobs(stack: TracedStack) -> list[str]:
             "image": (f"{NAME}.png", photo(96, 96), "image/png"),
             "voice": (f"{NAME}.wav", RECORDING, "audio/wav"),
         },
-        data={"name": NAME, "script": SCRIPT, "prompt": PROMPT},
+        data={**CONSENT_FORM, "name": NAME, "script": SCRIPT, "prompt": PROMPT},
     )
     assert answer.status_code == 202, answer.text
     made.append(answer.json()["jobId"])

@@ -19,6 +19,7 @@ from gateway_stack import Stack, running_stack
 from myspinbot.provision.names import names
 from websockets.asyncio.client import connect
 
+from tests.support.samples import CONSENT_FORM
 from tests.support.traefik import CONFIGURATION, DOMAIN, Traefik, traefik
 
 APP = f"app.{DOMAIN}"
@@ -89,7 +90,7 @@ async def api(proxy: Traefik) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def trained(api: httpx.AsyncClient) -> str:
-    answer = await api.post("/api/train", files={"image": PHOTO})
+    answer = await api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["jobId"])
 
@@ -119,7 +120,7 @@ async def test_plain_http_is_sent_to_the_published_port_of_tls(web: httpx.AsyncC
 
 
 async def test_a_post_over_plain_http_is_not_taken(web: httpx.AsyncClient) -> None:
-    answer = await web.post(f"http://{APP}/api/train", files={"image": PHOTO})
+    answer = await web.post(f"http://{APP}/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
     assert answer.status_code == 308
 
 

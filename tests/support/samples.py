@@ -11,6 +11,16 @@ import httpx
 SAMPLES = Path(__file__).parents[2] / "samples"
 SCRIPT = "Hello there. My name is Robin. Peter packed a big blue map."
 
+# Whose face and voice the samples are: nobody's, as they say beside them.
+CONSENT = {
+    "who": "Robin",
+    "basis": "nobody",
+    "purpose": "a test",
+    "covers": ["face", "voice"],
+}
+CONSENT_FORM = {"consent": json.dumps(CONSENT)}
+"""The same as the field of a form."""
+
 # Real work, only less of it: enough to see every stage do its part.
 QUICK: dict[str, dict[str, Any]] = {
     "train_lora": {"steps": 24, "checkpoint_every": 8, "sample_every": 12},
@@ -40,5 +50,10 @@ def post_generate(
     files = [("image", (p.name, p.read_bytes(), "image/png")) for p in pictures]
     clip = sample_clip()
     files.append(("voice", (clip.name, clip.read_bytes(), "application/octet-stream")))
-    data = {"script": script, "params": json.dumps(QUICK if params is None else params), **fields}
+    data = {
+        "script": script,
+        "params": json.dumps(QUICK if params is None else params),
+        **CONSENT_FORM,
+        **fields,
+    }
     return httpx.post(f"{api}/api/generate", files=files, data=data, timeout=60)

@@ -15,6 +15,7 @@ from pydantic import Field
 from contracts.artifacts import Artifact, Artifacts
 from contracts.base import Contract, Id, Name, Sha256, Timestamp
 from contracts.commands import Lane
+from contracts.consent import Covers
 from contracts.graph import Graph
 
 Attempt = Annotated[int, Field(ge=1)]
@@ -101,6 +102,22 @@ class JobRequested(_FromUser):
     graph: Graph | None = Field(default=None, description="for pipelines: the user's own graph")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     forked_from: Fork | None = None
+
+
+class ConsentGiven(_FromUser):
+    """The faces and voices that the job uses may be used. Enters the log with JobRequested.
+
+    Who agreed to what is told by the statement, which is erased with the jobs that rest on it.
+    """
+
+    version: Literal[1] = 1
+    covers: Covers
+    statement: Artifact = Field(description="who agreed to what (`contracts.consent.Statement`)")
+    given_at: Timestamp
+    by: Id = Field(description="who recorded it")
+    given_for: Id | None = Field(
+        default=None, description="the job that it was given for, if this one takes it over"
+    )
 
 
 class JobCancelRequested(_FromUser):
@@ -275,6 +292,7 @@ EVENTS: dict[str, type[Event]] = {
     event.type_name(): event
     for event in (
         JobRequested,
+        ConsentGiven,
         JobCancelRequested,
         JobRetryRequested,
         JobDeleted,

@@ -62,6 +62,12 @@ def _requested(event: e.JobRequested, recorded: Recorded) -> Changes:
     }
 
 
+def _consented(state: JobState, event: e.ConsentGiven, _: Timestamp) -> Changes | None:
+    """What the job was asked for with; nothing that is said once it has begun adds to it."""
+    begun = state.consent is not None or state.graph is not None or state.status.ended
+    return None if begun else {"consent": event}
+
+
 def _retry_requested(state: JobState, _: e.JobRetryRequested, __: Timestamp) -> Changes | None:
     """Back to the queue: what completed stays, everything else may be tried afresh."""
     if state.status not in _RETRIABLE:
@@ -132,6 +138,7 @@ def _ended(
 
 
 _JOB_RULES: dict[type[e.Event], Callable[[JobState, Any, Timestamp], Changes | None]] = {
+    e.ConsentGiven: _consented,
     e.JobRetryRequested: _retry_requested,
     e.JobDeleted: _deleted,
     e.JobCancelRequested: _cancel_requested,

@@ -20,6 +20,8 @@ def objects_of(event: e.Event) -> Iterator[tuple[Artifact, bool]]:
             for name, several in event.inputs.items():
                 for artifact in several:
                     yield artifact, name not in e.PROFILE_INPUTS
+        case e.ConsentGiven():
+            yield event.statement, True
         case e.StageReused() | e.StageCompleted():
             yield from ((artifact, True) for artifact in _all(event.outputs))
         case e.StageCheckpointed() | e.StageSampled():

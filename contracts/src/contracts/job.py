@@ -143,6 +143,7 @@ class JobState(Contract):
     status: JobStatus = JobStatus.QUEUED
     sequence: int = 0
     request: e.JobRequested | None = None
+    consent: e.ConsentGiven | None = None
     graph: Graph | None = None
     stages: dict[Name, StageState] = Field(default_factory=dict)
     cancel_requested: bool = False

@@ -49,6 +49,8 @@ def objection(state: JobState, recorded: Recorded) -> str | None:
     match event:
         case e.JobRetryRequested() | e.JobCancelRequested() | e.JobDeleted() | e.JobFailed():
             return None
+        case e.ConsentGiven():
+            return _consent(state)
         case e.JobPlanned():
             return "the job was planned before" if state.graph is not None else None
         case e.JobCancelled():
@@ -69,6 +71,13 @@ def objection(state: JobState, recorded: Recorded) -> str | None:
 
 def _ended(state: JobState) -> str:
     return "failed" if state.status == "failed" else f"been {state.status}"
+
+
+def _consent(state: JobState) -> str | None:
+    if state.consent is not None:
+        return "the consent was given before"
+    begun = state.graph is not None or state.status.ended
+    return "the job had begun without it" if begun else None
 
 
 def _incomplete(state: JobState) -> str | None:

@@ -19,6 +19,7 @@ from gateway_media import PHOTO
 
 from contracts import events as e
 from contracts import subjects
+from tests.support.samples import CONSENT_FORM
 
 GRAPH = Graph(
     stages=(
@@ -46,7 +47,9 @@ class Story:
 
     @staticmethod
     async def begin(broker: Broker, api: httpx.AsyncClient, **data: str) -> Story:
-        answer = await api.post("/api/train", files={"image": ("me.png", PHOTO)}, data=data)
+        answer = await api.post(
+            "/api/train", files={"image": ("me.png", PHOTO)}, data=CONSENT_FORM | data
+        )
         assert answer.status_code == 202, answer.text
         return Story(broker, answer.json()["jobId"])
 

@@ -18,6 +18,8 @@ from gateway_sse import listening
 from gateway_stack import Stack
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.support.samples import CONSENT_FORM
+
 
 @pytest.fixture(scope="module")
 def url(stack: Stack) -> Iterator[str]:
@@ -111,7 +113,9 @@ async def test_a_token_works_until_it_is_revoked_on_every_gateway(
 async def test_a_stream_of_events_ends_with_its_token(url: str, admin: httpx.AsyncClient) -> None:
     made = await make_token(url, "ada")
     async with client(url, made["token"]) as ada:
-        job = (await ada.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+        job = (await ada.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)).json()[
+            "jobId"
+        ]
     bearer = f"Bearer {made['token']}"
     async with listening(url, f"/api/jobs/{job}/events", Authorization=bearer) as stream:
         assert (await stream.next("log")).json["type"] == "JobRequested"
@@ -147,12 +151,14 @@ async def test_scopes_reach_as_far_as_they_say(url: str, admin: httpx.AsyncClien
     writer = (await make_token(url, "ada", "write"))["token"]
     async with client(url, reader) as reads, client(url, writer) as writes:
         assert (await reads.get("/api/jobs")).status_code == 200
-        refused = await reads.post("/api/train", files={"image": PHOTO})
+        refused = await reads.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
         assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden")
         assert 'scope="write"' in refused.headers["www-authenticate"]
         assert refused.json()["needed"] == "write"
         assert (await writes.get("/api/jobs")).status_code == 200
-        assert (await writes.post("/api/train", files={"image": PHOTO})).status_code == 202
+        assert (
+            await writes.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+        ).status_code == 202
         assert (await writes.get("/metrics")).status_code == 403
     assert (await admin.get("/metrics")).status_code == 200
 
@@ -230,7 +236,9 @@ async def test_a_signed_link_opens_one_path_for_reading_until_it_ends(
     url: str, stranger: httpx.AsyncClient
 ) -> None:
     async with client(url, (await make_token(url, "ada"))["token"]) as ada:
-        job = (await ada.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+        job = (await ada.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)).json()[
+            "jobId"
+        ]
     links = Links(Signer(SECRET.encode()))
     path, soon = f"/api/jobs/{job}", datetime.now(UTC) + timedelta(minutes=1)
     link = links.sign(path, "ada", soon)
@@ -263,11 +271,16 @@ async def test_who_asks_too_much_waits_and_others_do_not(stack: Stack) -> None:
     with token_gateway(stack, "rated", **rates) as url:
         ada, bob = await make_token(url, "ada"), await make_token(url, "bob")
         async with client(url, ada["token"]) as one, client(url, bob["token"]) as two:
-            jobs = [await one.post("/api/train", files={"image": PHOTO}) for _ in range(3)]
+            jobs = [
+                await one.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+                for _ in range(3)
+            ]
             assert [answer.status_code for answer in jobs] == [202, 202, 429]
             assert jobs[2].json()["type"] == "/problems/rate-limited"
             assert 0 < int(jobs[2].headers["retry-after"]) <= 1800
-            assert (await two.post("/api/train", files={"image": PHOTO})).status_code == 202
+            assert (
+                await two.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+            ).status_code == 202
             asked = await asyncio.gather(*(one.get("/api/session") for _ in range(20)))
             assert {answer.status_code for answer in asked} == {200, 429}
             assert (await two.get("/api/jobs")).status_code == 200

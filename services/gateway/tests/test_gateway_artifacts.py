@@ -25,6 +25,7 @@ from PIL import Image
 from servicekit.objects import ObjectStore
 
 from contracts import events as e
+from tests.support.samples import CONSENT_FORM
 
 FACE = photo(640, 480, "JPEG", seed=5)
 
@@ -43,7 +44,9 @@ class Shown:
 
 @pytest.fixture
 async def shown(api: httpx.AsyncClient, broker: Broker, store: ObjectStore) -> Shown:
-    answer = await api.post("/api/train", files={"image": PHOTO, "voice": RECORDING})
+    answer = await api.post(
+        "/api/train", files={"image": PHOTO, "voice": RECORDING}, data=CONSENT_FORM
+    )
     story = Story(broker, answer.json()["jobId"])
     face = await store.put(f"jobs/{story.job}/face", FACE, "image/jpeg")
     video = await store.put(f"jobs/{story.job}/video.mp4", bytes(9000), "video/mp4")
@@ -198,7 +201,9 @@ async def test_a_link_opens_one_thing_to_anybody_for_a_while(
     with token_gateway(stack, "links") as url:
         token = (await make_token(url, "ada"))["token"]
         async with client(url, token) as ada, client(url) as anybody:
-            job = (await ada.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+            job = (await ada.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)).json()[
+                "jobId"
+            ]
             path = f"/api/jobs/{job}/inputs/photos/0"
             link = await ada.post(f"{path}/link", json={"expiresInS": 60})
             assert link.status_code == 200, link.text

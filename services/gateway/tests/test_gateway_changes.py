@@ -25,6 +25,7 @@ from servicekit.objects import MissingObjectError, ObjectStore
 
 from contracts import events as e
 from tests.support.broker import nats_server
+from tests.support.samples import CONSENT_FORM
 
 
 async def seen(api: httpx.AsyncClient, job: str, sequence: int) -> dict[str, Any]:
@@ -64,6 +65,7 @@ async def test_a_job_shows_what_it_was_given_and_what_was_tried(
         "/api/generate",
         files={"image": PHOTO, "voice": RECORDING},
         data={
+            **CONSENT_FORM,
             "script": "Guten Tag.",
             "prompt": "by the sea",
             "name": "Ada",

@@ -32,6 +32,7 @@ from servicekit.objects import open_store
 
 from contracts import events as e
 from tests.support.ports import free_ports
+from tests.support.samples import CONSENT_FORM
 
 # One test for each operation of the document, and all of them have the same name to pytest.
 pytestmark = pytest.mark.alone
@@ -111,7 +112,7 @@ async def populated(stack: Stack) -> tuple[tuple[str, ...], dict[str, tuple[str,
         open_store(stack.store) as store,
     ):
         files = {"image": PHOTO, "voice": RECORDING}
-        made = await api.post("/api/train", files=files, data={"name": "Ada"})
+        made = await api.post("/api/train", files=files, data={**CONSENT_FORM, "name": "Ada"})
         done = Story(admin, made.json()["jobId"])
         picture = await store.put(f"jobs/{done.job}/face.png", PHOTO, "image/png")
         await done.plan()

@@ -26,6 +26,7 @@ from gateway_story import Story
 from PIL import Image
 
 from contracts import events as e
+from tests.support.samples import CONSENT_FORM
 
 _DEEP = "[" * 240 + "]" * 240
 _NO_TEXT = '"\\ud800"'
@@ -54,7 +55,9 @@ async def is_well(stack: Stack, api: httpx.AsyncClient) -> bool:
 async def test_parameters_that_the_log_could_not_give_back_never_enter_it(
     stack: Stack, api: httpx.AsyncClient, broker: Broker, value: str
 ) -> None:
-    answer = await api.post("/api/train", files={"image": PHOTO}, data=of_params(value))
+    answer = await api.post(
+        "/api/train", files={"image": PHOTO}, data=CONSENT_FORM | of_params(value)
+    )
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request")
     parent = await Story.begin(broker, api)
     await parent.finish()
@@ -99,9 +102,13 @@ async def test_json_that_python_gives_up_on_is_told_as_malformed(
 
 
 async def test_the_fields_of_a_form_may_be_as_long_as_they_like(api: httpx.AsyncClient) -> None:
-    seed = await api.post("/api/train", files={"image": PHOTO}, data={"seed": "9" * 5000})
+    seed = await api.post(
+        "/api/train", files={"image": PHOTO}, data={**CONSENT_FORM, "seed": "9" * 5000}
+    )
     assert (seed.status_code, seed.json()["type"]) == (422, "/problems/invalid-request")
-    deep = await api.post("/api/train", files={"image": PHOTO}, data={"params": "[" * 100_000})
+    deep = await api.post(
+        "/api/train", files={"image": PHOTO}, data={**CONSENT_FORM, "params": "[" * 100_000}
+    )
     assert (deep.status_code, deep.json()["type"]) == (400, "/problems/malformed-body")
 
 
@@ -115,7 +122,7 @@ async def test_what_is_no_text_is_refused_and_not_quoted(api: httpx.AsyncClient)
 async def test_a_range_of_thousands_of_digits_is_no_range(
     api: httpx.AsyncClient, asked: str
 ) -> None:
-    job = (await api.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+    job = (await api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)).json()["jobId"]
     answer = await api.get(f"/api/jobs/{job}/inputs/photos/0", headers={"Range": asked})
     assert answer.status_code == 200
 

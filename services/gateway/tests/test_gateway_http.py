@@ -22,6 +22,7 @@ from gateway_story import Story
 from servicekit.objects import ObjectStore
 
 from contracts import events as e
+from tests.support.samples import CONSENT_FORM
 
 VIDEO = bytes(range(256)) * 5000
 
@@ -186,7 +187,7 @@ async def test_a_wish_that_no_runner_can_fulfil_is_refused_with_what_is_possible
     answer = await api.post(
         "/api/train",
         files={"image": PHOTO},
-        data={"engines": json.dumps(engines), "params": json.dumps(params)},
+        data={**CONSENT_FORM, "engines": json.dumps(engines), "params": json.dumps(params)},
     )
     assert answer.status_code == status, answer.text
     if kind is not None:
@@ -244,16 +245,22 @@ async def test_a_page_of_another_site_cannot_begin_a_job(
     api: httpx.AsyncClient, headers: dict[str, str], status: int
 ) -> None:
     await api.get("/")
-    answer = await api.post("/api/train", files={"image": PHOTO}, headers=headers)
+    answer = await api.post(
+        "/api/train", files={"image": PHOTO}, data=CONSENT_FORM, headers=headers
+    )
     assert answer.status_code == status
 
 
 async def test_the_gateways_own_page_can(api: httpx.AsyncClient, stack: Stack) -> None:
     headers = {"Origin": stack.url}
-    stranger = await api.post("/api/train", files={"image": PHOTO}, headers=headers)
+    stranger = await api.post(
+        "/api/train", files={"image": PHOTO}, data=CONSENT_FORM, headers=headers
+    )
     assert (stranger.status_code, stranger.json()["type"]) == (403, "/problems/no-session")
     await api.get("/")
-    answer = await api.post("/api/train", files={"image": PHOTO}, headers=headers)
+    answer = await api.post(
+        "/api/train", files={"image": PHOTO}, data=CONSENT_FORM, headers=headers
+    )
     assert answer.status_code == 202
 
 
@@ -296,7 +303,9 @@ async def test_a_job_goes_on_with_the_trace_of_its_request(
 ) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
-    answer = await api.post("/api/train", files={"image": PHOTO}, headers=headers)
+    answer = await api.post(
+        "/api/train", files={"image": PHOTO}, data=CONSENT_FORM, headers=headers
+    )
     told = (await log.fold(answer.json()["jobId"])).traceparent
     assert told is not None
     assert told.split("-")[1] == trace
@@ -324,10 +333,12 @@ async def test_a_large_upload_takes_no_more_memory_than_a_small_one(
 
     big = photo(1900, 1900, "BMP")
     assert len(big) > 10_000_000
-    await api.post("/api/train", files={"image": big, "voice": RECORDING})
+    await api.post("/api/train", files={"image": big, "voice": RECORDING}, data=CONSENT_FORM)
     once = resident()
     clip = RECORDING + bytes(45_000_000)
-    answer = await api.post("/api/train", files=[("image", big)] * 4 + [("voice", clip)])
+    answer = await api.post(
+        "/api/train", files=[("image", big)] * 4 + [("voice", clip)], data=CONSENT_FORM
+    )
     assert answer.status_code == 202
     assert resident() - once < 25_000
 
@@ -335,7 +346,7 @@ async def test_a_large_upload_takes_no_more_memory_than_a_small_one(
 async def test_without_the_projector_what_needs_it_says_so_and_then_works_again(
     api: httpx.AsyncClient, stack: Stack
 ) -> None:
-    created = await api.post("/api/train", files={"image": PHOTO})
+    created = await api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
     stack.projector.kill()
     # A job that was begun here is known from the log.
     assert (await api.get(f"/api/status/{created.json()['jobId']}")).status_code == 200
@@ -354,13 +365,13 @@ async def test_without_the_broker_the_gateway_says_so_and_comes_back_with_it(
     while (await api.get("/ready")).status_code != 503:
         pass
     assert (await api.get("/health")).status_code == 200
-    answer = await api.post("/api/train", files={"image": PHOTO}, headers=key)
+    answer = await api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM, headers=key)
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
     stack.server.start()
     await make_streams(stack.server)
     while (await api.get("/ready")).status_code != 200:
         pass
-    again = await api.post("/api/train", files={"image": PHOTO}, headers=key)
+    again = await api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM, headers=key)
     assert again.status_code == 202
     assert (await api.get(f"/api/status/{again.json()['jobId']}")).status_code == 200
 

@@ -22,6 +22,7 @@ from gateway_story import Story
 from servicekit.objects import ObjectStore
 
 from contracts import events as e
+from tests.support.samples import CONSENT_FORM
 
 OWNED = ("job", "profile", "upload", "pipeline", "token", "webhook", "delivery")
 UNKNOWN = make_id(utc_now(), bytes(10))
@@ -98,7 +99,7 @@ async def upload(api: httpx.AsyncClient, data: bytes, kind: str = "photo") -> st
 async def belongings(ada: httpx.AsyncClient, broker: Broker, store: ObjectStore) -> Belongings:
     """A completed training with samples and results, and everything that can be set up."""
     files = {"image": PHOTO, "voice": RECORDING}
-    answer = await ada.post("/api/train", files=files, data={"name": "Ada"})
+    answer = await ada.post("/api/train", files=files, data={**CONSENT_FORM, "name": "Ada"})
     story = Story(broker, answer.json()["jobId"])
     await story.plan()
     picture = await store.put(f"jobs/{story.job}/sample.png", PHOTO, "image/png")
@@ -219,8 +220,10 @@ async def test_a_strangers_key_and_content_tell_nothing(
     ada: httpx.AsyncClient, bob: httpx.AsyncClient
 ) -> None:
     key = {"Idempotency-Key": make_id(utc_now(), b"0123456789")}
-    one = await ada.post("/api/train", files={"image": PHOTO}, headers=key)
-    two = await bob.post("/api/train", files={"image": photo(seed=5)}, headers=key)
+    one = await ada.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM, headers=key)
+    two = await bob.post(
+        "/api/train", files={"image": photo(seed=5)}, data=CONSENT_FORM, headers=key
+    )
     assert (one.status_code, two.status_code) == (202, 202)
     assert one.json()["jobId"] != two.json()["jobId"]
     data = photo(seed=78)
@@ -276,8 +279,8 @@ async def test_a_socket_hears_nothing_of_strangers(
     url: str,
     tokens: dict[str, str],
 ) -> None:
-    job = (await ada.post("/api/train", files={"image": PHOTO})).json()["jobId"]
-    own = (await bob.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+    job = (await ada.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)).json()["jobId"]
+    own = (await bob.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)).json()["jobId"]
     headers = {"Authorization": f"Bearer {tokens['bob']}"}
     async with watching(url, additional_headers=headers) as watcher:
         answers = []

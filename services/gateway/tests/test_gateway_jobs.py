@@ -17,6 +17,7 @@ from gateway_story import Story
 from servicekit.objects import ObjectStore
 
 from contracts import events as e
+from tests.support.samples import CONSENT, CONSENT_FORM
 
 OTHER_PHOTO = photo(seed=2)
 
@@ -31,7 +32,7 @@ async def test_photos_and_a_recording_become_a_training_job(
             ("image", ("b.png", OTHER_PHOTO)),
             ("voice", RECORDING),
         ],
-        data={"name": "Ada", "prompt": "in a garden"},
+        data={**CONSENT_FORM, "name": "Ada", "prompt": "in a garden"},
     )
     assert answer.status_code == 202
     job = answer.json()["jobId"]
@@ -51,7 +52,9 @@ async def test_a_photo_that_is_sent_twice_is_kept_once(
 ) -> None:
     before = await _uploads(store)
     files = [("a.png", PHOTO), ("b.png", OTHER_PHOTO), ("again.png", PHOTO)]
-    answer = await api.post("/api/train", files=[("image", file) for file in files])
+    answer = await api.post(
+        "/api/train", files=[("image", file) for file in files], data=CONSENT_FORM
+    )
     job = answer.json()["jobId"]
     request = (await log.fold(job)).request
     assert request is not None
@@ -65,7 +68,9 @@ async def test_each_photo_is_told_by_the_name_of_its_file(
     api: httpx.AsyncClient, log: EventLog
 ) -> None:
     files = [("am Strand ü.png", PHOTO), (r"C:\Bilder\me.jpg", OTHER_PHOTO)]
-    answer = await api.post("/api/train", files=[("image", file) for file in files])
+    answer = await api.post(
+        "/api/train", files=[("image", file) for file in files], data=CONSENT_FORM
+    )
     assert await _names(api, answer.json()["jobId"]) == ["am Strand ü.png", "me.jpg"]
     part = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n'
     boundary = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -80,7 +85,7 @@ async def test_each_photo_is_told_by_the_name_of_its_file(
 async def test_photos_are_shown_without_names_that_were_erased(
     api: httpx.AsyncClient, log: EventLog, store: ObjectStore
 ) -> None:
-    answer = await api.post("/api/train", files={"image": ("me.png", PHOTO)})
+    answer = await api.post("/api/train", files={"image": ("me.png", PHOTO)}, data=CONSENT_FORM)
     request = (await log.fold(answer.json()["jobId"])).request
     assert request is not None
     await store.delete(request.inputs["photo_names"][0].key)
@@ -92,7 +97,11 @@ async def test_the_same_photos_under_other_names_are_the_same_request(
 ) -> None:
     key = {"Idempotency-Key": "renamed"}
     made = [
-        (await api.post("/api/train", files={"image": (name, PHOTO)}, headers=key)).json()["jobId"]
+        (
+            await api.post(
+                "/api/train", files={"image": (name, PHOTO)}, data=CONSENT_FORM, headers=key
+            )
+        ).json()["jobId"]
         for name in ("a.png", "b.png")
     ]
     assert made[0] == made[1]
@@ -102,7 +111,9 @@ async def test_the_same_photos_under_other_names_are_the_same_request(
 async def test_photos_and_a_script_become_a_video_job_that_trains_first(
     api: httpx.AsyncClient, log: EventLog, store: ObjectStore
 ) -> None:
-    answer = await api.post("/api/generate", files={"image": PHOTO}, data={"script": "Grüß Gott!"})
+    answer = await api.post(
+        "/api/generate", files={"image": PHOTO}, data={**CONSENT_FORM, "script": "Grüß Gott!"}
+    )
     request = (await log.fold(answer.json()["jobId"])).request
     assert request is not None
     assert (request.type, request.profile) == (e.JobType.GENERATE, answer.json()["jobId"])
@@ -113,7 +124,7 @@ async def test_nothing_personal_enters_the_log(api: httpx.AsyncClient, log: Even
     answer = await api.post(
         "/api/generate",
         files={"image": ("ada-lovelace.png", PHOTO)},
-        data={"script": "my secret", "name": "Ada Lovelace", "prompt": "at home"},
+        data={**CONSENT_FORM, "script": "my secret", "name": "Ada Lovelace", "prompt": "at home"},
     )
     story = [recorded async for recorded in log.read_job(answer.json()["jobId"])]
     told = b"".join(recorded.event.to_json() for recorded in story).lower()
@@ -122,7 +133,9 @@ async def test_nothing_personal_enters_the_log(api: httpx.AsyncClient, log: Even
 
 
 async def test_a_job_is_found_at_once_in_the_list_and_by_its_id(api: httpx.AsyncClient) -> None:
-    created = await api.post("/api/train", files={"image": PHOTO}, data={"name": "Grace"})
+    created = await api.post(
+        "/api/train", files={"image": PHOTO}, data={**CONSENT_FORM, "name": "Grace"}
+    )
     job = created.json()["jobId"]
     listed = (await api.get("/api/jobs")).json()["jobs"][0]
     assert (listed["jobId"], listed["name"]) == (job, "Grace")
@@ -132,7 +145,8 @@ async def test_a_job_is_found_at_once_in_the_list_and_by_its_id(api: httpx.Async
 
 async def test_the_list_goes_on_where_the_page_before_ended(api: httpx.AsyncClient) -> None:
     made = [
-        (await api.post("/api/train", files={"image": PHOTO})).json()["jobId"] for _ in range(5)
+        (await api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)).json()["jobId"]
+        for _ in range(5)
     ]
     first = (await api.get("/api/jobs", params={"limit": 3})).json()
     second = (await api.get("/api/jobs", params={"limit": 2, "before": first["next"]})).json()
@@ -175,7 +189,9 @@ async def test_the_same_idempotency_key_makes_one_job(
     headers = {"Idempotency-Key": make_id(utc_now(), b"0123456789")}
 
     async def ask(**data: str) -> httpx.Response:
-        return await api.post("/api/train", files={"image": PHOTO}, data=data, headers=headers)
+        return await api.post(
+            "/api/train", files={"image": PHOTO}, data=CONSENT_FORM | data, headers=headers
+        )
 
     first = await ask(name="Ada")
     before = await _uploads(store)
@@ -255,7 +271,9 @@ async def test_an_own_graph_becomes_a_pipeline_job(api: httpx.AsyncClient, log: 
     assert request is not None
     assert request.graph is not None
     assert request.graph.stages[0].id == "s"
-    without = await api.post("/api/jobs", json={"type": "pipeline", "graph": graph})
+    without = await api.post(
+        "/api/jobs", json={"type": "pipeline", "graph": graph, "consent": CONSENT}
+    )
     assert (without.status_code, without.json()["type"]) == (422, "/problems/invalid-request")
     assert "script" in without.json()["detail"]
 
@@ -317,7 +335,7 @@ async def test_a_wrong_photo_among_good_ones_is_named_by_its_number(
 ) -> None:
     before = await _uploads(store)
     files = [("image", PHOTO), ("image", PHOTO), ("image", RECORDING)]
-    answer = await api.post("/api/train", files=files)
+    answer = await api.post("/api/train", files=files, data=CONSENT_FORM)
     assert answer.json()["detail"] == "The photo 3 is not a picture."
     assert await _uploads(store) == before
 
@@ -326,7 +344,7 @@ async def test_a_decompression_bomb_is_refused_by_its_header(api: httpx.AsyncCli
     header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     bomb = bytearray(PHOTO)
     bomb[12:33] = header + struct.pack(">I", zlib.crc32(header))
-    answer = await api.post("/api/train", files={"image": bytes(bomb)})
+    answer = await api.post("/api/train", files={"image": bytes(bomb)}, data=CONSENT_FORM)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/picture-too-large")
 
 
@@ -335,14 +353,16 @@ async def test_a_photo_beyond_the_limit_is_refused_and_leaves_nothing(
 ) -> None:
     before = await _uploads(store)
     # More than one part of a multipart upload has gone to the store by then.
-    answer = await api.post("/api/train", files={"image": PHOTO + bytes(12_000_000)})
+    answer = await api.post(
+        "/api/train", files={"image": PHOTO + bytes(12_000_000)}, data=CONSENT_FORM
+    )
     assert (answer.status_code, answer.json()["type"]) == (413, "/problems/upload-too-large")
     assert await _uploads(store) == before
     assert await _unfinished(store) == []
 
 
 async def test_more_photos_than_the_limit_are_refused(api: httpx.AsyncClient) -> None:
-    answer = await api.post("/api/train", files=[("image", PHOTO)] * 5)
+    answer = await api.post("/api/train", files=[("image", PHOTO)] * 5, data=CONSENT_FORM)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/too-many-photos")
 
 

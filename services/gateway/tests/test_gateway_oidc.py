@@ -24,6 +24,8 @@ from gateway_socket import watching
 from gateway_stack import Stack
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.samples import CONSENT_FORM
+
 
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
@@ -193,7 +195,9 @@ async def test_a_gateway_serves_people_of_the_provider_and_their_programs(
     settings = {"ACCESS": "oidc", "OIDC_ISSUER": issuer.url, "OIDC_AUDIENCE": AUDIENCE}
     with token_gateway(stack, "oidc", **settings) as url:
         async with client(url, issuer.jwt(sub="bob")) as bob:
-            assert (await bob.post("/api/train", files={"image": PHOTO})).status_code == 202
+            assert (
+                await bob.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+            ).status_code == 202
         async with client(url, issuer.jwt(exp=1)) as late:
             answer = await late.get("/api/jobs")
             assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthenticated")

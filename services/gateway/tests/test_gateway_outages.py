@@ -21,13 +21,17 @@ from gateway_stack import Stack
 from gateway_story import Story
 from servicekit.objects import ObjectStore
 
+from tests.support.samples import CONSENT_FORM
+
 SOON_S = 30.0
 
 
 async def jobs_named(api: httpx.AsyncClient, name: str, count: int) -> list[str]:
     found = []
     for _ in range(count):
-        answer = await api.post("/api/train", files={"image": PHOTO}, data={"name": name})
+        answer = await api.post(
+            "/api/train", files={"image": PHOTO}, data={**CONSENT_FORM, "name": name}
+        )
         found.append(answer.json()["jobId"])
     return found
 
@@ -62,7 +66,9 @@ async def until_well(api: httpx.AsyncClient, path: str) -> httpx.Response:
 async def until_files_are_taken(api: httpx.AsyncClient) -> None:
     """A store that has just come back gives what it has before it takes anything new."""
     deadline = time.monotonic() + SOON_S
-    while (await api.post("/api/train", files={"image": PHOTO})).status_code != 202:
+    while (
+        await api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+    ).status_code != 202:
         assert time.monotonic() < deadline, "the store takes nothing any more"
         await asyncio.sleep(0.2)
 
@@ -83,7 +89,7 @@ async def test_without_the_store_everything_is_answered_soon_and_works_again_aft
             api.get(photo),
             api.get(photo, headers={"Range": "bytes=0-9"}),
             api.get(f"{photo}/thumbnail?size={size}"),
-            api.post("/api/train", files={"image": PHOTO}),
+            api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM),
             api.post("/api/uploads", json={"kind": "photo", "size": 9, "sha256": digest}),
         )
         shown = await asyncio.gather(

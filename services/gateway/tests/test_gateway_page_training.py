@@ -22,6 +22,7 @@ from servicekit.objects import ObjectStore
 
 from contracts import events as e
 from tests.support.browser import needs_chromium, opened
+from tests.support.samples import CONSENT_FORM
 
 pytestmark = needs_chromium
 
@@ -105,7 +106,7 @@ async def story(broker: Broker, api: httpx.AsyncClient) -> Story:
         ),
     )
     files = [("image", (name, photo(seed=seed))) for name, seed in (("beach.png", 5), ("b.png", 6))]
-    answer = await api.post("/api/train", files=files, data={"name": "Robin"})
+    answer = await api.post("/api/train", files=files, data={**CONSENT_FORM, "name": "Robin"})
     assert answer.status_code == 202, answer.text
     return Story(broker, answer.json()["jobId"])
 

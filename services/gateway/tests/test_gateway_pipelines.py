@@ -27,6 +27,8 @@ from gateway.pipelines.routes import built_in, check
 from gateway.problems import Problem
 from gateway_media import PHOTO, RECORDING
 
+from tests.support.samples import CONSENT, CONSENT_FORM
+
 # One kind for all: a runner of an earlier test may still be live, and be asked what it can do.
 GRAPH = Graph(
     stages=(
@@ -204,7 +206,7 @@ async def test_a_job_is_made_of_a_pipeline(api: httpx.AsyncClient, log: EventLog
     pipeline = (await made(api))["pipelineId"]
     data = {"type": "pipeline", "pipeline": pipeline}
     files = {"image": PHOTO, "voice": RECORDING}
-    answer = await api.post("/api/jobs", data=data, files=files)
+    answer = await api.post("/api/jobs", data=CONSENT_FORM | data, files=files)
     assert answer.status_code == 202, answer.text
     request = (await log.fold(answer.json()["jobId"])).request
     assert request is not None
@@ -215,7 +217,7 @@ async def test_a_job_is_made_of_a_pipeline(api: httpx.AsyncClient, log: EventLog
     unknown = await api.post("/api/jobs", json=data | {"pipeline": "nobody"})
     assert (unknown.status_code, unknown.json()["type"]) == (404, "/problems/no-such-pipeline")
     both = await api.post("/api/jobs", json=data | {"graph": as_json()})
-    neither = await api.post("/api/jobs", json={"type": "pipeline"})
+    neither = await api.post("/api/jobs", json={"type": "pipeline", "consent": CONSENT})
     wrong = await api.post("/api/jobs", json=data | {"type": "train"})
     assert {both.status_code, neither.status_code, wrong.status_code} == {422}
 

@@ -16,6 +16,7 @@ from gateway_story import GRAPH, Story
 from servicekit.objects import ObjectStore
 
 from contracts import events as e
+from tests.support.samples import CONSENT_FORM
 
 
 async def trained(
@@ -23,7 +24,7 @@ async def trained(
 ) -> Story:
     """The job of a training that is completed. `outputs` are sounds beside the LoRA."""
     files = {"image": PHOTO, **({"voice": RECORDING} if clip else {})}
-    answer = await api.post("/api/train", files=files, data={"name": "Ada"})
+    answer = await api.post("/api/train", files=files, data={**CONSENT_FORM, "name": "Ada"})
     story = Story(broker, answer.json()["jobId"])
 
     async def kept(name: str, data: bytes, media_type: str) -> tuple[Artifact, ...]:

@@ -14,6 +14,8 @@ from gateway_people import ADMIN_TOKEN, SECRET, client, make_token, token_gatewa
 from gateway_socket import watching
 from gateway_stack import Stack
 
+from tests.support.samples import CONSENT_FORM
+
 
 @pytest.fixture(scope="module")
 def url(stack: Stack) -> Iterator[str]:
@@ -41,7 +43,9 @@ async def test_the_page_signs_in_with_a_token_and_out_again(url: str) -> None:
         assert made["token"] not in cookie
         now = (await page.get("/api/session")).json()
         assert (now["signedIn"], now["owner"], now["scopes"]) == (True, "dora", ["read", "write"])
-        assert (await page.post("/api/train", files={"image": PHOTO})).status_code == 202
+        assert (
+            await page.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+        ).status_code == 202
         async with watching(
             url, additional_headers={"Cookie": f"{COOKIE}={page.cookies[COOKIE]}", "Origin": url}
         ) as watcher:
@@ -77,7 +81,9 @@ async def test_a_cookie_changes_nothing_for_a_page_that_is_not_ours(
     made = await make_token(url, "dora")
     async with client(url) as page:
         await page.post("/api/session", json={"token": made["token"]}, headers={"Origin": url})
-        answer = await page.post("/api/train", files={"image": PHOTO}, headers=headers)
+        answer = await page.post(
+            "/api/train", files={"image": PHOTO}, data=CONSENT_FORM, headers=headers
+        )
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/foreign-origin")
 
 
@@ -120,7 +126,7 @@ async def test_listed_origins_may_use_the_api_and_others_may_not(url: str) -> No
         refused = await browser.options("/api/jobs", headers=preflight)
         assert "access-control-allow-origin" not in refused.headers
     async with client(url, made["token"], Origin="https://studio.example") as studio:
-        answer = await studio.post("/api/train", files={"image": PHOTO})
+        answer = await studio.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
         assert answer.status_code == 202
         assert answer.headers["access-control-allow-origin"] == "https://studio.example"
         assert "Location" in answer.headers["access-control-expose-headers"]
@@ -133,16 +139,20 @@ async def test_on_ones_own_machine_programs_need_nothing_and_the_page_a_session(
     async with client(stack.url) as program:
         told = (await program.get("/api/session")).json()
         assert (told["mode"], told["signedIn"], told["owner"]) == ("local", True, "local")
-        assert (await program.post("/api/train", files={"image": PHOTO})).status_code == 202
+        assert (
+            await program.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+        ).status_code == 202
     browser = {"Origin": stack.url, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
     for begin in ("/", "/api/session"):
         async with client(stack.url, **browser) as page:
-            refused = await page.post("/api/train", files={"image": PHOTO})
+            refused = await page.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
             assert (refused.status_code, refused.json()["type"]) == (403, "/problems/no-session")
             assert (await page.get("/docs")).status_code == 200
             cookie = (await page.get(begin)).headers["set-cookie"]
             assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
-            assert (await page.post("/api/train", files={"image": PHOTO})).status_code == 202
+            assert (
+                await page.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+            ).status_code == 202
             assert (await page.post("/api/session", json={"token": "any"})).status_code == 200
 
 
@@ -172,7 +182,7 @@ async def test_a_page_that_stays_open_gets_a_new_session_and_other_sites_pages_n
 ) -> None:
     async with client(stack.url, Origin=stack.url) as page:
         page.cookies[COOKIE] = "of.another-process"
-        refused = await page.post("/api/train", files={"image": PHOTO})
+        refused = await page.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
         assert refused.json()["type"] == "/problems/no-session"
         for foreign in ("cross-site", "same-site", "none"):
             seen = await page.get("/api/jobs", headers={"Sec-Fetch-Site": foreign})
@@ -181,7 +191,9 @@ async def test_a_page_that_stays_open_gets_a_new_session_and_other_sites_pages_n
         page.cookies.clear()
         assert "set-cookie" in (await page.get("/api/jobs", headers=ours)).headers
         assert "set-cookie" not in (await page.get("/api/jobs", headers=ours)).headers
-        assert (await page.post("/api/train", files={"image": PHOTO})).status_code == 202
+        assert (
+            await page.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)
+        ).status_code == 202
 
 
 async def test_a_body_without_end_is_read_no_further_than_it_may_be(url: str) -> None:

@@ -18,6 +18,7 @@ from gateway_stack import Stack, another_gateway
 from gateway_story import Story
 
 from contracts import events as e
+from tests.support.samples import CONSENT_FORM
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -88,7 +89,7 @@ async def test_the_log_tells_of_what_runs_and_of_what_nobody_told(
 async def test_spans_are_a_tree_in_the_order_of_time(
     api: httpx.AsyncClient, broker: Broker
 ) -> None:
-    job = (await api.post("/api/train", files={"image": PHOTO})).json()["jobId"]
+    job = (await api.post("/api/train", files={"image": PHOTO}, data=CONSENT_FORM)).json()["jobId"]
     top = span("top", 0, 9)
     late, early = (span(name, after, parent_id=top.span_id) for name, after in (("b", 2), ("a", 1)))
     inner = span("inner", 2.5, 0.5, parent_id=late.span_id, failed=True)

@@ -24,6 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servicekit.objects import ObjectStore
 
+from tests.support.samples import CONSENT, CONSENT_FORM
+
 MIB = 1 << 20
 WAV = RECORDING[:44] + bytes(range(256)) * (20 * MIB // 256)
 """A recording of three parts."""
@@ -96,7 +98,9 @@ async def test_uploaded_files_become_a_job_which_keeps_copies_of_its_own(
     clip = await uploaded(api, WAV, "clip")
     names = ["first.png", ""]
     uploads = {"photos": photos, "photoNames": names, "clip": clip}
-    answer = await api.post("/api/train", json={"uploads": uploads, "name": "Ada"})
+    answer = await api.post(
+        "/api/train", json={"uploads": uploads, "name": "Ada", "consent": CONSENT}
+    )
     assert answer.status_code == 202, answer.text
     shown = (await api.get(f"/api/jobs/{answer.json()['jobId']}")).json()["inputs"]
     assert [one["name"] for one in shown] == ["first.png", None, None]
@@ -139,11 +143,13 @@ async def test_what_was_sent_before_need_not_be_sent_again(
     api: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     data = photo(seed=21)
-    job = (await api.post("/api/train", files={"image": data})).json()["jobId"]
+    job = (await api.post("/api/train", files={"image": data}, data=CONSENT_FORM)).json()["jobId"]
     answer = await api.post("/api/uploads", json=draft(data))
     upload = answer.json()
     assert (answer.status_code, upload["state"], upload["duplicate"]) == (200, "complete", True)
-    used = await api.post("/api/train", json={"uploads": {"photos": [upload["uploadId"]]}})
+    used = await api.post(
+        "/api/train", json={"uploads": {"photos": [upload["uploadId"]]}, "consent": CONSENT}
+    )
     assert used.status_code == 202
     other = photo(seed=22)
     await uploaded(api, other)
@@ -156,7 +162,9 @@ async def test_the_same_content_sent_as_two_uploads_trains_once(
     api: httpx.AsyncClient, log: EventLog
 ) -> None:
     upload = await uploaded(api, photo(seed=23))
-    answer = await api.post("/api/train", json={"uploads": {"photos": [upload, upload]}})
+    answer = await api.post(
+        "/api/train", json={"uploads": {"photos": [upload, upload]}, "consent": CONSENT}
+    )
     request = (await log.fold(answer.json()["jobId"])).request
     assert request is not None
     assert len(request.inputs["photos"]) == 1
@@ -257,7 +265,7 @@ async def test_a_job_names_only_complete_uploads_of_the_right_kind(api: httpx.As
         ({"clip": clip}, 422, "invalid-request"),
         ({}, 422, "invalid-request"),
     ):
-        answer = await api.post("/api/train", json={"uploads": uploads})
+        answer = await api.post("/api/train", json={"uploads": uploads, "consent": CONSENT})
         assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{kind}")
 
 
@@ -285,7 +293,9 @@ async def test_uploads_that_nobody_used_are_swept_away_and_others_stay(
 ) -> None:
     picture = photo(seed=61)
     used = await uploaded(api, picture)
-    job = (await api.post("/api/train", json={"uploads": {"photos": [used]}})).json()["jobId"]
+    job = (
+        await api.post("/api/train", json={"uploads": {"photos": [used]}, "consent": CONSENT})
+    ).json()["jobId"]
     waiting = await begun(api, WAV + b"4", "clip")
     await send(api, waiting, WAV + b"4", 1)
     assert await sweep(store, datetime.now(UTC) - timedelta(hours=1)) == 0
@@ -303,7 +313,9 @@ async def test_another_owner_neither_sees_nor_uses_an_upload(stack: Stack) -> No
         async with client(url, ada["token"]) as hers, client(url, eve["token"]) as other:
             upload = await uploaded(hers, data)
             assert (await other.get(f"/api/uploads/{upload}")).status_code == 404
-            taken = await other.post("/api/train", json={"uploads": {"photos": [upload]}})
+            taken = await other.post(
+                "/api/train", json={"uploads": {"photos": [upload]}, "consent": CONSENT}
+            )
             assert taken.json()["type"] == "/problems/no-such-upload"
             # Knowing a hash gives nobody what another owner has.
             own = await begun(other, data)
@@ -316,7 +328,7 @@ async def test_an_owner_stores_no_more_than_the_quota(stack: Stack) -> None:
     with token_gateway(stack, "quota", QUOTA_BYTES=str(quota)) as url:
         made = await make_token(url, "quota")
         async with client(url, made["token"]) as api:
-            first = await api.post("/api/train", files={"image": pictures[0]})
+            first = await api.post("/api/train", files={"image": pictures[0]}, data=CONSENT_FORM)
             assert first.status_code == 202
             upload = await uploaded(api, pictures[1])
             refused = await api.post("/api/uploads", json=draft(pictures[2]))
@@ -326,7 +338,7 @@ async def test_an_owner_stores_no_more_than_the_quota(stack: Stack) -> None:
             )
             assert refused.json()["limit"] == quota
             files = [("image", one) for one in pictures[1:]]
-            form = await api.post("/api/train", files=files)
+            form = await api.post("/api/train", files=files, data=CONSENT_FORM)
             assert form.json()["type"] == "/problems/quota-exceeded"
             assert (await api.delete(f"/api/uploads/{upload}")).status_code == 204
             assert (await api.post("/api/uploads", json=draft(pictures[2]))).status_code == 201

@@ -21,6 +21,9 @@ def sentence(event: e.Event) -> str:
     match event:
         case e.JobRequested():
             return f"JobRequested: {event.type} with {_names(event.inputs) or 'no input'}"
+        case e.ConsentGiven():
+            taken = f", as for job {event.given_for}" if event.given_for else ""
+            return f"ConsentGiven: {listed(event.covers)} may be used, says {event.by}{taken}"
         case e.JobPlanned():
             return f"JobPlanned: {' → '.join(event.graph.order())}"
         case e.JobFailed():

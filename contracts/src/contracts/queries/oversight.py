@@ -53,7 +53,9 @@ class AuditEntry(Contract):
     job: Id
     owner: Id
     by: Id
-    action: Name = Field(description="requested, cancelled, retried, deleted, letter_dropped")
+    action: Name = Field(
+        description="requested, consented, cancelled, retried, deleted, letter_dropped"
+    )
     time: Timestamp
     details: dict[str, Any] = Field(default_factory=dict)
 

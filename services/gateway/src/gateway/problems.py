@@ -39,6 +39,8 @@ class ProblemKind(Enum):
     NOT_A_PICTURE = ("not-a-picture", 422, "A photo is not a picture")
     PICTURE_TOO_LARGE = ("picture-too-large", 422, "A photo has too many pixels")
     NOT_A_RECORDING = ("not-a-recording", 422, "The voice clip is not a sound recording")
+    CONSENT_MISSING = ("consent-missing", 422, "Nobody has agreed to the use of a face or a voice")
+    CONSENT_TOO_NARROW = ("consent-too-narrow", 422, "The consent does not cover all that is used")
     TOO_SLOW = ("too-slow", 408, "The body did not come in time")
     UPLOAD_TOO_LARGE = ("upload-too-large", 413, "The upload is too large")
     TOO_MANY_PHOTOS = ("too-many-photos", 422, "There are too many photos")

@@ -24,7 +24,7 @@ from gateway import idempotency
 from gateway.context import Gateway, Owner, TheGateway
 from gateway.idempotency import IdempotencyKey, keyed_id
 from gateway.installation import capabilities
-from gateway.jobs import drafts
+from gateway.jobs import consents, drafts
 from gateway.jobs.drafts import JobDraft, Text
 from gateway.jobs.routes import find
 from gateway.jobs.submissions import enter, job_id
@@ -152,7 +152,8 @@ async def fork_job(
             seed=draft.seed,
             forked_from=Fork(job=job, stage=fork.from_stage),
         )
-        return await enter(gateway, uploads, response, new, event)
+        consent = consents.taken_over(parent, owner)
+        return await enter(gateway, uploads, response, new, event, consent=consent)
 
 
 def _draft(request: JobRequested, fork: ForkDraft) -> JobDraft:

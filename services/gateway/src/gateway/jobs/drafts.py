@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Annotated, Any, Self
 
 from contracts.base import Contract, Id, JsonNumber, Name, Plain
+from contracts.consent import Statement
 from contracts.events import JobType, Quality
 from contracts.graph import Graph
 from pydantic import Field, StringConstraints, model_validator
@@ -56,6 +57,10 @@ class JobDraft(Contract):
     )
     uploads: UploadsDraft = Field(
         default=UploadsDraft(), description="files that were uploaded before; see /api/uploads"
+    )
+    consent: Statement | None = Field(
+        default=None,
+        description="that the face and the voice may be used; a profile and a fork bring theirs",
     )
     graph: Graph | None = Field(default=None, description="pipeline: the stages to run")
     pipeline: Id | None = Field(

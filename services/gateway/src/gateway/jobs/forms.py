@@ -30,7 +30,7 @@ from gateway.uploads import FileKind, IncomingFile, Uploads
 
 _TEXTS = ("name", "prompt", "profileId", "pipeline", "quality", "seed")
 _NOT_OF_TRAINING = ("profileId", "pipeline", "graph")
-_JSONS = ("engines", "params", "graph")
+_JSONS = ("engines", "params", "graph", "consent")
 _SEED = re.compile(r"[0-9]{1,19}")
 # UTF-8 takes at most four bytes for a character; escapes in JSON take more than they mean.
 _BYTES_PER_CHAR = 4

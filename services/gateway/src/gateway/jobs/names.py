@@ -71,11 +71,21 @@ class Texts:
         return text
 
     async def of(self, live: LiveJob) -> dict[str, str | None]:
-        """All texts of a job by input; None for what is erased, or cannot be read now."""
+        """All texts of a job by input, and its statement of `consent`.
+
+        None for what is erased, or cannot be read now.
+        """
         inputs = live.state.request.inputs if live.state.request else {}
         given = {name: inputs[name][0] for name in TEXTS if inputs.get(name)}
+        if live.state.consent:
+            given["consent"] = live.state.consent.statement
         texts = await asyncio.gather(*(self._tried(live.job, one) for one in given.values()))
         return dict(zip(given, texts, strict=True))
+
+    async def statement_of(self, live: LiveJob) -> str | None:
+        """Who agreed to what, for a job that has consent; None as above."""
+        consent = live.state.consent
+        return await self._tried(live.job, consent.statement) if consent else None
 
     async def _tried(self, job: str, artifact: Artifact) -> str | None:
         try:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import structlog
 from contracts.artifacts import Artifacts
-from contracts.events import JobRequested, JobType
+from contracts.events import ConsentGiven, JobRequested, JobType
 from eventlog.errors import ConflictError, UnavailableError
+from eventlog.log import utc_now
 from fastapi import APIRouter, Depends, Request, Response
 from servicekit.objects import MissingObjectError
 
@@ -17,7 +18,7 @@ from gateway import idempotency, metrics, openapi
 from gateway.context import Gateway, Owner, TheGateway
 from gateway.idempotency import IdempotencyKey, keyed_id
 from gateway.installation import capabilities
-from gateway.jobs import drafts, filenames, forms
+from gateway.jobs import consents, drafts, filenames, forms
 from gateway.jobs.forms import Received
 from gateway.jobs.routes import no_such_job
 from gateway.jobs.views import StatusView, status_of
@@ -89,7 +90,8 @@ async def _submit(asked: _Asked, job_type: JobType | None) -> StatusView:
         clip = received.clip is not None
         drafts.check(draft, len(received.photos), clip, gateway.settings.limits)
         capabilities.check(draft, gateway.capabilities())
-        inputs: Artifacts = await trained.inputs_of(gateway, draft.profile_id, owner)
+        lent = await trained.lent_by(gateway, draft.profile_id, owner)
+        inputs: Artifacts = dict(lent.inputs)
         if received.photos:
             inputs["photos"] = tuple(received.photos)
         if received.clip:
@@ -97,6 +99,9 @@ async def _submit(asked: _Asked, job_type: JobType | None) -> StatusView:
         drafts.check_inputs(draft, {*inputs, *draft.texts()})
         brought = sum(artifact.size for artifact in received.files())
         await check_quota(gateway, owner, brought)
+        consent = await consents.given(
+            uploads, draft.consent, lent.trained_by, inputs, by=owner, now=utc_now()
+        )
         for name, text in draft.texts().items():
             inputs[name] = (await uploads.text(text),)
         if any(received.names):
@@ -115,7 +120,7 @@ async def _submit(asked: _Asked, job_type: JobType | None) -> StatusView:
             graph=draft.graph,
             seed=draft.seed,
         )
-        return await enter(gateway, uploads, asked.response, job, event)
+        return await enter(gateway, uploads, asked.response, job, event, consent=consent)
 
 
 async def _take_uploads(gateway: Gateway, owner: str, uploads: Uploads, received: Received) -> None:
@@ -153,18 +158,28 @@ def job_id(gateway: Gateway, owner: str, key: str | None) -> str:
 
 
 async def enter(
-    gateway: Gateway, uploads: Uploads, response: Response, job: str, event: JobRequested
+    gateway: Gateway,
+    uploads: Uploads,
+    response: Response,
+    job: str,
+    event: JobRequested,
+    *,
+    consent: ConsentGiven | None,
 ) -> StatusView:
-    """Append the job's first event, once for each id, and tell how the job stands."""
+    """Append the job's request with its consent, once for each id, and tell how the job stands."""
+    events = (event, consent) if consent else (event,)
     try:
-        sequence = await gateway.log.append([gateway.log.record(job, event)], expected=0)
+        recorded = [gateway.log.record(job, one) for one in events]
+        sequence = await gateway.log.append(recorded, expected=0)
     except (UnavailableError, asyncio.CancelledError):
         # It may have entered the log all the same, and then it needs its files.
         uploads.keep()
         raise
     except ConflictError:
         earlier = await gateway.log.fold(job)
-        if earlier.request is None or _essence(earlier.request) != _essence(event):
+        if earlier.request is None or (
+            _essence(earlier.request, earlier.consent) != _essence(event, consent)
+        ):
             raise idempotency.reused() from None
         if earlier.deleted:
             raise no_such_job() from None
@@ -178,7 +193,7 @@ async def enter(
     return status_of(gateway.live.peek(job) or LiveJob(await gateway.log.fold(job)))
 
 
-def _essence(event: JobRequested) -> dict[str, Any]:
+def _essence(event: JobRequested, consent: ConsentGiven | None) -> dict[str, Any]:
     """What makes two requests the same: everything but what their files are called, here or there.
 
     A program may give its files new names each time that it sends them.
@@ -188,4 +203,5 @@ def _essence(event: JobRequested) -> dict[str, Any]:
         for name, artifacts in event.inputs.items()
         if name != filenames.INPUT
     }
-    return event.model_dump(exclude={"inputs"}) | {"inputs": inputs}
+    said = consent.statement.sha256 if consent else None
+    return event.model_dump(exclude={"inputs"}) | {"inputs": inputs, "consent": said}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from contracts.events import JobType
@@ -27,6 +28,11 @@ _FORM: dict[str, dict[str, Any]] = {
     },
     "prompt": {**_TEXT, "description": "how the portrait should look"},
     "name": {**_TEXT, "description": "what the profile is called"},
+    "consent": {
+        **_TEXT,
+        "description": "JSON object: who agrees to the use of the face and the voice, on what "
+        "`basis` (self, permission or nobody), for what `purpose`, and what it `covers`",
+    },
     "graph": {**_TEXT, "description": "JSON object: the stages of a pipeline"},
     "pipeline": {**_TEXT, "description": "a pipeline that is kept, instead of a graph"},
     "quality": {"enum": ["draft", "standard", "best"], "default": "standard"},
@@ -87,14 +93,26 @@ def _body(
 _PROFILE_ID = "01jbz3k9m2d4x6w8q0r5t7v1ya"
 _UPLOAD_IDS = ["u0f3a5c7e9b1d2f4a6c8e0b2d4f6a8c0", "u1c3e5a7f9b0d2c4e6a8f0b1d3c5e7a9"]
 _HELLO = "Hello, it is me."
+_CONSENT = {
+    "who": "myself",
+    "basis": "self",
+    "purpose": "greetings to my family",
+    "covers": ["face", "voice"],
+}
+_CONSENT_TEXT = json.dumps(_CONSENT)
 
 TRAIN = _body(
     JobType.TRAIN,
     (*_OF_PIPELINES, *_OF_VIDEOS),
-    (["image"], ["uploads"]),
+    (["image", "consent"], ["uploads", "consent"]),
     (
-        {"image": ["…the bytes of a photo…"], "voice": "…the bytes of a recording…", "name": "Ada"},
-        {"uploads": {"photos": _UPLOAD_IDS}, "name": "Ada"},
+        {
+            "image": ["…the bytes of a photo…"],
+            "voice": "…the bytes of a recording…",
+            "name": "Ada",
+            "consent": _CONSENT_TEXT,
+        },
+        {"uploads": {"photos": _UPLOAD_IDS}, "name": "Ada", "consent": _CONSENT},
     ),
 )
 GENERATE = _body(
@@ -102,7 +120,12 @@ GENERATE = _body(
     _OF_PIPELINES,
     (["script"], ["script"]),
     (
-        {"image": ["…the bytes of a photo…"], "script": _HELLO, "quality": "draft"},
+        {
+            "image": ["…the bytes of a photo…"],
+            "script": _HELLO,
+            "quality": "draft",
+            "consent": _CONSENT_TEXT,
+        },
         {"profileId": _PROFILE_ID, "script": _HELLO},
     ),
 )
@@ -111,7 +134,12 @@ JOBS = _body(
     (),
     (["type"], []),
     (
-        {"type": "train", "image": ["…the bytes of a photo…"], "name": "Ada"},
+        {
+            "type": "train",
+            "image": ["…the bytes of a photo…"],
+            "name": "Ada",
+            "consent": _CONSENT_TEXT,
+        },
         {"type": "generate", "profileId": _PROFILE_ID, "script": _HELLO, "quality": "draft"},
     ),
 )

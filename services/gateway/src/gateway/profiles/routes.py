@@ -14,7 +14,14 @@ from pydantic import Field
 from gateway.context import Gateway, Owner, TheGateway
 from gateway.jobs import changes
 from gateway.jobs.routes import items
-from gateway.jobs.views import ArtifactView, JobItem, artifact_views, card_of
+from gateway.jobs.views import (
+    ArtifactView,
+    ConsentView,
+    JobItem,
+    artifact_views,
+    card_of,
+    consent_of,
+)
 from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
 from gateway.profiles import trained
@@ -37,6 +44,10 @@ class ProfileView(Contract):
     portrait_url: str | None = Field(description="a small picture of them")
     voice_url: str | None = Field(description="a recording of the voice, to listen to")
     videos: int = Field(description="how many were made with it")
+    consent: ConsentView | None = Field(
+        description="what videos of them rest on; null if it is of before consent was asked for, "
+        "and has to be given with the next video"
+    )
     trained_by: Id
     created_at: Timestamp
     updated_at: Timestamp
@@ -124,6 +135,7 @@ async def _view(gateway: Gateway, owner: str, profile: Profile) -> ProfileView |
         portrait_url=card_of(maker, name).thumbnail_url,
         voice_url=_voice_url(maker),
         videos=profile.videos,
+        consent=consent_of(maker.state, await gateway.texts.statement_of(maker)),
         trained_by=profile.created_by,
         created_at=profile.created_at,
         updated_at=profile.updated_at,

@@ -26,6 +26,7 @@ class Action(StrEnum):
     """What somebody did."""
 
     REQUESTED = "requested"
+    CONSENTED = "consented"
     CANCELLED = "cancelled"
     RETRIED = "retried"
     DELETED = "deleted"
@@ -56,6 +57,7 @@ AUDIT = table_of(Entry)
 
 _BY_PEOPLE = {
     e.JobRequested,
+    e.ConsentGiven,
     e.JobCancelRequested,
     e.JobRetryRequested,
     e.JobDeleted,
@@ -99,6 +101,11 @@ def _done(change: Change) -> tuple[str, Action, dict[str, Any]] | None:
             if event.forked_from is not None:
                 details["forkedFrom"] = event.forked_from.model_dump(mode="json", by_alias=True)
             return event.owner, Action.REQUESTED, details
+        case e.ConsentGiven():
+            consented = event.model_dump(
+                mode="json", by_alias=True, include={"covers", "given_for"}, exclude_none=True
+            )
+            return event.by, Action.CONSENTED, consented
         case e.JobCancelRequested():
             return event.by, Action.CANCELLED, {}
         case e.JobRetryRequested():

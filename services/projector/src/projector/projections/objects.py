@@ -3,7 +3,7 @@
 One row for each place of an object in a job, so an object that is made anew under another key
 keeps its first row: what is erased with the job must be known, whether it is still shown or not.
 Checkpoints and samples stand under the outputs `checkpoint` and `sample`, with their training
-step as the index; what the request named has no stage.
+step as the index; what the request named has no stage, nor has the statement of a `consent`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from projector.projections import jobs
 
 CHECKPOINT = "checkpoint"
 SAMPLE = "sample"
+CONSENT = "consent"
 _REQUEST = ""
 
 
@@ -53,7 +54,14 @@ class Role(StrEnum):
     """Made by an attempt whose word came when nobody wanted it any more."""
 
 
-_NAMING = {e.JobRequested, e.StageReused, e.StageCompleted, e.StageCheckpointed, e.StageSampled}
+_NAMING = {
+    e.JobRequested,
+    e.ConsentGiven,
+    e.StageReused,
+    e.StageCompleted,
+    e.StageCheckpointed,
+    e.StageSampled,
+}
 """Only these name objects."""
 _SHOWN = (Role.UPLOADED, Role.MADE, Role.TAKEN_OVER)
 _HOLDING = (*_SHOWN, Role.UNUSED)
@@ -124,6 +132,8 @@ def _named(change: Change) -> Iterator[_Named]:
                 borrowed = place[0] in e.PROFILE_INPUTS
                 role = Role.BORROWED if borrowed else Role.UPLOADED
                 yield role, _REQUEST, *place, artifact
+        case e.ConsentGiven() if change.before.request is not None:
+            yield Role.UPLOADED, _REQUEST, CONSENT, 0, event.statement
         case e.StageReused() if change.completed_stage is not None:
             for place, artifact in _places(event.outputs):
                 yield Role.TAKEN_OVER, event.stage, *place, artifact

@@ -1,5 +1,6 @@
 """What the API shows: jobs, their stages and results, each as a model and a function to it."""
 
+from gateway.jobs.views.consent import ConsentView, consent_of
 from gateway.jobs.views.jobs import (
     FILES,
     JobUpdate,
@@ -18,6 +19,7 @@ __all__ = [
     "FILES",
     "ArtifactView",
     "Card",
+    "ConsentView",
     "JobItem",
     "JobList",
     "JobUpdate",
@@ -26,6 +28,7 @@ __all__ = [
     "StatusView",
     "artifact_views",
     "card_of",
+    "consent_of",
     "eta_s",
     "item_of",
     "job_of",

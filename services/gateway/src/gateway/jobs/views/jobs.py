@@ -13,6 +13,7 @@ from contracts.spans import ids_of
 from pydantic import Field
 
 from gateway.jobs import filenames
+from gateway.jobs.views.consent import ConsentView, consent_of
 from gateway.jobs.views.stages import (
     ArtifactView,
     StageUpdate,
@@ -71,6 +72,10 @@ class JobView(Contract):
     script: str | None = Field(description="the words to speak; null if none, or erased")
     prompt: str | None = Field(description="how the portrait should look; null if none, or erased")
     profile_id: Id | None
+    consent: ConsentView | None = Field(
+        description="that the face and the voice may be used; null if neither is, or if the job is "
+        "of before it was asked for"
+    )
     quality: Quality
     seed: int
     engines: dict[Name, Name] = Field(description="as asked for, by stage kind")
@@ -141,6 +146,7 @@ def job_of(
         script=texts.get("script"),
         prompt=texts.get("prompt"),
         profile_id=request.profile,
+        consent=consent_of(state, texts.get("consent")),
         quality=request.quality,
         seed=request.seed,
         engines=request.engines,
