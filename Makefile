@@ -23,6 +23,7 @@ given = $(if $(filter command,$(firstword $(origin $(1)))),$(value $(1)))
 export DEMO_PHOTOS := $(call given,PHOTOS)
 export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
+export DEMO_CONSENT := $(call given,CONSENT)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness images sbom clean
@@ -30,6 +31,7 @@ export DEMO_SCRIPT := $(call given,SCRIPT)
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
 	@echo "             PHOTOS=<folder or files> VOICE=<recording> SCRIPT=\"What to say\" use your own"
+	@echo "             CONSENT=<myself, a name or nobody> say whose they are, or be asked"
 	@echo "make up      start the whole system and leave it running; prints its address"
 	@echo "make test    run all tests"
 	@echo "make lint    check style, types and the rules of dependency"
@@ -60,7 +62,8 @@ demo: .venv/.installed
 	@$(BIN)/myspinbot demo \
 	  $${DEMO_PHOTOS:+--photos "$$DEMO_PHOTOS"} \
 	  $${DEMO_VOICE:+--voice "$$DEMO_VOICE"} \
-	  $${DEMO_SCRIPT:+--script "$$DEMO_SCRIPT"}
+	  $${DEMO_SCRIPT:+--script "$$DEMO_SCRIPT"} \
+	  $${DEMO_CONSENT:+--consent "$$DEMO_CONSENT"}
 
 up: .venv/.installed
 	@exec $(BIN)/myspinbot up

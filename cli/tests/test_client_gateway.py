@@ -17,6 +17,8 @@ from gateway_stack import Stack
 from gateway_story import Story
 from myspinbot.client import ApiError, AsyncClient, Client, asynchronous, file_names, synchronous
 
+from tests.support.samples import SAID
+
 VIDEO = b"moving pictures " * 40_000
 
 
@@ -58,7 +60,7 @@ def test_a_job_is_made_from_paths_and_found_again(api: str, photos: Path, clip: 
 
 async def test_it_is_the_same_with_asyncio(api: str, photos: Path) -> None:
     async with AsyncClient() as client:
-        made = await client.jobs.create(photos=photos.iterdir(), name="Bob")
+        made = await client.jobs.create(photos=photos.iterdir(), consent=SAID, name="Bob")
         assert (await client.jobs.get(made.job_id)).name == "Bob"
         assert (await client.jobs.cancel(made.job_id)).job_id == made.job_id
 
@@ -74,7 +76,7 @@ def test_it_works_where_a_loop_runs_already(api: str) -> None:
 def test_the_same_key_makes_the_same_job_once(api: str, photos: Path) -> None:
     with Client() as client:
         one, two = (
-            client.jobs.create(photos=photos.iterdir(), idempotency_key="only-once")
+            client.jobs.create(photos=photos.iterdir(), consent=SAID, idempotency_key="only-once")
             for _ in range(2)
         )
     assert one.job_id == two.job_id
@@ -84,7 +86,7 @@ def test_a_picture_that_is_given_twice_is_sent_once(api: str, photos: Path) -> N
     first, *_ = sorted(photos.iterdir())
     (photos / "copy.png").write_bytes(first.read_bytes())
     with Client() as client:
-        made = client.jobs.create(photos=sorted(photos.iterdir()))
+        made = client.jobs.create(photos=sorted(photos.iterdir()), consent=SAID)
         assert len(client.jobs.get(made.job_id).inputs) == 2
 
 
@@ -110,7 +112,7 @@ def test_what_is_refused_is_raised_with_all_that_the_gateway_says(api: str, tmp_
     (tmp_path / "words.png").write_text("no picture at all")
     with Client() as client:
         with pytest.raises(ApiError) as refused:
-            client.jobs.create(photos=[tmp_path / "words.png"])
+            client.jobs.create(photos=[tmp_path / "words.png"], consent=SAID)
         with pytest.raises(ApiError) as unknown:
             client.jobs.get("no-such-job")
     assert refused.value.status == 422
@@ -121,7 +123,7 @@ def test_what_is_refused_is_raised_with_all_that_the_gateway_says(api: str, tmp_
 
 def test_lists_are_read_page_by_page(api: str, photos: Path) -> None:
     with Client() as client:
-        made = [client.jobs.create(photos=photos.iterdir()).job_id for _ in range(3)]
+        made = [client.jobs.create(photos=photos.iterdir(), consent=SAID).job_id for _ in range(3)]
         newest = client.jobs.list(limit=2)
         rest = client.jobs.list(limit=2, before=newest.next)
         found = [item.job_id for item in (*newest.jobs, *rest.jobs)]
@@ -133,7 +135,7 @@ def test_lists_are_read_page_by_page(api: str, photos: Path) -> None:
 
 def test_updates_and_events_are_heard_to_the_end(api: str, photos: Path, play: Played) -> None:
     with Client() as client:
-        job = client.jobs.create(photos=photos.iterdir()).job_id
+        job = client.jobs.create(photos=photos.iterdir(), consent=SAID).job_id
         updates = client.jobs.watch(job)
         assert next(updates).status is JobStatus.QUEUED
         ending = threading.Thread(target=play, args=(job, lambda story: story.finish()))
@@ -152,7 +154,7 @@ def test_a_watch_goes_on_when_the_gateway_is_killed_and_comes_back(
     system: Stack, api: str, photos: Path, play: Played
 ) -> None:
     with Client(patience_s=30) as client:
-        job = client.jobs.create(photos=photos.iterdir()).job_id
+        job = client.jobs.create(photos=photos.iterdir(), consent=SAID).job_id
         updates, events = client.jobs.watch(job), client.jobs.events(job)
         assert next(updates).status is JobStatus.QUEUED
         assert next(events).type == "JobRequested"
@@ -175,7 +177,7 @@ def test_a_watch_goes_on_when_the_gateway_is_killed_and_comes_back(
 
 def test_a_job_is_shown_as_it_was(api: str, photos: Path, play: Played) -> None:
     with Client() as client:
-        job = client.jobs.create(photos=photos.iterdir()).job_id
+        job = client.jobs.create(photos=photos.iterdir(), consent=SAID).job_id
         first = client.jobs.get(job).sequence
         play(job, lambda story: story.finish())
         assert client.jobs.get(job, at=first).status is JobStatus.QUEUED
@@ -184,7 +186,7 @@ def test_a_job_is_shown_as_it_was(api: str, photos: Path, play: Played) -> None:
 
 def test_results_are_saved_and_lent(api: str, photos: Path, play: Played, tmp_path: Path) -> None:
     with Client() as client:
-        job = client.jobs.create(photos=photos.iterdir()).job_id
+        job = client.jobs.create(photos=photos.iterdir(), consent=SAID).job_id
         play.finished(job, video=(VIDEO, "video/mp4"))
         [link] = [a for a in client.jobs.get(job).artifacts if a.output == "video"]
         saved = client.artifacts.save([link], tmp_path / "out")
@@ -196,7 +198,7 @@ def test_results_are_saved_and_lent(api: str, photos: Path, play: Played, tmp_pa
 
 def test_a_forked_and_a_deleted_job(api: str, photos: Path, play: Played) -> None:
     with Client() as client:
-        job = client.jobs.create(photos=photos.iterdir()).job_id
+        job = client.jobs.create(photos=photos.iterdir(), consent=SAID).job_id
         with pytest.raises(ApiError) as running:
             client.jobs.delete(job)
         play(job, lambda story: story.finish())
@@ -222,7 +224,7 @@ def test_what_the_system_can_do_is_told(api: str) -> None:
 
 def test_an_interrupted_wait_ends_and_the_client_goes_on(api: str, photos: Path) -> None:
     with Client() as client:
-        job = client.jobs.create(photos=photos.iterdir()).job_id
+        job = client.jobs.create(photos=photos.iterdir(), consent=SAID).job_id
         updates = client.jobs.watch(job)
         assert next(updates).job_id == job
 
@@ -242,7 +244,7 @@ def test_an_interrupted_wait_ends_and_the_client_goes_on(api: str, photos: Path)
 
 async def test_leaving_a_watch_early_leaves_nothing_behind(api: str, photos: Path) -> None:
     async with AsyncClient() as client:
-        job = (await client.jobs.create(photos=photos.iterdir())).job_id
+        job = (await client.jobs.create(photos=photos.iterdir(), consent=SAID)).job_id
         async with aclosing(client.jobs.watch(job)) as updates:
             async for _ in updates:
                 break
@@ -252,7 +254,7 @@ async def test_leaving_a_watch_early_leaves_nothing_behind(api: str, photos: Pat
 
 def test_names_of_files_never_collide(api: str, photos: Path, play: Played) -> None:
     with Client() as client:
-        job = client.jobs.create(photos=photos.iterdir()).job_id
+        job = client.jobs.create(photos=photos.iterdir(), consent=SAID).job_id
         play.finished(
             job, faces=(b"{}", "application/json"), lora=(b"w", "application/x-safetensors")
         )

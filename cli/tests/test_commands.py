@@ -23,13 +23,15 @@ from myspinbot.errors import (
 from myspinbot.inputs import parameters
 from myspinbot.moments import moment
 
+from tests.support.samples import SAYING
+
 VIDEO = b"moving pictures " * 10_000
 
 
 @pytest.fixture
 def job(api: str, photos: Path, command: Command) -> str:
     """A training that was just submitted."""
-    done = command("submit", str(photos), "--name", "Mira")
+    done = command("submit", str(photos), *SAYING, "--name", "Mira")
     assert done.status == 0, done.err
     return done.out.strip()
 
@@ -52,7 +54,7 @@ def test_the_beginning_of_an_id_is_enough_as_long_as_it_is_one_job_only(
     job: str, photos: Path, command: Command
 ) -> None:
     assert json.loads(command("show", job[:12], "--json").out)["jobId"] == job
-    assert command("submit", str(photos), "--name", "Another").status == 0
+    assert command("submit", str(photos), *SAYING, "--name", "Another").status == 0
     several = command("cancel", job[0])
     assert several.status == MISUSED
     assert "jobs begin with" in several.err
@@ -80,13 +82,15 @@ def test_what_to_say_may_come_through_a_pipe(
     import io
 
     monkeypatch.setattr("sys.stdin", io.StringIO("From a pipe.\n"))
-    made = command("submit", str(photos), "--script", "-", "--quality", "draft", "--seed", "5")
+    made = command(
+        "submit", str(photos), *SAYING, "--script", "-", "--quality", "draft", "--seed", "5"
+    )
     shown = json.loads(command("show", made.out.strip(), "--json").out)
     assert (shown["script"], shown["quality"], shown["seed"]) == ("From a pipe.", "draft", 5)
 
 
 def test_the_same_key_makes_the_same_job(api: str, photos: Path, command: Command) -> None:
-    words = ("submit", str(photos), "--idempotency-key", f"{photos.parent.name}-1")
+    words = ("submit", str(photos), *SAYING, "--idempotency-key", f"{photos.parent.name}-1")
     assert command(*words).out == command(*words).out
 
 
@@ -139,7 +143,7 @@ def test_a_folder_that_cannot_be_written_is_named(
 def test_a_script_that_turns_out_empty_does_not_make_a_training(
     api: str, photos: Path, command: Command
 ) -> None:
-    refused = command("submit", str(photos), "--script", "")
+    refused = command("submit", str(photos), *SAYING, "--script", "")
     assert (refused.status, refused.out) == (MISUSED, "")
     assert "The script is empty" in refused.err
 
@@ -299,7 +303,7 @@ def test_what_is_refused_is_told_with_its_remedy(
     api: str, command: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "photo.png").write_text("this is not a picture")
-    refused = command("submit", str(tmp_path))
+    refused = command("submit", str(tmp_path), *SAYING)
     assert refused.status == REFUSED
     cause, remedy = refused.err.splitlines()
     assert cause.startswith("photo.png: ")

@@ -11,6 +11,8 @@ from gateway_story import Story
 from myspinbot.client import Client
 from myspinbot.errors import MISUSED, NOT_ALLOWED, NOT_FOUND, REFUSED
 
+from tests.support.samples import SAID
+
 STAGE = "prepare_dataset"
 
 
@@ -18,7 +20,7 @@ STAGE = "prepare_dataset"
 def lost(api: str, play: Played, photos: Path) -> str:
     """A job that became a dead letter."""
     with Client() as client:
-        job = client.jobs.create(photos=photos.iterdir(), name="Ada").job_id
+        job = client.jobs.create(photos=photos.iterdir(), consent=SAID, name="Ada").job_id
 
         async def lose(story: Story) -> int:
             await story.plan()

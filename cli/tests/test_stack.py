@@ -16,6 +16,7 @@ from myspinbot.client import Client
 from myspinbot.embedded.home import Home
 from myspinbot.errors import FAILED, HELD, NOT_ALLOWED, NOT_FOUND, REFUSED, UNREACHABLE
 
+from tests.support.samples import SAYING
 from tests.support.stack import RunningStack, running_stack
 
 PHOTOS = Path(__file__).parents[2] / "samples" / "photos"
@@ -47,7 +48,7 @@ def command(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def submit_a_training(stack: RunningStack) -> str:
-    done = command("submit", "--photos", str(PHOTOS), "--name", "Mira", home=stack.home)
+    done = command("submit", "--photos", str(PHOTOS), *SAYING, "--name", "Mira", home=stack.home)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -159,7 +160,7 @@ def test_what_the_gateway_refuses_is_shown_with_its_remedy(
     stack: RunningStack, tmp_path: Path
 ) -> None:
     (tmp_path / "photo.png").write_text("this is not a picture")
-    refused = command("submit", "--photos", str(tmp_path), home=stack.home)
+    refused = command("submit", "--photos", str(tmp_path), *SAYING, home=stack.home)
     assert refused.returncode == REFUSED
     cause, remedy = refused.stderr.splitlines()
     assert "photo.png" in cause

@@ -10,11 +10,13 @@ import pytest
 from command_support import Command, Played
 from myspinbot.errors import NOT_FOUND
 
+from tests.support.samples import SAYING
+
 
 @pytest.fixture
 def job(api: str, photos: Path, command: Command, play: Played) -> str:
     """A training that has ended."""
-    done = command("submit", str(photos), "--name", "Mira")
+    done = command("submit", str(photos), *SAYING, "--name", "Mira")
     assert done.status == 0, done.err
     job = done.out.strip()
     play(job, lambda story: story.finish())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from contracts.artifacts import Artifact
 from contracts.commands import Lane
+from contracts.consent import Likeness
 from contracts.envelope import Recorded
 from contracts.fold import evolve, initial
 from contracts.graph import Binding, Graph, RetryPolicy, Stage
@@ -24,6 +25,7 @@ GRAPH = Graph(
     )
 )
 REQUEST = e.JobRequested(type=e.JobType.PIPELINE, owner="me", graph=GRAPH)
+CONSENT = e.ConsentGiven(covers=(Likeness.FACE,), statement=ARTIFACT, given_at=T0, by="me")
 
 
 def scheduled(stage: str, attempt: int) -> e.StageScheduled:
@@ -66,6 +68,13 @@ STAGES = st.sampled_from(("a", "b", "unknown"))
 ATTEMPTS = st.integers(1, 4)
 EVENTS = st.one_of(
     st.just(REQUEST),
+    st.builds(
+        lambda covers, origin: e.ConsentGiven(
+            covers=covers, statement=ARTIFACT, given_at=T0, by="me", given_for=origin
+        ),
+        st.lists(st.sampled_from(Likeness), min_size=1).map(tuple),
+        st.sampled_from((None, "other")),
+    ),
     st.just(e.JobPlanned(graph=GRAPH)),
     st.just(e.JobCancelRequested(by="me")),
     st.just(e.JobRetryRequested(by="me")),
@@ -133,6 +142,15 @@ def test_a_job_that_ended_stays_ended_until_somebody_asks(events: list[e.Event])
 def test_a_state_survives_the_wire(events: list[e.Event]) -> None:
     state = told(REQUEST, *events)[-1]
     assert JobState.model_validate_json(state.to_json()) == state
+
+
+def test_a_job_rests_on_the_consent_that_it_was_asked_for_with() -> None:
+    other = CONSENT.model_copy(update={"by": "you"})
+    planned = told(REQUEST, CONSENT, other, e.JobPlanned(graph=GRAPH), other)[-1]
+    assert planned.consent == CONSENT
+    # Nobody agrees to what has begun already.
+    for begun in (e.JobPlanned(graph=GRAPH), e.JobCancelled()):
+        assert told(REQUEST, begun, CONSENT)[-1].consent is None
 
 
 def test_a_second_delivery_of_a_completion_changes_nothing() -> None:

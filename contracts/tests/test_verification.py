@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from chained import chained, history, interleaved, recorded_histories, told
 from contracts.admission import ForeignEventError, admit
+from contracts.artifacts import Artifact
 from contracts.commands import Lane
+from contracts.consent import Likeness
 from contracts.envelope import Stored
 from contracts.findings import Check, Finding, Severity
 from contracts.graph import Graph, Stage
@@ -24,6 +27,12 @@ from contracts import events as e
 LONG = history(recorded_histories()[0].with_name("no-face-retried.jsonl"))
 GRAPH = Graph(stages=(Stage(id="one", kind="one"), Stage(id="two", kind="two")))
 REQUESTED = e.JobRequested(type=e.JobType.PIPELINE, owner="ada")
+CONSENT = e.ConsentGiven(
+    covers=(Likeness.FACE,),
+    statement=Artifact(key="a/b", size=1, sha256="0" * 64, media_type="a/b"),
+    given_at=datetime(2026, 11, 22, 12, 0, tzinfo=UTC),
+    by="ada",
+)
 PLANNED = e.JobPlanned(graph=GRAPH)
 FAILED = e.StageFailed(stage="one", attempt=1, code="c", cause="x", remedy="y", retryable=False)
 
@@ -154,6 +163,8 @@ def test_a_gap_in_the_stream_names_what_is_missing() -> None:
     [
         ([REQUESTED, REQUESTED], "the job was requested before"),
         ([REQUESTED, PLANNED, PLANNED], "the job was planned before"),
+        ([REQUESTED, CONSENT, CONSENT], "the consent was given before"),
+        ([REQUESTED, PLANNED, CONSENT], "the job had begun without it"),
         ([REQUESTED, PLANNED, completed("none")], "the job has no stage none"),
         ([REQUESTED, started()], "the job has no stage one"),
         ([REQUESTED, PLANNED, started()], "attempt 1 at one was never scheduled"),

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.exporters import node_exporter, postgres_exporter
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.promql import DEPLOY, alerts, metric, of_dashboards, selectors
+from tests.support.samples import SAID
 from tests.support.stack import RunningStack, running_stack
 from tests.support.traefik import DOMAIN, Traefik, traefik
 
@@ -124,10 +125,11 @@ def _work(running: RunningStack, folder: Path) -> dict[str, str]:
         jobs = {
             "training": client.jobs.create(
                 photos=photos,
+                consent=SAID,
                 quality="draft",
                 params={"train_lora": {"steps": 2, "batch_size": 1, "rank": 1}},
             ),
-            "refused": client.jobs.create(photos=[faceless], quality="draft"),
+            "refused": client.jobs.create(photos=[faceless], consent=SAID, quality="draft"),
             "speech": client.jobs.create(script="Hello there.", graph=SPEECH),
         }
         ends = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from contracts.consent import Statement
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SCRIPT = "Hello there. My name is Robin. Peter packed a big blue map."
@@ -20,6 +21,9 @@ CONSENT = {
 }
 CONSENT_FORM = {"consent": json.dumps(CONSENT)}
 """The same as the field of a form."""
+SAID = Statement.model_validate(CONSENT)
+SAYING = ("--consent", "nobody", "--purpose", "a test")
+"""The same in words of the command."""
 
 # Real work, only less of it: enough to see every stage do its part.
 QUICK: dict[str, dict[str, Any]] = {

@@ -74,10 +74,13 @@ myspinbot jobs --token-file ~/spinbot.token
 The command is built on a client that is there for every program, with asyncio and without:
 
 ```python
-from myspinbot.client import Client
+from myspinbot.client import Basis, Client, Likeness, Statement
 
+consent = Statement(
+    who="Ada", basis=Basis.PERMISSION, purpose="her own talks", covers=(Likeness.FACE,)
+)
 with Client() as client:
-    job = client.jobs.create(photos=["a.png", "b.png"], name="Ada")
+    job = client.jobs.create(photos=["a.png", "b.png"], name="Ada", consent=consent)
     for update in client.jobs.watch(job.job_id):
         print(update.status, f"{update.progress:.0%}")
     made = client.jobs.get(job.job_id)

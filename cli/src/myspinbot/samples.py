@@ -6,6 +6,11 @@ from pathlib import Path
 
 from myspinbot.errors import CommandError
 
+FACE = "a drawn character's face"
+VOICE = "a packaged voice"
+WHO = f"nobody: {FACE} and {VOICE}"
+"""Whose face and voice the samples are."""
+
 
 def folder() -> Path:
     """The folder of the samples, found from where this program lies in its repository."""

@@ -64,6 +64,11 @@ def interactive() -> bool:
     return sys.stdout.isatty() and not out.is_dumb_terminal
 
 
+def somebody_there() -> bool:
+    """Whether somebody is there who can be asked."""
+    return err.is_terminal and sys.stdin.isatty()
+
+
 def when(moment: datetime | None) -> str:
     """A time as the clock on the wall shows it; empty if there is none."""
     if moment is None:

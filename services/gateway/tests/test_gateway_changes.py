@@ -288,7 +288,7 @@ async def test_a_key_of_a_deleted_job_does_not_bring_it_back(
     api: httpx.AsyncClient, broker: Broker
 ) -> None:
     headers = key()
-    asked = {"files": {"image": photo(seed=81)}, "headers": headers}
+    asked = {"files": {"image": photo(seed=81)}, "data": CONSENT_FORM, "headers": headers}
     job = (await api.post("/api/train", **asked)).json()["jobId"]
     await seen(api, job, await Story(broker, job).tell(e.JobCancelled()))
     assert (await api.delete(f"/api/jobs/{job}")).status_code == 204

@@ -61,7 +61,8 @@ async def test_a_photo_that_is_sent_twice_is_kept_once(
     kept = [await store.get(photo) for photo in request.inputs["photos"]]
     assert kept == [PHOTO, OTHER_PHOTO]
     assert await _names(api, job) == ["a.png", "b.png"]
-    assert len(await _uploads(store) - before) == 3
+    # Two photos, their names, and the consent.
+    assert len(await _uploads(store) - before) == 4
 
 
 async def test_each_photo_is_told_by_the_name_of_its_file(
@@ -74,7 +75,8 @@ async def test_each_photo_is_told_by_the_name_of_its_file(
     assert await _names(api, answer.json()["jobId"]) == ["am Strand ü.png", "me.jpg"]
     part = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n'
     boundary = {"Content-Type": "multipart/form-data; boundary=b"}
-    body = part + PHOTO + b"\r\n--b--\r\n"
+    said = b'\r\n--b\r\nContent-Disposition: form-data; name="consent"\r\n\r\n'
+    body = part + PHOTO + said + CONSENT_FORM["consent"].encode() + b"\r\n--b--\r\n"
     unnamed = (await api.post("/api/train", content=body, headers=boundary)).json()["jobId"]
     assert await _names(api, unnamed) == [None]
     request = (await log.fold(unnamed)).request
@@ -210,7 +212,7 @@ async def test_a_job_is_cancelled_once_and_an_ended_one_not_at_all(
     for _ in range(2):
         assert (await api.post(f"/api/jobs/{story.job}/cancel")).status_code == 202
     kinds = [recorded.type async for recorded in log.read_job(story.job)]
-    assert kinds == ["JobRequested", "JobCancelRequested"]
+    assert kinds == ["JobRequested", "ConsentGiven", "JobCancelRequested"]
     await _seen(api, story.job, await story.tell(e.JobCancelled()))
     refused = await api.post(f"/api/jobs/{story.job}/cancel")
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/job-has-ended")
@@ -287,7 +289,7 @@ _FACE = {"image": PHOTO}
         ("train", {}, {"name": "Ada"}, 415, "wrong-content-type", "multipart"),
         ("train", {"voice": RECORDING}, {}, 422, "invalid-request", "photos"),
         ("train", {"image": b"hello, I am text" * 9}, {}, 422, "not-a-picture", "photo 1"),
-        ("train", {"image": PHOTO[:300]}, {}, 202, None, ""),
+        ("train", {"image": PHOTO[:300]}, CONSENT_FORM, 202, None, ""),
         ("train", {"image": PHOTO[:20]}, {}, 422, "not-a-picture", "photo 1"),
         ("train", {**_FACE, "voice": PHOTO}, {}, 422, "not-a-recording", "voice clip"),
         ("train", _FACE, {"mood": "happy"}, 422, "unknown-field", "mood"),

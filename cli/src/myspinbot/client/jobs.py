@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from contracts.consent import Statement
+
 from myspinbot.client import live
 from myspinbot.client.paging import pages
 from myspinbot.client.replies import (
@@ -43,6 +45,7 @@ class AsyncJobs:
         clip: AnyPath | None = None,
         script: str = "",
         profile: str | None = None,
+        consent: Statement | None = None,
         name: str = "",
         prompt: str = "",
         quality: str | None = None,
@@ -56,7 +59,9 @@ class AsyncJobs:
     ) -> Status:
         """Ask for a job: a video if there is a script, else a training, or a pipeline.
 
-        A video is of a `profile`, or of photos (and a clip) that are trained on first. `engines`
+        A video is of a `profile`, or of photos (and a clip) that are trained on first. Photos and
+        a clip need a `consent`: whose face and voice they are, and what they may be used for; a
+        profile brings its own. `engines`
         and `params` are by kind of stage, as `capabilities` announces them. The same
         `idempotency_key` makes the same job once, from whatever program it is sent.
         """
@@ -73,6 +78,8 @@ class AsyncJobs:
             "uploads": uploads,
             "script": script,
             "profileId": profile,
+            "consent": consent
+            and consent.model_dump(mode="json", by_alias=True, exclude_none=True),
             "name": name,
             "prompt": prompt,
             "quality": quality,

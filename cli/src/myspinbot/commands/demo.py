@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from contracts.consent import Basis, Likeness, Statement
+
 from myspinbot import samples
 from myspinbot.client import AsyncClient
 from myspinbot.client.live import PATIENCE_S
@@ -20,14 +22,16 @@ from myspinbot.commands.options import (
     home_of,
     run,
 )
-from myspinbot.commands.submit import PhotosOption, ScriptOption, VoiceOption
+from myspinbot.commands.submit import ConsentOption, PhotosOption, ScriptOption, VoiceOption
 from myspinbot.commands.watch import follow
+from myspinbot.consent import stated, statement
 from myspinbot.embedded.home import Home
 from myspinbot.errors import CommandError
 from myspinbot.inputs import Inputs, find_photos, read_script, readable
 from myspinbot.screen import err, json_line, plain
 
 OUT = Path("out")
+PURPOSE = "a demonstration"
 RESULTS = {"lora": ".safetensors", "voice": ".safetensors", "video": ".mp4"}
 """The results that a demonstration ends with, and the endings of their files."""
 _STARTING_S = 0.2
@@ -39,7 +43,7 @@ class NoResultError(CommandError):
 
 @examples(
     "myspinbot demo",
-    "myspinbot demo --photos ~/photos --voice me.wav --script 'Hello, it is me.'",
+    "myspinbot demo --photos ~/photos --voice me.wav --script 'Hello.' --consent myself",
 )
 def demo(
     photos: PhotosOption = None,
@@ -48,9 +52,13 @@ def demo(
     api: ApiOption = None,
     home: HomeOption = None,
     *,
+    consent: ConsentOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a talking video of the sample character, or of your own photos and voice.
+
+    The sample is nobody: a drawn character and a packaged voice. Of your own you are asked whose it
+    is, if --consent does not say.
 
     Uses the system that runs, or starts one and stops it at the end. The results are put
     into ./out/<job>/. --json tells each update on a line of its own, and the results last.
@@ -60,16 +68,31 @@ def demo(
         voice=readable((voice or samples.voice()).expanduser(), "recording"),
         script=read_script(script) if script else samples.script(),
     )
-    run(_demo(inputs, api, home_of(home), as_json=as_json))
+    said = _consent(consent, own_face=bool(photos), own_voice=voice is not None)
+    run(_demo(inputs, said, api, home_of(home), as_json=as_json))
 
 
-async def _demo(inputs: Inputs, api: str | None, home: Home, *, as_json: bool) -> None:
+def _consent(who: str | None, *, own_face: bool, own_voice: bool) -> Statement:
+    """What is said of the sample, of what was given instead of it, or of one and the other."""
+    own = [*([Likeness.FACE] if own_face else []), *([Likeness.VOICE] if own_voice else [])]
+    said = stated(who, PURPOSE, own) if own else None
+    if said is None:
+        return statement(samples.WHO, Basis.NOBODY, PURPOSE, tuple(Likeness))
+    if len(own) == len(Likeness):
+        return said
+    rest = samples.VOICE if own_face else samples.FACE
+    return statement(f"{said.who}; {rest}", said.basis, PURPOSE, tuple(Likeness))
+
+
+async def _demo(
+    inputs: Inputs, consent: Statement, api: str | None, home: Home, *, as_json: bool
+) -> None:
     async with (
         _system(api, home) as address,
         AsyncClient(find_target(address, home=home), patience_s=PATIENCE_S) as client,
     ):
         status = await client.jobs.create(
-            photos=inputs.photos, clip=inputs.voice, script=inputs.script
+            photos=inputs.photos, clip=inputs.voice, script=inputs.script, consent=consent
         )
         err.print(f"Job {status.job_id}; see it at {address}", style="dim", markup=False)
         await follow(client, status.job_id, as_json=as_json)

@@ -10,7 +10,7 @@ import typer
 from contracts.job import StageStatus
 
 from myspinbot.client.artifacts import file_names
-from myspinbot.client.replies import JobDetail, StageDetail
+from myspinbot.client.replies import Consent, JobDetail, StageDetail
 from myspinbot.commands.options import LATEST, NewestJobArgument, Session, connected, examples
 from myspinbot.photos import named
 from myspinbot.progress import duration, title
@@ -76,6 +76,7 @@ def facts(job: JobDetail) -> Iterator[tuple[str, str]]:
         ("script", job.script),
         ("prompt", job.prompt),
         ("profile", job.profile_id),
+        ("consent", consented(job.consent)),
         ("quality", job.quality),
         ("seed", job.seed),
         ("engines", _pairs(job.engines)),
@@ -90,6 +91,24 @@ def facts(job: JobDetail) -> Iterator[tuple[str, str]]:
         ("trace", job.trace_url),
     )
     yield from ((label, str(value)) for label, value in given if value not in (None, ""))
+
+
+def consented(consent: Consent | None) -> str:
+    """Who agreed to what, in a line; empty if nobody was asked."""
+    if consent is None:
+        return ""
+    grounds = {
+        "self": "it is their own",
+        "permission": "with their permission",
+        "nobody": "no real person",
+    }
+    told = [
+        consent.who or "erased",
+        grounds.get(consent.basis or "", ""),
+        f"{' and '.join(consent.covers)} for {consent.purpose or '?'}",
+        when(consent.given_at),
+    ]
+    return "; ".join(part for part in told if part)
 
 
 def sources(job: JobDetail) -> Iterator[str]:

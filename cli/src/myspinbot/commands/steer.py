@@ -26,7 +26,7 @@ from myspinbot.commands.submit import (
 )
 from myspinbot.errors import MISUSED, CommandError
 from myspinbot.inputs import parameters, read_script
-from myspinbot.screen import err, hint
+from myspinbot.screen import hint, somebody_there
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", show_default=False)]
 
@@ -128,7 +128,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Go on only if somebody says so; CommandError where nobody can be asked."""
     if yes:
         return
-    if not (err.is_terminal and typer.get_text_stream("stdin").isatty()):
+    if not somebody_there():
         raise CommandError(
             "This cannot be undone, and there is nobody to ask.", "Add --yes.", MISUSED
         )

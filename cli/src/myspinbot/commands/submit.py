@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from contracts.consent import Likeness
 from contracts.events import Quality
 
 from myspinbot.client.replies import Status
 from myspinbot.commands.completion import complete_pipelines, complete_profiles
 from myspinbot.commands.options import Session, assignments, connected, examples
 from myspinbot.commands.watch import follow
+from myspinbot.consent import stated
 from myspinbot.errors import MISUSED, CommandError
 from myspinbot.inputs import find_photos, parameters, read_script, readable
 from myspinbot.screen import document, hint, json_line, plain
@@ -34,6 +36,19 @@ ScriptOption = Annotated[
         help="What the video shall say: the text, @file to read it from, or - for the input.",
         show_default=False,
     ),
+]
+ConsentOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Whose face and voice it is: myself, the name of a person whose permission you have, "
+        "or nobody if it is drawn or synthetic.",
+        metavar="WHO",
+        show_default=False,
+    ),
+]
+PurposeOption = Annotated[
+    str | None,
+    typer.Option(help="What they may be used for.", show_default=False),
 ]
 QualityOption = Annotated[
     Quality | None,
@@ -82,8 +97,9 @@ WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", help="Follow th
 
 
 @examples(
-    "myspinbot submit ~/photos --voice me.wav --script 'Hello, it is me.' --watch",
-    "myspinbot submit a.jpg b.jpg --name Ada",
+    "myspinbot submit ~/photos --voice me.wav --script 'Hello, it is me.' "
+    "--consent myself --purpose 'a greeting'",
+    "myspinbot submit a.jpg b.jpg --name Ada --consent 'Ada Lovelace' --purpose 'her own talks'",
     "myspinbot submit --profile 01k9z3… --script @speech.txt --quality best",
     "myspinbot submit ~/photos --param train_lora.steps=800 --engine render_video=warp",
 )
@@ -115,6 +131,8 @@ async def submit(
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="What to call the profile.", show_default=False)] = "",
+    consent: ConsentOption = None,
+    purpose: PurposeOption = None,
     prompt: Annotated[
         str, typer.Option(help="How the portrait should look.", show_default=False)
     ] = "",
@@ -128,12 +146,15 @@ async def submit(
     """Ask for a video (with --script) or a training alone (without); prints the job's id.
 
     Files that the system has already are not sent again, and large ones go on where a broken
-    connection left off.
+    connection left off. Whoever uses a face or a voice says whose it is; a trained profile is
+    used for what was agreed to when it was trained.
     """
     faces = [*(files or []), *(photos or [])]
     _check(bool(faces), profile, voice, script, pipeline)
     found = find_photos(faces)
     clip = readable(voice.expanduser(), "recording") if voice else None
+    covers = [*([Likeness.FACE] if found else []), *([Likeness.VOICE] if clip else [])]
+    said = stated(consent, purpose, covers)
     with transfer_view("Sending", [*found, *([clip] if clip else [])]) as on_sent:
         status = await session.client.jobs.create(
             photos=found,
@@ -141,6 +162,7 @@ async def submit(
             script="" if script is None else read_script(script),
             profile=profile,
             pipeline=pipeline,
+            consent=said,
             name=name,
             prompt=prompt,
             quality=quality,

@@ -5,6 +5,7 @@ from myspinbot.client.replies.base import Failure, Problem, Reply
 from myspinbot.client.replies.jobs import (
     ArtifactLink,
     Attempt,
+    Consent,
     InputLink,
     JobDetail,
     JobItem,
@@ -52,6 +53,7 @@ __all__ = [
     "AuditEntry",
     "AuditList",
     "Capabilities",
+    "Consent",
     "DailyUsage",
     "DeadLetter",
     "DeadLetterList",

@@ -121,6 +121,17 @@ class Fork(Reply):
     stage: str
 
 
+class Consent(Reply):
+    """Who has agreed to the use of a face or a voice; what they said is None once it is erased."""
+
+    who: str | None = None
+    basis: str | None = None
+    purpose: str | None = None
+    covers: tuple[str, ...] = ()
+    given_at: datetime
+    given_for: str | None = None
+
+
 class JobDetail(Reply):
     """A job with its stages, inputs and results. `sequence` is its position in the log."""
 
@@ -131,6 +142,7 @@ class JobDetail(Reply):
     eta_s: float | None = None
     name: str | None = None
     profile_id: str | None = None
+    consent: Consent | None = None
     quality: str | None = None
     script: str | None = None
     prompt: str | None = None

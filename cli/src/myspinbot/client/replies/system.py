@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from myspinbot.client.replies.base import Reply
-from myspinbot.client.replies.jobs import ArtifactLink, JobItem
+from myspinbot.client.replies.jobs import ArtifactLink, Consent, JobItem
 
 
 class Profile(Reply):
@@ -24,6 +24,7 @@ class Profile(Reply):
     portrait_url: str | None = None
     voice_url: str | None = None
     videos: int | None = None
+    consent: Consent | None = None
     artifacts: tuple[ArtifactLink, ...] = ()
     jobs: tuple[JobItem, ...] = ()
 
