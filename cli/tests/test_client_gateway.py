@@ -46,7 +46,12 @@ def test_both_forms_have_the_same_methods() -> None:
 def test_a_job_is_made_from_paths_and_found_again(api: str, photos: Path, clip: Path) -> None:
     with Client() as client:
         made = client.jobs.create(
-            photos=sorted(photos.iterdir()), clip=clip, name="Ada", script="Hello.", seed=7
+            photos=sorted(photos.iterdir()),
+            clip=clip,
+            consent=SAID,
+            name="Ada",
+            script="Hello.",
+            seed=7,
         )
         job = client.jobs.get(made.job_id)
         assert client.jobs.list(limit=1).jobs[0].job_id == made.job_id

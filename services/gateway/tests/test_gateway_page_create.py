@@ -16,7 +16,7 @@ from gateway_story import Story
 from playwright.async_api import FileChooser, Page, expect
 from servicekit.objects import ObjectStore
 
-from tests.support.browser import FAKE_DEVICES, needs_chromium, opened, submit
+from tests.support.browser import FAKE_DEVICES, agree, needs_chromium, opened, submit
 
 pytestmark = needs_chromium
 
@@ -83,6 +83,7 @@ async def test_closing_the_page_loses_nothing_of_the_form(page: Page, stack: Sta
     await page.locator(".quality", has_text="Best").click()
     await page.get_by_text("More options").click()
     await page.get_by_label("Seed").fill("7")
+    await agree(page)
     await page.close()
     again = await page.context.new_page()
     await again.goto(stack.url)
@@ -93,6 +94,8 @@ async def test_closing_the_page_loses_nothing_of_the_form(page: Page, stack: Sta
     )
     await expect(again.get_by_role("textbox", name="Name")).to_have_value("Emmy")
     await expect(again.get_by_role("radio", name="Best")).to_be_checked()
+    await expect(again.get_by_role("radio", name="I am this person")).to_be_checked()
+    await expect(again.get_by_label("What for")).to_have_value("a test")
     await submit(again)
     await expect(again.get_by_role("heading", name="Emmy")).to_be_visible()
     await again.goto(f"{stack.url}/#/")
@@ -121,12 +124,37 @@ async def test_a_video_is_asked_for_with_the_keyboard_alone(page: Page) -> None:
     await page.keyboard.type("Ruth")
     await tab_to(page, page.get_by_role("radio", name="Standard"))
     await page.keyboard.press("ArrowUp")
-    await tab_to(page, page.get_by_label("permission"))
+    await tab_to(page, page.get_by_role("radio", name="I am this person"))
     await page.keyboard.press("Space")
+    await tab_to(page, page.get_by_label("What for"))
+    await page.keyboard.type("A greeting.")
     await tab_to(page, page.get_by_role("button", name="Make the video"))
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Ruth")).to_be_visible()
     await expect(page.get_by_text("Video · Draft")).to_be_visible()
+
+
+async def test_a_video_of_somebody_else_says_who_gave_permission_and_for_what(
+    page: Page, api: httpx.AsyncClient
+) -> None:
+    await fill(page)
+    await page.get_by_role("radio", name="permission").check()
+    start = page.get_by_role("button", name="Make the video")
+    for label, asks, words in (
+        ("Who it is", "who has given", "Grace Hopper"),
+        ("What for", "may be used for", "a talk about her"),
+    ):
+        await start.click()
+        await expect(page.get_by_role("alert").filter(has_text=asks)).to_be_visible()
+        await expect(page.get_by_label(label)).to_be_focused()
+        await page.keyboard.type(words)
+    await start.click()
+    await page.wait_for_url("**/#/job/*")
+    await expect(page.get_by_role("heading", name="Consent")).to_be_visible()
+    await expect(page.get_by_text("Grace Hopper · face + voice: a talk about her")).to_be_visible()
+    told = (await api.get(f"/api/jobs/{page.url.rpartition('/')[2]}")).json()["consent"]
+    assert (told["who"], told["basis"]) == ("Grace Hopper", "permission")
+    assert (told["purpose"], told["covers"]) == ("a talk about her", ["face", "voice"])
 
 
 async def test_a_trained_person_speaks_again_in_two_clicks(
@@ -142,6 +170,8 @@ async def test_a_trained_person_speaks_again_in_two_clicks(
     await expect(page.get_by_role("textbox", name="Script")).to_be_focused()
     await page.keyboard.type("And once more.")
     await expect(page.get_by_text("Drop photos here")).to_be_hidden()
+    await expect(page.get_by_text("As agreed to for the training: ")).to_be_visible()
+    await expect(page.get_by_label("What for")).to_be_hidden()
     job = await submit(page)
     told = (await api.get(f"/api/jobs/{job}")).json()
     assert told["profileId"] == story.job

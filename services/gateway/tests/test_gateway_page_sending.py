@@ -12,7 +12,7 @@ from gateway_page import choose, file
 from gateway_stack import Stack, another_gateway
 from playwright.async_api import Page, Request, Route, expect
 
-from tests.support.browser import needs_chromium, opened, submit
+from tests.support.browser import agree, needs_chromium, opened, submit
 
 pytestmark = needs_chromium
 
@@ -42,7 +42,7 @@ async def test_what_is_entered_before_the_page_has_settled_is_kept_and_sent(
         await page.reload()
         await expect(page.get_by_role("textbox", name="Script")).to_have_value("I was early.")
         await choose(page, [file("me.png", photo(400, 400, seed=82))])
-        await page.get_by_label("permission").check()
+        await agree(page)
         await page.get_by_role("button", name="Make the video").click()
         settling.set()
         await page.wait_for_url("**/#/job/*")
@@ -65,7 +65,7 @@ async def test_a_photo_that_is_still_looked_at_is_waited_for(
         await page.goto("/")
         await choose(page, [file("me.png", mine)])
         await page.get_by_role("textbox", name="Script").fill("Not so fast.")
-        await page.get_by_label("permission").check()
+        await agree(page)
         start = page.get_by_role("button", name="Make the video")
         await start.click()
         await expect(start).to_be_disabled()
@@ -92,7 +92,7 @@ async def test_an_upload_that_is_cut_goes_on_after_a_reload_where_it_was(
     mine = photo(500, 500, seed=77)
     await choose(page, [file("me.png", mine)])
     await page.get_by_role("textbox", name="Script").fill("We go on.")
-    await page.get_by_label("permission").check()
+    await agree(page)
     async with page.expect_request("**/parts/*"):
         await page.get_by_role("button", name="Make the video").click()
     await expect(page.get_by_role("button", name="Make the video")).to_be_disabled()
@@ -134,7 +134,7 @@ async def test_a_job_whose_answer_was_lost_is_not_made_twice(page: Page) -> None
     await page.route("**/api/jobs", lose)
     await choose(page, [file("me.png", photo(400, 400, seed=79))])
     await page.get_by_role("textbox", name="Script").fill("Only once.")
-    await page.get_by_label("permission").check()
+    await agree(page)
     start = page.get_by_role("button", name="Make the video")
     await start.click()
     await expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()

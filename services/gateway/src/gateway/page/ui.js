@@ -1,7 +1,7 @@
 // Pieces that several views are made of.
 
 import { button, h, problemBox, setText } from "./dom.js";
-import { measured } from "./format.js";
+import { measured, moment } from "./format.js";
 import { icon } from "./icons.js";
 import { strings } from "./language.js";
 
@@ -104,6 +104,13 @@ export function announce(text, { rarely = false } = {}) {
 export function said({ step, message, values }) {
   const measures = Object.entries(values ?? {}).map(([name, value]) => `${name} ${measured(value)}`);
   return [step != null && !message.includes(String(step)) && strings.step(step), message, ...measures].filter(Boolean).join("  ");
+}
+
+// Who agreed to what, and when, in a line.
+export function consented({ who, basis, purpose, covers, givenAt }) {
+  const { bases, covered, erased } = strings.consent;
+  const whose = basis === "permission" ? who : basis && bases[basis];
+  return [whose ?? erased, [covers.map((one) => covered[one]).join(" + "), purpose].filter(Boolean).join(": "), moment(givenAt)].join(" · ");
 }
 
 export function jobName(job) {

@@ -5,10 +5,10 @@ import { upload } from "./uploads.js";
 
 const LONGEST_NAME = 255;
 
-// `chosen` is { draft, profile, photos, clip }; returns the job's status.
-export async function request({ draft, profile, photos, clip }, { onProgress, keep, signal }) {
+// `chosen` is { draft, profile, consent, photos, clip }; returns the job's status.
+export async function request({ draft, profile, consent, photos, clip }, { onProgress, keep, signal }) {
   const type = draft.script?.trim() ? "generate" : "train";
-  const body = wish(draft, profile, type);
+  const body = { ...wish(draft, profile, type), ...(consent && { consent }) };
   // Without a hash there are no uploads to resume: a browser has none on an address without TLS.
   if (!globalThis.crypto?.subtle) return sendForm(type, body, { photos, clip }, draft.key, { onProgress, signal });
   const items = [...photos.map((item) => [item, "photo"]), ...(clip ? [[clip, "clip"]] : [])];

@@ -9,6 +9,7 @@ import { announce, field } from "../ui.js";
 import { jobList } from "../views/jobs.js";
 import { advancedField } from "./advanced.js";
 import { isSoundFile } from "./checks.js";
+import { consentField } from "./consent.js";
 import { copied } from "./copied.js";
 import { onPaste } from "./drop.js";
 import { peopleField } from "./people.js";
@@ -47,7 +48,7 @@ export function createView(query) {
   const seed = h("input", { type: "number", min: 0, step: 1, inputMode: "numeric", value: draft.seed ?? "", placeholder: "0", oninput: changed });
   const quality = qualityField(draft.quality, (value) => { draft.quality = value; advanced.show(value); changed(); });
   const advanced = advancedField(draft, changed);
-  const consent = h("input", { type: "checkbox", id: "consent" });
+  const consent = consentField(draft.consent, changed);
   const submit = h("button", { className: "primary", type: "submit" });
   const stop = button(strings.never, () => sending?.abort(), { hidden: true });
   const sent = h("progress", { max: 1, value: 0, hidden: true, "aria-label": strings.starting });
@@ -61,7 +62,7 @@ export function createView(query) {
         h("details", {}, h("summary", {}, strings.more),
           h("div", { className: "fields" }, field(strings.prompt, prompt, strings.promptHint), field(strings.seed, seed, strings.seedHint)), advanced.element))),
     h("aside", { className: "card submit" }, quality.element,
-      h("label", { className: "check" }, consent, h("span", {}, strings.consent)),
+      consent.element,
       problem, h("div", { className: "stack" }, submit, sent, stop),
       h("p", { className: "hint private" }, icon("check"), h("span", {}, strings.heroLead))));
   const recent = jobList(5, { more: false });
@@ -104,6 +105,7 @@ export function createView(query) {
     profile = null;
     Object.assign(draft, { params: job.params ?? {}, engines: job.engines ?? {} });
     for (const [box, value] of [[script, job.script], [name, job.name], [prompt, job.prompt], [seed, job.seed]]) box.value = value ?? "";
+    consent.put(job.consent);
     const choice = quality.element.querySelector(`[value="${job.quality}"]`);
     if (choice) {
       choice.checked = true;
@@ -116,6 +118,7 @@ export function createView(query) {
   function describe() {
     const text = script.value.trim();
     pair.hidden = nameField.hidden = profile !== null;
+    consent.rest(profile !== null && known.consent);
     setText(hint, profile ? strings.scriptHintKnown : strings.scriptHint);
     setText(length, text ? strings.scriptLength(text.length, scriptChars, text.length / CHARS_PER_SECOND) : "");
     length.classList.toggle("error", text.length > scriptChars);
@@ -136,7 +139,7 @@ export function createView(query) {
   }
 
   function take() {
-    Object.assign(draft, { script: script.value, name: name.value, prompt: prompt.value, seed: seed.value, profile, ...advanced.value() });
+    Object.assign(draft, { script: script.value, name: name.value, prompt: prompt.value, seed: seed.value, consent: consent.words(), profile, ...advanced.value() });
     draft.key = api.newKey();
   }
 
@@ -153,8 +156,7 @@ export function createView(query) {
     if (profile && !text) return [strings.checks.needScript, script];
     if (text.length > scriptChars) return [strings.checks.scriptTooLong(scriptChars), script];
     if (!advanced.valid()) return [strings.checks.params, advanced.element.querySelector("[aria-invalid=true]")];
-    if (!consent.checked) return [strings.checks.needConsent, consent];
-    return null;
+    return consent.mistake();
   }
 
   async function start(event) {
@@ -179,7 +181,9 @@ export function createView(query) {
       }
       const chosen = profile ? { photos: [], clip: null } : { photos: photos.items(), clip: voice.item() };
       announce(strings.starting);
-      const job = await request({ draft: { ...draft, ...(profile && { name: known.name }) }, profile, ...chosen }, { onProgress: told, keep, signal: sending.signal });
+      const [face, sound] = [profile || chosen.photos.length > 0, profile ? known.hasVoice : chosen.clip];
+      const agreed = consent.statement([face && "face", sound && "voice"].filter(Boolean));
+      const job = await request({ draft: { ...draft, ...(profile && { name: known.name }) }, profile, consent: agreed, ...chosen }, { onProgress: told, keep, signal: sending.signal });
       // What was sent is no draft any more, whatever the form still shows.
       phase = "sent";
       await shelf.clear();

@@ -5,7 +5,7 @@ import * as api from "../api.js";
 import { fill, h, problemBox } from "../dom.js";
 import { strings } from "../language.js";
 import * as live from "../live.js";
-import { skeleton } from "../ui.js";
+import { consented, skeleton } from "../ui.js";
 import { graphView } from "./graph.js";
 import { headerView } from "./header.js";
 import { Journal } from "./journal.js";
@@ -164,7 +164,7 @@ export function jobView(id, { at = null, speed = null, tab = null } = {}) {
     log.show(planned, lines);
     activity.show(journal.events.length > 0 || lines.length > 0);
     waterfall?.moved(job.sequence);
-    fill(words, `${job.script}|${job.prompt}`, () => texts(job));
+    fill(words, `${job.script}|${job.prompt}|${job.consent?.who}`, () => texts(job));
     const made = `${shown.artifacts.map((one) => one.sha256).join()}${shown.status}${(shown.inputs ?? []).length}`;
     fill(result, made, () => (ACTIVE.includes(shown.status) ? [] : resultView(shown)));
   }
@@ -232,7 +232,7 @@ function stepped(job, lines) {
 }
 
 function texts(job) {
-  const told = [[strings.script, job.script], [strings.prompt, job.prompt]].filter(([, text]) => text);
+  const told = [[strings.script, job.script], [strings.prompt, job.prompt], [strings.consent.short, job.consent && consented(job.consent)]].filter(([, text]) => text);
   return told.length > 0 && h("section", { className: "card" }, ...told.map(([name, text]) => h("div", {}, h("h3", {}, name), h("p", { className: "words", tabIndex: text.length > LONG ? 0 : -1 }, text))));
 }
 

@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { ago } from "../format.js";
 import { strings } from "../language.js";
 import { cover } from "../media.js";
-import { ask, loaded, skeleton, withIcon } from "../ui.js";
+import { ask, consented, loaded, skeleton, withIcon } from "../ui.js";
 import { card } from "./gallery.js";
 
 export function profileView(id) {
@@ -23,6 +23,7 @@ export function profileView(id) {
         h("span", { className: "portrait" }, cover(profile.portraitUrl, strings.portraitOf(name), "people")),
         h("div", { className: "stack" }, h("h1", {}, name),
           h("p", { className: "hint" }, [profile.hasVoice ? strings.withVoice : strings.faceOnly, ago(profile.createdAt)].join(" · ")),
+          profile.consent && h("p", { className: "hint" }, `${strings.consent.short}: ${consented(profile.consent)}`),
           profile.voiceUrl && h("audio", { controls: true, src: profile.voiceUrl, preload: "metadata", "aria-label": strings.voiceOf(name) }),
           h("div", { className: "row" },
             profile.ready && h("a", { className: "button primary", href: `#/?profile=${id}` }, strings.makeThemSpeak),
