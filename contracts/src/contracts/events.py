@@ -144,6 +144,16 @@ class JobDeleted(_FromUser):
     by: Id
 
 
+class ProfileErased(_FromUser):
+    """Somebody wants a person gone: the job is their training. What used them goes with it.
+
+    It changes no job by itself: each is deleted by an event of its own.
+    """
+
+    version: Literal[1] = 1
+    by: Id
+
+
 class DeadLetterDropped(_FromUser):
     """Somebody has looked at an attempt that killed its runners, and lets it rest."""
 
@@ -296,6 +306,7 @@ EVENTS: dict[str, type[Event]] = {
         JobCancelRequested,
         JobRetryRequested,
         JobDeleted,
+        ProfileErased,
         DeadLetterDropped,
         JobPlanned,
         StageScheduled,
@@ -313,3 +324,6 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 """Every event type by its name."""
+
+BESIDE = (ProfileErased, DeadLetterDropped)
+"""Events about something beside the job that they belong to: its state stays as it is."""

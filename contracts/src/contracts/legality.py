@@ -49,6 +49,8 @@ def objection(state: JobState, recorded: Recorded) -> str | None:
     match event:
         case e.JobRetryRequested() | e.JobCancelRequested() | e.JobDeleted() | e.JobFailed():
             return None
+        case e.ProfileErased():
+            return None
         case e.ConsentGiven():
             return _consent(state)
         case e.JobPlanned():

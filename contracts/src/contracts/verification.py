@@ -16,7 +16,7 @@ from contracts.admission import envelope_faults, is_job
 from contracts.base import Contract
 from contracts.chain import BEGIN
 from contracts.envelope import Recorded, Stored
-from contracts.events import EVENTS, DeadLetterDropped, JobRequested
+from contracts.events import BESIDE, EVENTS, JobRequested
 from contracts.findings import Check, Finding
 from contracts.fold import evolve, initial
 from contracts.job import JobState
@@ -215,7 +215,7 @@ class Verifier:
             yield f.error(Check.TRANSITION, f"{recorded.type}: {illegal}", sequence, name)
         job.state = after = evolve(before, recorded)
         without_effect = before.updated_at is after.updated_at
-        if without_effect and illegal is None and not isinstance(recorded.event, DeadLetterDropped):
+        if without_effect and illegal is None and not isinstance(recorded.event, BESIDE):
             self._late += 1
 
 

@@ -9,8 +9,9 @@ import pytest
 from contracts.artifacts import Artifact
 from contracts.base import make_id
 from contracts.graph import Binding, Graph, Stage
+from contracts.holdings import Holdings
 from eventlog.broker import Broker
-from eventlog.log import utc_now
+from eventlog.log import EventLog, utc_now
 from gateway_media import PHOTO, RECORDING
 from gateway_story import GRAPH, Story
 from servicekit.objects import ObjectStore
@@ -49,9 +50,28 @@ async def shown(api: httpx.AsyncClient, profile: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
+def video_of(profile: str) -> dict[str, str]:
+    return {"type": "generate", "profileId": profile, "script": "Hello."}
+
+
+async def named_by(log: EventLog, *jobs: str) -> set[str]:
+    """The keys of all objects that the jobs hold."""
+    holdings = Holdings()
+    for job in jobs:
+        async for recorded in log.read_job(job):
+            holdings.add(job, recorded.event)
+    return {artifact.key for artifact, _ in holdings.wanted(lambda _: False)}
+
+
+async def erased(api: httpx.AsyncClient, store: ObjectStore, objects: set[str]) -> None:
+    """Return when none of them is in the store."""
+    assert objects
+    while objects & {key async for key in store.keys("")}:
+        await api.get("/health")
+
+
 async def a_video(api: httpx.AsyncClient, broker: Broker, profile: str) -> Story:
-    body = {"type": "generate", "profileId": profile, "script": "Hello."}
-    answer = await api.post("/api/jobs", json=body)
+    answer = await api.post("/api/jobs", json=video_of(profile))
     assert answer.status_code == 202, answer.text
     story = Story(broker, answer.json()["jobId"])
     await story.finish()
@@ -85,22 +105,28 @@ async def test_a_voice_without_a_preview_is_heard_as_it_was_recorded(
     assert url == (f"/api/jobs/{training.job}/inputs/clip/0" if clip else None)
 
 
-async def test_a_deleted_profile_is_gone_and_its_videos_stay(
-    api: httpx.AsyncClient, broker: Broker, store: ObjectStore
+async def test_an_erased_person_is_gone_with_every_job_and_object_of_theirs(
+    api: httpx.AsyncClient, broker: Broker, log: EventLog, store: ObjectStore
 ) -> None:
-    training = await trained(broker, api, store, clip=False)
+    other = await trained(broker, api, store, clip=False)
+    training = await trained(broker, api, store, clip=True, preview=RECORDING)
     path = f"/api/profiles/{training.job}"
-    await shown(api, training.job)
-    video = await a_video(api, broker, training.job)
+    videos = [await a_video(api, broker, training.job) for _ in range(2)]
+    jobs = [training.job, *(video.job for video in videos)]
+    objects = await named_by(log, *jobs)
     assert (await api.delete(path)).status_code == 204
-    for gone in (path, f"/api/jobs/{training.job}"):
+    for gone in (path, *(f"/api/jobs/{job}" for job in jobs)):
         assert (await api.get(gone)).status_code == 404
     assert (await api.delete(path)).json()["type"] == "/problems/no-such-profile"
-    assert (await api.get(f"/api/jobs/{video.job}")).status_code == 200
+    await erased(api, store, objects)
+    # Another person of the same owner's stays whole.
+    assert {key async for key in store.keys("")} >= await named_by(log, other.job)
+    told = [recorded.event async for recorded in log.read_job(training.job)]
+    assert told[-2:] == [e.ProfileErased(by="local"), e.JobDeleted(by="local")]
+    assert (await log.fold(training.job)).deleted
     listed = (await api.get("/api/profiles")).json()["profiles"]
     assert training.job not in [one["profileId"] for one in listed]
-    body = {"type": "generate", "profileId": training.job, "script": "Hello."}
-    assert (await api.post("/api/jobs", json=body)).status_code == 404
+    assert (await api.post("/api/jobs", json=video_of(training.job))).status_code == 404
 
 
 async def test_a_profile_whose_job_still_runs_is_not_deleted(
@@ -117,9 +143,38 @@ async def test_a_profile_whose_job_still_runs_is_not_deleted(
     await shown(api, story.job)
     refused = await api.delete(f"/api/profiles/{story.job}")
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/job-is-running")
+    assert refused.json()["jobs"] == [story.job]
     await story.tell(e.JobCompleted())
     while (await api.delete(f"/api/profiles/{story.job}")).status_code == 409:
         pass
+
+
+async def test_what_was_begun_is_ended_when_the_gateway_that_was_asked_has_died(
+    api: httpx.AsyncClient, broker: Broker, log: EventLog, store: ObjectStore
+) -> None:
+    training = await trained(broker, api, store, clip=False)
+    video = await a_video(api, broker, training.job)
+    running = await api.post("/api/jobs", json=video_of(training.job))
+    late = Story(broker, running.json()["jobId"])
+    request = (await log.fold(late.job)).request
+    assert request is not None
+    jobs = [training.job, video.job, late.job]
+    objects = await named_by(log, *jobs)
+    # Others' wishes reach nobody's jobs but their own.
+    await log.tell(training.job, e.ProfileErased(by="mallory"))
+    # All that it had done by then; and a slow gateway still enters a job that it has looked over.
+    await log.tell(training.job, e.ProfileErased(by="local"))
+    behind = Story(broker, f"late{training.job}"[:30])
+    await behind.tell(request)
+    for story in (late, behind):
+        while not (await log.fold(story.job)).cancel_requested:
+            await api.get("/health")
+        await story.tell(e.JobCancelled())
+    for job in (*jobs, behind.job):
+        while not (await log.fold(job)).deleted:
+            await api.get("/health")
+    await erased(api, store, objects)
+    assert (await api.get(f"/api/profiles/{training.job}")).status_code == 404
 
 
 async def test_a_profile_that_nobody_trained_is_not_found(api: httpx.AsyncClient) -> None:

@@ -38,7 +38,7 @@ class AsyncProfiles:
         return await self._transport.get(Profile, f"/api/profiles/{profile}")
 
     async def delete(self, profile: str) -> None:
-        """Delete a profile, with the job that trained it."""
+        """Erase a person, with every job that was made with them: training, videos and all."""
         await self._transport.delete(f"/api/profiles/{profile}")
 
 

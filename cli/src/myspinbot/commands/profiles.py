@@ -10,7 +10,7 @@ from myspinbot.client.replies import Profile
 from myspinbot.commands.completion import complete_profiles
 from myspinbot.commands.options import Session, add, connected, examples, group
 from myspinbot.commands.steer import YesOption, confirm
-from myspinbot.screen import hint, out, size, table, when
+from myspinbot.screen import counted, hint, out, size, table, when
 
 app = group("The persons that were trained and can speak.")
 ProfileArgument = Annotated[
@@ -70,8 +70,11 @@ async def show(session: Session, profile: ProfileArgument) -> None:
 @examples("myspinbot profiles delete 01k9z3…")
 @connected
 async def delete(session: Session, profile: ProfileArgument, yes: YesOption = False) -> None:
-    """Delete a profile: face, voice, and the training that made them. It cannot be undone."""
-    confirm(f"Delete the profile {profile} with its face and voice?", yes=yes)
+    """Erase a person: face, voice, the training, and all videos of them. It cannot be undone."""
+    if not yes:
+        found = await session.client.profiles.get(profile)
+        what = f"{counted(found.videos or 0, 'video')} and all other jobs made with it"
+        confirm(f"Erase {found.name or profile} with face, voice, {what}?", yes=yes)
     await session.client.profiles.delete(profile)
     session.show({"deleted": profile}, lambda: hint(f"Deleted: {profile}."))
 

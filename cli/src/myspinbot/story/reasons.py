@@ -21,7 +21,7 @@ def reason(entry: Entry) -> str | None:
     event = entry.recorded.event if entry.recorded else None
     if event is None:
         return None
-    if not entry.effective and not isinstance(event, e.DeadLetterDropped):
+    if not entry.effective and not isinstance(event, e.BESIDE):
         return f"it changed nothing: {_too_late(event, entry.before)}"
     state = entry.before
     match event:

@@ -13,6 +13,7 @@ _WISHES = {
     e.JobCancelRequested: "stop this job",
     e.JobRetryRequested: "try this job again",
     e.JobDeleted: "this job shall be gone",
+    e.ProfileErased: "this person shall be gone, with all that was made of them",
 }
 
 
@@ -58,7 +59,7 @@ def sentence(event: e.Event) -> str:
         case e.DeadLetterDropped():
             what = _try(event.stage, event.attempt)
             return f"DeadLetterDropped: {what}, which its runners died of, is let be"
-        case e.JobCancelRequested() | e.JobRetryRequested() | e.JobDeleted():
+        case e.JobCancelRequested() | e.JobRetryRequested() | e.JobDeleted() | e.ProfileErased():
             return f"{event.type_name()}: {_WISHES[type(event)]}, says {event.by}"
         case _:
             return event.type_name()

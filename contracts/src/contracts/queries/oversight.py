@@ -54,7 +54,7 @@ class AuditEntry(Contract):
     owner: Id
     by: Id
     action: Name = Field(
-        description="requested, consented, cancelled, retried, deleted, letter_dropped"
+        description="requested, consented, cancelled, retried, deleted, erased, letter_dropped"
     )
     time: Timestamp
     details: dict[str, Any] = Field(default_factory=dict)

@@ -23,10 +23,16 @@ _SETTLES_IN = timedelta(seconds=2)
 
 
 class UnsettledError(EventLogError):
-    """The deletion is so fresh that another job may be taking something over at this moment."""
+    """The wish is so fresh that others may still be acting on what was before it."""
 
     def __init__(self, deleted_at: datetime) -> None:
-        super().__init__(f"deleted only at {deleted_at.isoformat()}: first let others hear of it")
+        super().__init__(f"wished only at {deleted_at.isoformat()}: first let others hear of it")
+
+
+def let_settle(recorded: Recorded) -> None:
+    """Raise UnsettledError for as long as a wish to delete is fresh."""
+    if utc_now() - recorded.time < _SETTLES_IN:
+        raise UnsettledError(recorded.time)
 
 
 def erasing(broker: Broker, store: ObjectStore) -> Chore:
@@ -35,8 +41,7 @@ def erasing(broker: Broker, store: ObjectStore) -> Chore:
     async def erase(recorded: Recorded) -> None:
         if not isinstance(recorded.event, JobDeleted):
             return
-        if utc_now() - recorded.time < _SETTLES_IN:
-            raise UnsettledError(recorded.time)
+        let_settle(recorded)
         query = ListErasable(
             owner=recorded.event.by, job=recorded.job, min_position=recorded.sequence
         )

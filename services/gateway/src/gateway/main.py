@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import structlog
 import uvicorn
-from contracts.events import JobDeleted
+from contracts.events import JobDeleted, JobRequested, ProfileErased
 from contracts.upcasting import UnknownEventError
 from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog, utc_now
@@ -34,6 +34,7 @@ from gateway.jobs.cards import Cards
 from gateway.jobs.names import Names, Texts
 from gateway.live import LiveJobs
 from gateway.live.table import Passer
+from gateway.profiles.erasure import erasing_people
 from gateway.settings import Settings
 from gateway.unread import Unread
 from gateway.uploads.browsers import admit
@@ -148,6 +149,7 @@ async def _work(
         )
         chores: Chores = [
             ((JobDeleted,), erasing(broker, store)),
+            ((ProfileErased, JobRequested), erasing_people(broker, event_log)),
             (TOLD, webhooks.chore(event_log)),
         ]
 

@@ -6,13 +6,13 @@ import asyncio
 from typing import Annotated
 
 from contracts.base import Contract, Id, Timestamp
-from contracts.queries import JobPage, ListJobs, ListProfiles, Profile, ProfilePage
+from contracts.events import ProfileErased
+from contracts.queries import JobPage, JobSummary, ListJobs, ListProfiles, Profile, ProfilePage
 from eventlog.rpc import NotFoundError, ask
 from fastapi import APIRouter, Query
 from pydantic import Field
 
 from gateway.context import Gateway, Owner, TheGateway
-from gateway.jobs import changes
 from gateway.jobs.routes import items
 from gateway.jobs.views import (
     ArtifactView,
@@ -24,7 +24,7 @@ from gateway.jobs.views import (
 )
 from gateway.live import LiveJob
 from gateway.problems import Problem, ProblemKind
-from gateway.profiles import trained
+from gateway.profiles import erasure, trained
 
 router = APIRouter(prefix="/api", tags=["profiles"])
 
@@ -105,19 +105,31 @@ async def get_profile(profile: str, gateway: TheGateway, owner: Owner) -> Profil
 
 @router.delete("/profiles/{profile}", status_code=204)
 async def delete_profile(profile: str, gateway: TheGateway, owner: Owner) -> None:
-    """Delete a profile with the job that trained it, and the forks that share the training.
+    """Erase a person: the job that trained them, and every job that was made with it.
 
-    Videos that other jobs made with it stay.
+    Photos, recording, LoRA, voice, prompts, scripts and videos are erased from the store soon
+    after, but for what another person's jobs need.
     """
-    found = await trained.find(gateway, profile, owner)
-    while True:
-        await changes.delete_job(found.created_by, gateway, owner)
-        try:
-            found = await trained.find(gateway, profile, owner)
-        except Problem as problem:
-            if problem.kind is ProblemKind.NO_SUCH_PROFILE:
-                return
-            raise
+    await trained.find(gateway, profile, owner)
+    jobs = await erasure.made_with(gateway.broker, profile, owner, gateway.live.position)
+    running = [one.job for one in jobs if not await _has_ended(gateway, one)]
+    if running:
+        raise Problem(
+            ProblemKind.JOB_IS_RUNNING,
+            f"{len(running)} of the person's {len(jobs)} jobs have not ended: "
+            f"{', '.join(running)}.",
+            "Cancel them first: POST /api/jobs/{job}/cancel.",
+            jobs=running,
+        )
+    reached = await gateway.log.tell(profile, ProfileErased(by=owner))
+    for one in jobs:
+        reached = (await erasure.delete(gateway.log, one.job, owner)).sequence
+    await gateway.live.reached(reached)
+
+
+async def _has_ended(gateway: Gateway, job: JobSummary) -> bool:
+    """Whether a job has ended; lists may not have heard of it yet."""
+    return job.status.ended or (await gateway.log.fold(job.job)).status.ended
 
 
 async def _view(gateway: Gateway, owner: str, profile: Profile) -> ProfileView | None:

@@ -30,6 +30,7 @@ class Action(StrEnum):
     CANCELLED = "cancelled"
     RETRIED = "retried"
     DELETED = "deleted"
+    ERASED = "erased"
     LETTER_DROPPED = "letter_dropped"
 
 
@@ -61,6 +62,7 @@ _BY_PEOPLE = {
     e.JobCancelRequested,
     e.JobRetryRequested,
     e.JobDeleted,
+    e.ProfileErased,
     e.DeadLetterDropped,
 }
 """Only these tell what a person did."""
@@ -112,6 +114,8 @@ def _done(change: Change) -> tuple[str, Action, dict[str, Any]] | None:
             return event.by, Action.RETRIED, {}
         case e.JobDeleted():
             return event.by, Action.DELETED, {}
+        case e.ProfileErased():
+            return event.by, Action.ERASED, {}
         case e.DeadLetterDropped():
             dropped = {"stage": event.stage, "attempt": event.attempt}
             return event.by, Action.LETTER_DROPPED, dropped

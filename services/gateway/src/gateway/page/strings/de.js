@@ -212,7 +212,7 @@ export const strings = {
   thenAt: (index, count, time, name) => `${time} · ${name} · Ereignis ${number(index)} von ${number(count)}`,
   events: {
     ConsentGiven: "Einwilligung gegeben", JobRequested: "Angefordert", JobPlanned: "Geplant", JobCompleted: "Auftrag fertig", JobFailed: "Auftrag gescheitert", JobCancelled: "Auftrag abgebrochen",
-    JobCancelRequested: "Anhalten verlangt", DeadLetterDropped: "Abgelegt", JobRetryRequested: "Neuer Versuch verlangt", JobDeleted: "Gelöscht",
+    JobCancelRequested: "Anhalten verlangt", DeadLetterDropped: "Abgelegt", JobRetryRequested: "Neuer Versuch verlangt", JobDeleted: "Gelöscht", ProfileErased: "Person gelöscht",
     StageScheduled: "Eingereiht", StageStarted: "Begonnen", StageCheckpointed: "Gesichert", StageSampled: "Probe",
     StageCompleted: "Beendet", StageFailed: "Gescheitert", StageReused: "Übernommen", StageRetryScheduled: "Gleich neuer Versuch", StageSkipped: "Übersprungen",
   },
@@ -318,7 +318,7 @@ export const strings = {
   portraitOf: (name) => `Porträt von ${name}`,
   theirVideos: "Videos",
   otherJobs: "Weitere Aufträge",
-  removePersonSure: "Das Gesicht, die Stimme und der Auftrag, der sie trainiert hat, werden gelöscht, samt allem, was er erzeugt hat. Spätere Videos bleiben. Das lässt sich nicht rückgängig machen.",
+  removePersonSure: (videos) => `Alles von dieser Person wird gelöscht: Fotos, Aufnahme, Gesicht und Stimme, ${videos === 0 ? "" : `${videos === 1 ? "das Video" : `alle ${number(videos)} Videos`} mit ihr, `}und jeder andere Auftrag, der mit ihr erstellt wurde. Das lässt sich nicht rückgängig machen.`,
   runnersLead: "Die Rechner, die die Arbeit machen, und was sie können.",
   noRunnersTitle: "Kein Rechner ist da",
   noRunners: "Aufträge warten, bis einer kommt. Starte einen Runner oder sieh in sein Protokoll.",
@@ -365,7 +365,7 @@ export const strings = {
   },
   audit: {
     lead: "Wer was getan hat, wie es im Log steht.",
-    actions: { requested: "Angefragt", consented: "Einwilligung vermerkt", cancelled: "Abgebrochen", retried: "Erneut versucht", deleted: "Gelöscht", letter_dropped: "Abgelegt" },
+    actions: { requested: "Angefragt", consented: "Einwilligung vermerkt", cancelled: "Abgebrochen", retried: "Erneut versucht", deleted: "Gelöscht", erased: "Person gelöscht", letter_dropped: "Abgelegt" },
     when: "Wann", who: "Wer", what: "Was", job: "Auftrag",
   },
 

@@ -212,7 +212,7 @@ export const strings = {
   thenAt: (index, count, time, name) => `${time} · ${name} · event ${number(index)} of ${number(count)}`,
   events: {
     JobRequested: "Requested", ConsentGiven: "Consent given", JobPlanned: "Planned", JobCompleted: "Job done", JobFailed: "Job failed", JobCancelled: "Job cancelled",
-    JobCancelRequested: "Told to stop", DeadLetterDropped: "Dead letter dropped", JobRetryRequested: "Told to try again", JobDeleted: "Deleted",
+    JobCancelRequested: "Told to stop", DeadLetterDropped: "Dead letter dropped", JobRetryRequested: "Told to try again", JobDeleted: "Deleted", ProfileErased: "Person erased",
     StageScheduled: "Queued", StageStarted: "Started", StageCheckpointed: "Saved", StageSampled: "Sample",
     StageCompleted: "Finished", StageFailed: "Failed", StageReused: "Reused", StageRetryScheduled: "Tried again soon", StageSkipped: "Skipped",
   },
@@ -318,7 +318,7 @@ export const strings = {
   portraitOf: (name) => `Portrait of ${name}`,
   theirVideos: "Videos",
   otherJobs: "Other jobs",
-  removePersonSure: "The face, the voice and the job that trained them are erased, with what that job made. Later videos stay. This cannot be undone.",
+  removePersonSure: (videos) => `Everything of them is erased: photos, recording, face and voice, ${videos === 0 ? "" : `${videos === 1 ? "the video" : `all ${number(videos)} videos`} of them, `}and every other job that was made with them. This cannot be undone.`,
   runnersLead: "The machines that do the work, and what they can do.",
   noRunnersTitle: "No machine is there",
   noRunners: "Jobs wait until one comes. Start a runner, or see its log.",
@@ -365,7 +365,7 @@ export const strings = {
   },
   audit: {
     lead: "Who did what, as the log has it.",
-    actions: { requested: "Requested", consented: "Consent recorded", cancelled: "Cancelled", retried: "Tried again", deleted: "Deleted", letter_dropped: "Letter dropped" },
+    actions: { requested: "Requested", consented: "Consent recorded", cancelled: "Cancelled", retried: "Tried again", deleted: "Deleted", erased: "Person erased", letter_dropped: "Letter dropped" },
     when: "When", who: "Who", what: "What", job: "Job",
   },
 

@@ -27,14 +27,14 @@ export function profileView(id) {
           profile.voiceUrl && h("audio", { controls: true, src: profile.voiceUrl, preload: "metadata", "aria-label": strings.voiceOf(name) }),
           h("div", { className: "row" },
             profile.ready && h("a", { className: "button primary", href: `#/?profile=${id}` }, strings.makeThemSpeak),
-            withIcon("trash", strings.remove, () => sure(name), { className: "quiet" })))),
+            withIcon("trash", strings.remove, () => sure(name, profile.videos), { className: "quiet" })))),
       ...(videos.length > 0 ? [h("h2", {}, strings.theirVideos), h("ul", { className: "gallery-grid" }, ...videos.map(card))] : []),
       ...(others.length > 0 ? [h("h2", {}, strings.otherJobs), h("ul", { className: "plain" }, ...others.map((job) =>
         h("li", {}, h("a", { href: `#/job/${job.jobId}` }, `${strings.jobTypes[job.type] ?? job.type} · ${ago(job.createdAt)}`), " ", strings.jobStatus[job.status])))] : [])];
   }
 
-  function sure(name) {
-    ask({ title: strings.removeTitle(name), body: strings.removePersonSure, confirm: strings.removeYes, danger: true,
+  function sure(name, videos) {
+    ask({ title: strings.removeTitle(name), body: strings.removePersonSure(videos), confirm: strings.removeYes, danger: true,
       act: async () => { await api.remove(`/api/profiles/${id}`); location.hash = "#/profiles"; } });
   }
 }
