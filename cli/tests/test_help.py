@@ -12,6 +12,8 @@ from command_support import Command, Played
 from myspinbot.main import app
 from typer.main import get_command
 
+from tests.support.samples import SAYING
+
 ESCAPE = "\x1b"
 
 
@@ -80,7 +82,7 @@ def completed(*words: str) -> list[str]:
 def test_a_shell_completes_commands_and_ids_of_jobs(
     api: str, photos: Path, command: Command
 ) -> None:
-    job = command("submit", str(photos)).out.strip()
+    job = command("submit", str(photos), *SAYING).out.strip()
     assert completed("prof") == ["profiles"]
     assert completed("show", job[:-3]) == [job]
     assert completed("show", "--api", "http://127.0.0.1:9", job[:4]) == []
@@ -95,7 +97,7 @@ def test_a_shell_completes_qualities_and_shells() -> None:
 def test_a_shell_completes_the_stages_of_the_job_that_is_named(
     api: str, photos: Path, command: Command, play: Played
 ) -> None:
-    job = command("submit", str(photos)).out.strip()
+    job = command("submit", str(photos), *SAYING).out.strip()
     play(job, lambda story: story.plan())
     assert completed("fork", job, "--from", "prep") == ["prepare_dataset"]
     assert completed("fork", "last", "--from", "train_") == ["train_lora"]

@@ -68,11 +68,11 @@ def demo(
         voice=readable((voice or samples.voice()).expanduser(), "recording"),
         script=read_script(script) if script else samples.script(),
     )
-    said = _consent(consent, own_face=bool(photos), own_voice=voice is not None)
+    said = said_of(consent, own_face=bool(photos), own_voice=voice is not None)
     run(_demo(inputs, said, api, home_of(home), as_json=as_json))
 
 
-def _consent(who: str | None, *, own_face: bool, own_voice: bool) -> Statement:
+def said_of(who: str | None, *, own_face: bool, own_voice: bool) -> Statement:
     """What is said of the sample, of what was given instead of it, or of one and the other."""
     own = [*([Likeness.FACE] if own_face else []), *([Likeness.VOICE] if own_voice else [])]
     said = stated(who, PURPOSE, own) if own else None

@@ -25,7 +25,9 @@ export function consentField(kept, onChange) {
     whose.hidden = said.basis !== "permission";
   }
 
+  // The same words again are no other intention.
   function take(words) {
+    if (Object.entries(words).every(([name, value]) => said[name] === value)) return;
     put(words);
     onChange();
   }
