@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 from command_support import Command, Played
 from gateway_story import Story
+from myspinbot.commands import steer
 from myspinbot.commands.open import has_browser
 from myspinbot.errors import (
     FAILED,
@@ -333,6 +335,27 @@ def test_a_browser_is_opened_only_where_there_is_a_screen() -> None:
     assert has_browser({}, "darwin")
     assert not has_browser({}, "linux")
     assert not has_browser({"SSH_CONNECTION": "x"}, "darwin")
+
+
+def test_a_person_is_erased_after_it_was_said_what_goes_with_them(
+    job: str, command: Command, play: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play.finished(job, lora=(b"l", "application/x"), faces=(b"f", "image/png"))
+    while not json.loads(command("profiles", "show", job, "--json").out or "{}").get("ready"):
+        pass
+    words = ("--profile", job, "--script", "Hello.")
+    video = command("submit", *words).out.strip()
+    play.finished(video)
+    while json.loads(command("profiles", "show", job, "--json").out)["videos"] != 1:
+        pass
+    asked: list[str] = []
+    monkeypatch.setattr(steer, "somebody_there", lambda: True)
+    monkeypatch.setattr(typer, "confirm", lambda question, **_: asked.append(question))
+    assert command("profiles", "delete", job).status == 1
+    assert asked == ["Erase Mira with face, voice, 1 video and all other jobs made with it?"]
+    assert command("profiles", "delete", job, "--yes").status == 0
+    for gone in (("show", job), ("show", video), ("profiles", "show", job)):
+        assert command(*gone).status == NOT_FOUND
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,20 @@ PHOTO = Artifact(key="uploads/a", size=1, sha256="0" * 64, media_type="image/png
         ),
         (e.StageSkipped(stage="a", because_of="b"), "StageSkipped: a, because of b"),
         (e.JobCompleted(), "JobCompleted"),
+        (
+            e.ConsentGiven(
+                covers=("voice", "face"),
+                statement=PHOTO,
+                given_at=datetime(2026, 1, 1, tzinfo=UTC),
+                by="ada",
+                given_for="01",
+            ),
+            "ConsentGiven: face and voice may be used, says ada, as for job 01",
+        ),
+        (
+            e.ProfileErased(by="ada"),
+            "ProfileErased: this person shall be gone, with all that was made of them, says ada",
+        ),
     ],
 )
 def test_each_event_is_told_in_one_line(event: e.Event, said: str) -> None:
@@ -110,6 +124,9 @@ def test_no_event_is_left_without_a_sentence_that_begins_with_its_name(name: str
         "type": "train",
         "owner": "o",
         "by": "o",
+        "covers": ("face", "voice"),
+        "statement": PHOTO,
+        "given_at": datetime(2026, 1, 1, tzinfo=UTC),
         "graph": Graph(stages=(Stage(id="s", kind="s"),)),
     }
     model = e.EVENTS[name]

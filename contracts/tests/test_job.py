@@ -82,6 +82,7 @@ EVENTS = st.one_of(
     st.just(e.JobCancelled()),
     st.just(e.JobFailed(code="c", cause="c", remedy="r")),
     st.just(e.JobDeleted(by="me")),
+    st.just(e.ProfileErased(by="me")),
     st.builds(
         lambda s, n: e.StageSampled(stage=s, attempt=n, step=1, caption="", artifact=ARTIFACT),
         STAGES,

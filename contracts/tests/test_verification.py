@@ -236,6 +236,14 @@ def test_people_and_runners_may_come_late(late: list[e.Event]) -> None:
     assert verifier.tally.late == len(late) - len(effective)
 
 
+def test_a_wish_about_a_person_is_beside_their_training_and_never_late() -> None:
+    verifier = Verifier()
+    wished = e.ProfileErased(by="ada")
+    for stored in told([REQUESTED, wished, e.JobCancelRequested(by="ada"), e.JobCancelled()]):
+        assert verifier.examine(stored) == []
+    assert verifier.tally.late == 0
+
+
 def test_a_job_is_judged_after_its_end_as_before_it() -> None:
     events = [REQUESTED, PLANNED, scheduled(), started(), FAILED]
     events += [e.JobFailed(stage="one", code="c", cause="x", remedy="y")]

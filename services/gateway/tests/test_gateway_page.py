@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from eventlog.broker import Broker
-from gateway_page import fill, video
+from gateway_page import ME, fill, trained, video
 from gateway_stack import Stack
 from gateway_story import Story
 from playwright.async_api import Page, expect
@@ -204,6 +204,29 @@ async def test_attempts_are_compared_side_by_side(
     await expect(table.locator("thead th")).to_have_text(["Attempt 1", "Attempt 2"])
     await expect(table.locator("tr", has_text="Outcome")).to_contain_text("Failed")
     await expect(table.locator("tr", has_text="Cause")).to_contain_text("shows no face")
+
+
+async def test_a_person_is_erased_after_it_was_said_what_goes_with_them(
+    page: Page, broker: Broker, api: httpx.AsyncClient, store: ObjectStore
+) -> None:
+    story = await Story.begin(broker, api, name="Wanda")
+    made = await store.put(f"jobs/{story.job}/lora", b"w", "application/octet-stream")
+    face = await store.put(f"jobs/{story.job}/face", ME, "image/png")
+    await story.finish(lora=(made,), faces=(face,))
+    await trained(api, story.job)
+    body = {"type": "generate", "profileId": story.job, "script": "Hello."}
+    made_of_them = Story(broker, (await api.post("/api/jobs", json=body)).json()["jobId"])
+    await made_of_them.finish()
+    while (await api.get(f"/api/profiles/{story.job}")).json()["videos"] != 1:
+        pass
+    await page.goto(f"/#/profile/{story.job}")
+    await expect(page.get_by_text("Consent: ")).to_contain_text("a test")
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("the video of them")
+    await page.get_by_role("button", name="Delete for good").click()
+    await page.wait_for_url("**/#/profiles")
+    for gone in (story.job, made_of_them.job):
+        assert (await api.get(f"/api/jobs/{gone}")).status_code == 404
 
 
 async def test_a_job_is_varied_from_a_stage_and_deleted_after_a_question(
