@@ -291,7 +291,8 @@ async def test_server_sent_events_come_one_by_one(proxy: Traefik, api: httpx.Asy
     stream = Listening(int(answer.split()[1]), answer.lower(), reader, Parser())
     assert (stream.status, "text/event-stream" in stream.headers) == (200, True)
     # It is heard while the stream stays open, so nothing on the way has kept it back.
-    assert (await stream.next("log")).json["type"] == "JobRequested"
+    for told in ("JobRequested", "ConsentGiven"):
+        assert (await stream.next("log")).json["type"] == told
     assert (await api.post(f"/api/jobs/{job}/cancel")).status_code == 202
     assert (await stream.next("log")).json["type"] == "JobCancelRequested"
     writer.transport.abort()

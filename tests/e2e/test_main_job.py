@@ -148,7 +148,7 @@ def test_the_log_tells_the_job_as_a_story(
     job = updates[0]["jobId"]
     history = stack.history(job)
     types = [event["type"].removeprefix("myspinbot.") for event in history]
-    assert types[:2] == ["JobRequested", "JobPlanned"]
+    assert types[:3] == ["JobRequested", "ConsentGiven", "JobPlanned"]
     assert types[-1] == "JobCompleted"
     told = json.dumps(history)
     assert "Robin" not in told, "what a user wrote must not enter the log"

@@ -122,7 +122,7 @@ async def test_the_page_comes_back_by_itself_when_the_gateway_does(
     stack.gateway.start()
     await expect(page.locator(".job-title .pill.running")).to_be_visible()
     await expect(page.locator("#connection")).to_be_empty()
-    await expect(page.locator(".timeline [data-sequence]")).to_have_count(4)
+    await expect(page.locator(".timeline [data-sequence]")).to_have_count(5)
 
 
 async def test_what_happened_while_the_network_was_away_is_told_once_and_in_order(
@@ -130,15 +130,15 @@ async def test_what_happened_while_the_network_was_away_is_told_once_and_in_orde
 ) -> None:
     story = await Story.begin(broker, api)
     await page.goto(f"/#/job/{story.job}")
-    await expect(page.locator(".timeline [data-sequence]")).to_have_count(1)
+    await expect(page.locator(".timeline [data-sequence]")).to_have_count(2)
     await page.context.set_offline(True)
     await expect(page.locator("#connection")).to_contain_text("Connection lost")
     await story.finish()
     await page.context.set_offline(False)
     await expect(page.locator("#connection")).to_be_empty()
     told = page.locator(".timeline strong")
-    order = ["Requested", "Planned", "Queued", "Started", "Finished", "Queued", "Started"]
-    await expect(told).to_have_text([*order, "Finished", "Job done"])
+    asked, stage = ["Requested", "Consent given", "Planned"], ["Queued", "Started", "Finished"]
+    await expect(told).to_have_text([*asked, *stage, *stage, "Job done"])
     await expect(page.locator(".job-title .pill.completed")).to_be_visible()
 
 

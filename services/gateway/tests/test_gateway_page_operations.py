@@ -164,7 +164,7 @@ async def test_the_audit_tells_who_did_what(
     await api.post(f"/api/jobs/{story.job}/cancel")
     await page.goto("/#/audit")
     mine = page.locator("tbody tr", has_text=story.job)
-    await expect(mine).to_have_count(2)
+    await expect(mine).to_have_count(3)
     await expect(mine.first).to_contain_text("Cancelled")
     await page.get_by_text("Requested", exact=True).first.click()
     await expect(mine).to_have_count(1)
@@ -193,7 +193,7 @@ async def test_a_job_is_played_back_stopped_and_moved(
     await expect(page.get_by_role("button", name="Delete")).to_be_hidden()
     await expect(page.get_by_role("button", name="Play again")).to_be_visible()
     await expect(status).to_have_text("Done")
-    await expect(page.locator(".timeline [data-sequence]")).to_have_count(9)
+    await expect(page.locator(".timeline [data-sequence]")).to_have_count(10)
     await expect(page.get_by_role("slider", name="Training loss")).to_have_attribute(
         "aria-valuenow", "3"
     )

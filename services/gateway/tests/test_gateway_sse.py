@@ -41,7 +41,7 @@ async def test_an_ended_job_is_told_from_its_request_to_its_end(
         heard = [event async for event in stream.events()]
     told = [event for event in heard if event.name == "log"]
     assert [int(event.id) for event in told] == await sequences(log, story.job)
-    assert [event.json["type"] for event in told][:2] == ["JobRequested", "JobPlanned"]
+    assert [event.json["type"] for event in told][:2] == ["JobRequested", "ConsentGiven"]
     assert told[-1].json["type"] == "JobCompleted"
     assert heard[-1].name == "end"
     assert heard[-1].json == {"jobId": story.job, "status": "completed"}
