@@ -184,7 +184,7 @@ async def test_a_request_whose_gateway_stops_while_it_enters_the_log_keeps_its_f
     gateway: Any = SimpleNamespace(log=Stopping())
     event = e.JobRequested(type=e.JobType.TRAIN, owner="me")
     with pytest.raises(asyncio.CancelledError):
-        await submissions.enter(gateway, uploads, Response(), "j", event)
+        await submissions.enter(gateway, uploads, Response(), "j", event, consent=None)
     assert kept == [True]
 
 

@@ -283,7 +283,7 @@ async def test_the_openapi_document_names_every_route_and_body(api: httpx.AsyncC
         document["paths"]
     )
     form = document["paths"]["/api/train"]["post"]["requestBody"]["content"]["multipart/form-data"]
-    assert set(form["schema"]["required"]) == {"image"}
+    assert set(form["schema"]["required"]) == {"image", "consent"}
     references = {
         word.split('"')[0] for word in json.dumps(document).split("#/components/schemas/")[1:]
     }

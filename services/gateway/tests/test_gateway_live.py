@@ -172,7 +172,7 @@ async def test_with_a_place_in_the_log_every_event_comes_once_and_in_order(
     writing = asyncio.create_task(write())
     heard: list[int] = []
     # Each time the history is longer, and more is told while it is read.
-    for length in (30, 60, 124):
+    for length in (30, 60, 125):
         async with watching(stack.url) as watcher:
             after = heard[-1] if heard else 0
             await watcher.say({"action": "subscribe", "jobId": story.job, "after": after})

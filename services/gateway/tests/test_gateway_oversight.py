@@ -98,7 +98,9 @@ async def test_the_audit_tells_who_did_what_newest_first(
     await story.tell(e.JobCancelled())
     assert (await api.delete(f"/api/jobs/{story.job}")).status_code in (204, 409)
     told = (await api.get("/api/audit", params={"job": story.job})).json()
-    assert [one["action"] for one in told["entries"]][-2:] == ["cancelled", "requested"]
+    actions = [one["action"] for one in told["entries"]]
+    assert actions[-3:] == ["cancelled", "consented", "requested"]
+    assert told["entries"][-2]["details"] == {"covers": ["face", "voice"]}
     assert {(one["jobId"], one["owner"], one["by"]) for one in told["entries"]} == {
         (story.job, "local", "local")
     }

@@ -92,9 +92,9 @@ async def test_it_begins_after_any_event_with_how_the_job_stood_then(
 ) -> None:
     story = await history(broker, api)
     sequences = [recorded.sequence async for recorded in log.read_job(story.job)]
-    told = await played(stack, story, f"{FAST}&after={sequences[4]}")
-    assert (told[0].name, told[0].json["sequence"]) == ("update", sequences[4])
-    assert [int(one.id) for one in told if one.name == "log"] == sequences[5:]
+    told = await played(stack, story, f"{FAST}&after={sequences[5]}")
+    assert (told[0].name, told[0].json["sequence"]) == ("update", sequences[5])
+    assert [int(one.id) for one in told if one.name == "log"] == sequences[6:]
     # What was said before is not said again.
     assert [one.json["step"] for one in told if one.name == "line"] == [0, 1, 2]
     path = f"/api/jobs/{story.job}/playback?{FAST}"
