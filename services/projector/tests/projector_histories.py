@@ -147,6 +147,13 @@ def recorded(job: str, events: Sequence[e.Event], first: int = 1) -> list[Record
     ]
 
 
+def consented(key: str, given_for: str | None = None) -> e.ConsentGiven:
+    """Consent to the use of a face, whose statement lies under a key."""
+    return e.ConsentGiven(
+        covers=("face",), statement=artifact(key), given_at=BEGAN, by="me", given_for=given_for
+    )
+
+
 def eventful_story(job: str, asked: e.JobRequested | None = None) -> list[e.Event]:
     """A job with samples, a failure that passes, words of a replaced attempt, and a retry."""
     lora = "train_lora"

@@ -31,6 +31,7 @@ from projector_histories import (
     BEGAN,
     TRAINING,
     artifact,
+    consented,
     eventful_story,
     graph,
     job_id,
@@ -138,6 +139,21 @@ async def test_an_object_is_kept_while_another_job_needs_it(
         last = await log.tell(B, DELETED)
         assert await erasable(projector, B, last) == {lora, "uploads/one"}
         assert lora in await erasable(projector, A, last)
+
+
+async def test_what_was_agreed_to_is_kept_while_another_job_rests_on_it(
+    server: NatsServer, log: EventLog, database_url: str
+) -> None:
+    said = "uploads/said"
+    ended = [JobCancelRequested(by="me"), JobCancelled()]
+    async with running(server, database_url) as projector:
+        await projector.ready()
+        await tell(log, A, [request(), consented(said), *ended])
+        await tell(log, B, [request(), consented(said, given_for=A), *ended])
+        last = await log.tell(A, DELETED)
+        assert (await left_by(projector, A, last)).kept.count(said) == 1
+        last = await log.tell(B, DELETED)
+        assert said in await erasable(projector, B, last)
 
 
 async def test_what_a_job_borrowed_from_a_profile_does_not_keep_it(

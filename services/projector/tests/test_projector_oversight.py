@@ -24,6 +24,7 @@ from projector_histories import (
     EVERYTHING,
     artifact,
     completed,
+    consented,
     eventful_story,
     graph,
     job_id,
@@ -231,24 +232,28 @@ async def test_the_audit_tells_who_did_what_newest_first_and_keeps_what_was_dele
     )
     async with running(server, database_url) as projector:
         await projector.ready()
-        await tell(log, A, [asked, *killing()[1:]])
+        await tell(log, A, [asked, consented("uploads/said", given_for=B), *killing()[1:]])
         await log.tell(A, e.DeadLetterDropped(stage=LORA, attempt=1, by="admin"))
         await log.tell(A, e.JobRetryRequested(by="me"))
         await log.tell(A, e.JobCancelRequested(by="admin"))
         await log.tell(A, e.JobCancelled())
+        await log.tell(A, e.ProfileErased(by="me"))
         await log.tell(A, e.JobDeleted(by="me"))
         last = await tell(log, B, [request("you")])
         entries = await audit(projector, last)
         assert [(entry.action, entry.by) for entry in entries] == [
             ("deleted", "me"),
+            ("erased", "me"),
             ("cancelled", "admin"),
             ("retried", "me"),
             ("letter_dropped", "admin"),
+            ("consented", "me"),
             ("requested", "me"),
         ]
         assert {(entry.job, entry.owner) for entry in entries} == {(A, "me")}
-        assert entries[3].details == {"stage": LORA, "attempt": 1}
-        assert entries[4].details == {
+        assert entries[4].details == {"stage": LORA, "attempt": 1}
+        assert entries[5].details == {"covers": ["face"], "givenFor": B}
+        assert entries[6].details == {
             "type": "train",
             "quality": "standard",
             "profile": "p-1",
@@ -260,7 +265,7 @@ async def test_the_audit_tells_who_did_what_newest_first_and_keeps_what_was_dele
                 told[entry.id].sequence,
                 told[entry.id].time,
             )
-        assert len(await audit(projector, last, everyone=True)) == 6
+        assert len(await audit(projector, last, everyone=True)) == 8
         assert [entry.job for entry in await audit(projector, last, owner="you")] == [B]
         by_admin = await audit(projector, last, by="admin")
         assert [entry.action for entry in by_admin] == ["cancelled", "letter_dropped"]
