@@ -66,7 +66,7 @@ async def audit(
     action: Annotated[
         str | None,
         typer.Option(
-            help="Only this: requested, cancelled, retried, deleted or letter_dropped.",
+            help="Only this: requested, consented, cancelled, retried, deleted, erased or letter_dropped.",
             show_default=False,
         ),
     ] = None,

@@ -27,7 +27,9 @@ class AuditItem(Contract):
     job_id: Id
     owner: Id = Field(description="whose job it is")
     by: Id = Field(description="who did it")
-    action: Name = Field(description="requested, cancelled, retried, deleted or letter_dropped")
+    action: Name = Field(
+        description="requested, consented, cancelled, retried, deleted, erased or letter_dropped"
+    )
     time: Timestamp
     details: dict[str, Any]
 
