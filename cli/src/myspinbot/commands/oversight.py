@@ -66,7 +66,8 @@ async def audit(
     action: Annotated[
         str | None,
         typer.Option(
-            help="Only this: requested, consented, cancelled, retried, deleted, erased or letter_dropped.",
+            help="Only this: requested, consented, cancelled, retried, deleted, erased or "
+            "letter_dropped.",
             show_default=False,
         ),
     ] = None,
