@@ -81,7 +81,7 @@ def test_the_client_walks_through_all_letters(lost: str) -> None:
         assert [one.runner for one in full.deliveries] == ["r1"]
         assert client.dead_letters.drop(lost, STAGE, 1).status == "dropped"
         acts = [one.action for one in client.oversight.every_act(job=lost)]
-    assert acts == ["letter_dropped", "requested"]
+    assert acts == ["letter_dropped", "consented", "requested"]
 
 
 def test_usage_and_audit_are_shown(lost: str, command: Command) -> None:
@@ -94,7 +94,8 @@ def test_usage_and_audit_are_shown(lost: str, command: Command) -> None:
     assert command("usage", "--since", "yesterday").status == MISUSED
     assert command("usage", "--since", "2020-01-01", "--until", "2020-01-01").out == ""
     done = command("audit", "--job", lost)
-    assert [line.split("\t")[2:4] for line in done.out.splitlines()] == [["local", "requested"]]
+    told_of = [line.split("\t")[2:4] for line in done.out.splitlines()]
+    assert told_of == [["local", "consented"], ["local", "requested"]]
     assert command("audit", "--job", lost, "--action", "deleted").out == ""
 
 
