@@ -28,6 +28,12 @@ UPPER_EDGE, GAP_CONTRAST = 0.030, 0.13
 # Widths of the upper teeth from the middle outwards, in outer-eye distances.
 UPPER_TEETH = (0.098, 0.075, 0.080, 0.070, 0.070)
 LOWER_TEETH = (0.062, 0.064, 0.070, 0.068, 0.066, 0.066)
+# Light in a mouth that is hardly open, and the opening from which on all of it enters.
+SLIT_LIGHT, WELL_OPEN = 0.55, 0.07
+# Mesh points on the cheeks, whose light is the face's, and between nose and lip, where a moustache
+# keeps it from the teeth.
+CHEEKS = (50, 280, 117, 346, 205, 425)
+MOUSTACHE = (164, 167, 393, 92, 322, 165, 391)
 # The lower teeth do not sink quite as far as the lip that hides them.
 TEETH_FOLLOW_JAW = 0.93
 
@@ -151,6 +157,8 @@ def paint_mouth(
     # The lip above and the cheeks at the sides keep light out.
     shadow = 1 - 0.42 * np.exp(-np.maximum(below, 0) / 0.018)
     shadow *= 1 - 0.62 * np.clip(across * across, 0, 1) ** 1.5
+    # So do lips that are hardly apart: teeth in a narrow slit would be a bright line.
+    shadow *= SLIT_LIGHT + (1 - SLIT_LIGHT) * min(1.0, opening / WELL_OPEN)
     warmth = shadow[..., None] ** parts.shadow_tint
     return np.asarray(inside * warmth, dtype=np.float32)
 
@@ -197,17 +205,21 @@ def _teeth(
 
 def _palette(face: NeutralFace) -> tuple[NDArray[np.float64], ...]:
     """Cavity, tongue and enamel (3,) each in the light of the face; grey on a grey photograph."""
-    cheeks = face.points[[50, 280, 117, 346, 205, 425], :2].round().astype(int)
-    height, width = face.upper.shape[:2]
-    skin = np.median(
-        [face.upper[y.clip(0, height - 1), x.clip(0, width - 1)] for x, y in cheeks], axis=0
-    ).astype(np.float64)
     weights = np.array([0.299, 0.587, 0.114])
-    level = np.clip(float(skin @ weights) / 185, 0.45, 1.15) ** 0.7
-    colours = [np.array(colour) * level for colour in (CAVITY, TONGUE, TOOTH)]
+    skin, above = (float(_median(face, where) @ weights) for where in (CHEEKS, MOUSTACHE))
+    level = np.clip(skin / 185, 0.45, 1.15) ** 0.7
+    shaded = np.clip(above / max(skin, 1.0), 0.2, 1.0) ** 0.5
+    colours = [np.array(CAVITY) * level, np.array(TONGUE) * level, np.array(TOOTH) * level * shaded]
     if is_grey(face.upper, face.frame):
         colours = [np.full(3, colour @ weights) for colour in colours]
     return tuple(colours)
+
+
+def _median(face: NeutralFace, where: tuple[int, ...]) -> NDArray[np.float64]:
+    """The median colour (3,) at some points of the mesh."""
+    height, width = face.upper.shape[:2]
+    at = face.points[list(where), :2].round().astype(int).clip(0, (width - 1, height - 1))
+    return np.asarray(np.median(face.upper[at[:, 1], at[:, 0]], axis=0), dtype=np.float64)
 
 
 def _floor(face: NeutralFace) -> float:
