@@ -66,7 +66,7 @@ def run(context: StageContext) -> StageResult:
     mouth = articulate(timings, sound, rate, params.fps, count)
     rng = np.random.default_rng(context.seed)
     motion = live(mouth.loudness, timings.pauses(PAUSE), params.fps, rng)
-    witness = Witness(sitter, mouth, timings, params.fps)
+    witness = Witness(sitter, mouth, timings, params.fps, drawn=drawn)
     stands_for_all = witness.poster_index(motion.blink)
     poster = context.output / "poster.jpg"
     finish = Finish(count, params.fps, params.fade_s, captions)
