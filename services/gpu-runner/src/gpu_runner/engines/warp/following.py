@@ -1,8 +1,8 @@
 """How far apart the lips of a frame are, by finding each lip again.
 
-The face mesh sees of a narrow gap next to nothing, and of a wide one a third to a half. On photographs
-each lip has grain and shading of its own, so its picture at rest is searched for in the frame by
-normalised cross-correlation, to a fraction of a pixel: the two shifts differ by the gap.
+The face mesh sees of a narrow gap next to nothing, and of a wide one a third to a half. On
+photographs each lip has grain and shading of its own, so its picture at rest is searched for in the
+frame by normalised cross-correlation, to a fraction of a pixel: the two shifts differ by the gap.
 """
 
 from __future__ import annotations
