@@ -51,8 +51,8 @@ PAUSE, PAUSE_EDGE = 0.15, 0.08
 SAMPLES = 64
 # Shifts at which lag is looked for, in frames either way.
 FARTHEST = 8
-# Faces are kept at this many pixels a side: the mesh sees no more, and a long video stays small.
-KEPT_SIDE = 512
+# Faces are kept at this many pixels a side: the mesh sees no more, and they need little memory.
+KEPT_SIDE = 320
 
 
 def sample_indices(frames: int, samples: int = SAMPLES) -> list[int]:
