@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Three-quarter portraits are turned by up to 32 degrees as the mesh sees it, profiles by over 40.
 FARTHEST_TURN = 37.0
-# How far lips stand out from skin, as shares of the skin's lightness. On 50 portraits (photographs
+# How far lips stand out from skin, as shares of the skin's lightness. On 56 portraits (photographs
 # and paintings, bearded too) the line between lips is darker by 0.046 and more, and their colour
 # differs by 0.147 and more; skin laid over the mouth gives up to 0.03, a mask 0, fingers a colour
 # that differs by less than 0.1.
