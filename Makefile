@@ -26,7 +26,7 @@ export DEMO_SCRIPT := $(call given,SCRIPT)
 export DEMO_CONSENT := $(call given,CONSENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness images sbom clean
+.PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness bench-media images sbom clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -47,6 +47,7 @@ help:
 	@echo "             measure how fast the log is folded and views are rebuilt, of 100,000 events"
 	@echo "make bench-likeness  measure how much a LoRA's pictures look like the person"
 	@echo "make bench-start  measure how soon the planner is ready on a long log"
+	@echo "make bench-media  measure how fast speech and videos are made, and their memory"
 	@echo "make bench-lora   measure the training of a LoRA against a plain script"
 	@echo "make images  build the images of a deployment, with what they are made of attached to them"
 	@echo "make sbom    write what each image is made of, as CycloneDX files in build/sbom"
@@ -110,6 +111,9 @@ bench-likeness: .venv/.installed-dev
 
 bench-lora: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.lora
+
+bench-media: .venv/.installed-dev
+	@$(BIN)/python -m tests.load.media
 
 bench-replay: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.replay

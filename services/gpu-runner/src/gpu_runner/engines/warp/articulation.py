@@ -35,8 +35,9 @@ REST_PULL = 0.04
 # Shorter gaps between sounds are closures within speech and not pauses.
 PAUSE = 0.12
 
-# How far each part opens the lips' middle at full weight, in distances of the outer eye corners.
-OPENING = Pose(jaw=0.115, lower=0.030, upper=0.030)
+# How far each part opens the lips' middle at full weight, in distances of the outer eye corners; a
+# lip drawn under the teeth comes up.
+OPENING = Pose(jaw=0.115, lower=0.030, upper=0.030, tuck=-0.022)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def articulate(
     chin = gaussian_filter1d(track[:, 0], CHIN_SMOOTHING * RATE, mode="nearest")
     at = (np.arange(frames) + 0.5) / fps
     pose = _read(track, time - LEAD, at)
-    opening = pose @ np.array(OPENING)
+    opening = (pose @ np.array(OPENING)).clip(0.0)
     return MouthTrack(pose, _read(chin, time - LEAD, at), opening, _read(loud, time, at))
 
 

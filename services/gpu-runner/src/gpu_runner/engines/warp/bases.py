@@ -112,7 +112,7 @@ def _expression(
     x, y = grid[..., 0] - mouth.middle, grid[..., 1]
     below = mouth.below_contact(grid)
     across = x / mouth.half_width
-    inside = (1 - across**2).clip(0.0, 1.0)
+    inside = mouth.parting(across)
     beyond = (np.abs(x) - mouth.half_width).clip(0.0, None)
     side = np.sign(x) * np.minimum(np.abs(across), 1.0)
     zero = np.zeros_like(x)

@@ -56,6 +56,8 @@ _OVAL_UP = (
 )
 OVAL = (*_OVAL_DOWN, *_OVAL_UP)
 NOSE_BASE = 2
+# Lips part over this share of the mouth: at its corners they stay joined.
+APERTURE = 0.92
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,10 @@ class Mouth:
         """Place along the mouth: -1 at the left corner, 1 at the right one."""
         return (x - self.middle) / self.half_width
 
+    def parting(self, across: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Share of the opening at places along the mouth: 1 in the middle, 0 at the corners."""
+        return (1 - (across / APERTURE) ** 2).clip(0.0, 1.0)
+
     def below_contact(self, face_points: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far points (…, 2) lie below the contact line (negative: above).
 
@@ -170,12 +176,12 @@ def snap_contact(rgb: NDArray[np.uint8], frame: FaceFrame, mouth: Mouth) -> NDAr
     # A line is darker than what is above and below it; a shaded lip is darker than one side only.
     away = cv2.GaussianBlur(band, (0, 0), sigmaX=0.1, sigmaY=9.0, borderType=cv2.BORDER_REPLICATE)
     darkness = (away - band) / max(float(np.std(band)), 1.0) - 0.12 * (offsets[:, None] / 0.03) ** 2
-    path = _smoothest_path(darkness)
+    path = smoothest_path(darkness)
     strength = np.maximum(darkness[path, np.arange(len(columns))], 0.02)
     return np.polyfit(columns, base + offsets[path], 4, w=np.sqrt(strength))
 
 
-def _smoothest_path(gain: NDArray[np.float64], penalty: float = 0.35) -> NDArray[np.intp]:
+def smoothest_path(gain: NDArray[np.float64], penalty: float = 0.35) -> NDArray[np.intp]:
     """Row per column of `gain` (rows, columns) with the largest sum less `penalty` a row moved."""
     rows, columns = gain.shape
     jump = penalty * np.abs(np.arange(rows)[:, None] - np.arange(rows)[None, :])

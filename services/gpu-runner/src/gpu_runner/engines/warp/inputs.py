@@ -27,12 +27,13 @@ class Sitter:
     """Who speaks, in the picture of the video at rest.
 
     `canvas` is (height, width, 3), `mesh` the face in its pixels, `region` the part (left, top,
-    right, bottom) in which anything moves.
+    right, bottom) in which anything moves. `others` is how many more people the portrait shows.
     """
 
     canvas: NDArray[np.uint8]
     mesh: Mesh
     region: Region
+    others: int
 
     def portrait(self) -> tuple[NDArray[np.uint8], Mesh]:
         """The moving region alone, and the mesh in its pixels."""
@@ -50,18 +51,25 @@ def read_sitter(path: Path, aspect: Aspect, short_side: int) -> Sitter:
     """Read the portrait and lay it out for the video.
 
     Raises:
-        StageError: `no-face`, `face-too-small`, `picture-unreadable` or `picture-too-large`.
+        StageError: `no-face`, `face-too-small`, `profile`, `picture-unreadable` or
+            `picture-too-large`.
 
     """
     from gpu_runner.engines.warp.canvas import compose_canvas, moving_region
-    from gpu_runner.faces.crops import widest_face
+    from gpu_runner.engines.warp.speaker import require_front, speaker_of
+    from gpu_runner.faces.crops import people_in
     from gpu_runner.faces.mesh import refine_mesh
     from gpu_runner.media.pictures import decode_picture
 
     rgb = decode_picture(path, "the portrait")
-    canvas = compose_canvas(rgb, widest_face(rgb, "the portrait"), aspect, short_side)
-    mesh = refine_mesh(canvas, widest_face(canvas, "the portrait"), LOOKS)
-    return Sitter(canvas, mesh, moving_region((canvas.shape[0], canvas.shape[1]), mesh))
+    people = people_in(rgb, "the portrait")
+    canvas = compose_canvas(
+        rgb, speaker_of(people, (rgb.shape[0], rgb.shape[1])), aspect, short_side
+    )
+    shape = canvas.shape[0], canvas.shape[1]
+    mesh = refine_mesh(canvas, speaker_of(people_in(canvas, "the portrait"), shape), LOOKS)
+    require_front(mesh)
+    return Sitter(canvas, mesh, moving_region(shape, mesh), len(people) - 1)
 
 
 def read_speech(path: Path) -> tuple[NDArray[np.float32], int]:

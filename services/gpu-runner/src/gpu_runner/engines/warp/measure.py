@@ -1,8 +1,9 @@
 """Honest measures of a rendered video, taken from its frames and not from the intention.
 
-The face mesh is fitted to rendered frames as it would be to any video; the gap it sees between the
-inner lips is compared with the gap that was intended and with the sound. Gaps are in distances of
-the outer eye corners, times in frames or seconds as the names say.
+Lips are found again in rendered frames, as they would be in any video; the gap between them is
+compared with the gap that was intended and with the sound. On photographs each lip is followed
+(`following`), on drawings, where lips are lines that change their shape, the face mesh is fitted.
+Gaps are in distances of the outer eye corners, times in frames or seconds as the names say.
 
 `lag_frames`: by how many frames the seen mouth comes after the loudness of the sound, negative if
     before it, to a fraction of a frame; null where either does not vary.
@@ -26,11 +27,12 @@ import cv2
 import numpy as np
 
 from gpu_runner.engines.warp.articulation import LEAD
+from gpu_runner.engines.warp.following import Lips
 from gpu_runner.faces.identity import distance, embed
 from gpu_runner.faces.mesh import Mesh, refine_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,17 +42,17 @@ if TYPE_CHECKING:
 
 INNER_UPPER, INNER_LOWER = (82, 13, 312), (87, 14, 317)
 SHUT_SOUNDS = ("p", "b", "m")
-# The mesh sees gaps below this, in outer-eye distances, on portraits with closed lips too.
+# Lips nearer than this, in outer-eye distances, touch: the mesh sees as much where they do.
 SHUT_GAP = 0.014
 # "Shut in silence" is judged in pauses longer than this, in seconds, and not at their edges, where
 # lips still close after the last sound or get ready for the next.
 PAUSE, PAUSE_EDGE = 0.15, 0.08
-# Frames whose mesh is fitted; more would cost time and tell nothing new.
+# Frames that are measured; more would cost time and tell nothing new.
 SAMPLES = 64
 # Shifts at which lag is looked for, in frames either way.
 FARTHEST = 8
-# Faces are kept at this many pixels a side: the mesh sees no more, and a long video stays small.
-KEPT_SIDE = 512
+# Faces are kept at this many pixels a side: the mesh sees no more, and they need little memory.
+KEPT_SIDE = 320
 
 
 def sample_indices(frames: int, samples: int = SAMPLES) -> list[int]:
@@ -133,9 +135,11 @@ def background(mesh: Mesh, shape: tuple[int, int]) -> NDArray[np.bool_]:
 class Witness:
     """Watches a video while it is rendered and says afterwards what there was to see."""
 
-    def __init__(self, sitter: Sitter, mouth: MouthTrack, timings: Timings, fps: int) -> None:
-        """Get ready to watch `sitter` make the movement `mouth`."""
-        self._mouth, self._fps = mouth, fps
+    def __init__(
+        self, sitter: Sitter, mouth: MouthTrack, timings: Timings, fps: int, *, drawn: bool
+    ) -> None:
+        """Get ready to watch `sitter`, `drawn` or photographed, make the movement `mouth`."""
+        self._mouth, self._fps, self._drawn = mouth, fps, drawn
         left, top, right, bottom = sitter.region
         self._window = slice(top, bottom), slice(left, right)
         self._scale = min(1.0, KEPT_SIDE / max(right - left, bottom - top))
@@ -176,8 +180,8 @@ class Witness:
 
     def measures(self, at_rest: NDArray[np.uint8]) -> dict[str, float | None]:
         """What was seen; `at_rest` is a frame with closed lips, as the zero of all gaps."""
-        rest = lip_gap(self._face(at_rest), self._mesh)
-        seen = {i: lip_gap(frame, self._mesh) - rest for i, frame in self._kept.items()}
+        gap = self._gap_of(self._face(at_rest))
+        seen = {i: gap(frame) for i, frame in self._kept.items()}
         self._gaps = np.array([seen[i] for i in self._spread])
         opening, loudness = self._mouth.opening, self._mouth.loudness
         silent = self._silent()
@@ -198,6 +202,13 @@ class Witness:
             "flicker_background": _mean(np.array(self._changes)),
             "identity_distance": _rounded(identity_distance(self._portrait, some)),
         }
+
+    def _gap_of(self, rest: NDArray[np.uint8]) -> Callable[[NDArray[np.uint8]], float]:
+        """What measures a frame's gap, with the face at `rest` as its zero."""
+        if not self._drawn:
+            return Lips(rest, refine_mesh(rest, self._mesh, looks=4)).gap
+        shut = lip_gap(rest, self._mesh)
+        return lambda frame: lip_gap(frame, self._mesh) - shut
 
     def tracks(self) -> dict[str, list[float]]:
         """The openings behind the measures, for plots; ask for `measures` first."""

@@ -24,10 +24,19 @@ if TYPE_CHECKING:
 CAVITY = (104.0, 48.0, 44.0)
 TONGUE = (176.0, 92.0, 88.0)
 TOOTH = (236.0, 226.0, 210.0)
+LIGHTNESS = np.array([0.299, 0.587, 0.114])
 UPPER_EDGE, GAP_CONTRAST = 0.030, 0.13
 # Widths of the upper teeth from the middle outwards, in outer-eye distances.
 UPPER_TEETH = (0.098, 0.075, 0.080, 0.070, 0.070)
 LOWER_TEETH = (0.062, 0.064, 0.070, 0.068, 0.066, 0.066)
+# Light in a mouth that is hardly open, and the opening from which on all of it enters.
+SLIT_LIGHT, WELL_OPEN = 0.55, 0.07
+# Mesh points on the cheeks, whose light is the face's, and between nose and lip, where a moustache
+# keeps it from the teeth.
+CHEEKS = (50, 280, 117, 346, 205, 425)
+MOUSTACHE = (164, 167, 393, 92, 322, 165, 391)
+# A cheek's colour in white light, relative to its lightness.
+COMMON_CHEEK = (1.18, 0.96, 0.83)
 # The lower teeth do not sink quite as far as the lip that hides them.
 TEETH_FOLLOW_JAW = 0.93
 
@@ -62,12 +71,12 @@ def build_mouth(face: NeutralFace, region: tuple[int, int, int, int], *, drawn: 
     below = mouth.below_contact(grid)
     across = x / mouth.half_width
     grey = is_grey(face.upper, face.frame)
-    cavity_colour, tongue_colour, enamel = _palette(face)
+    cavity_colour, tongue_colour, enamel = _palette(face, drawn=drawn)
     soft = 0.9 / face.frame.unit
 
-    cavity = np.broadcast_to(cavity_colour, (*x.shape, 3))
-    floor = _floor(face)
-    cavity = np.maximum(cavity, floor)
+    # Lifted as a whole: a grey floor in a red mouth would be blue.
+    lift = max(1.0, _floor(face) / max(1.0, float(cavity_colour @ LIGHTNESS)))
+    cavity = np.broadcast_to(lift * cavity_colour, (*x.shape, 3))
     hump = 0.055 - 0.10 * across**2
     tongue_coverage = smoothstep(-0.02, 0.03, below + hump - 0.055) * (np.abs(across) < 0.8)
     tongue_shade = 0.82 + 0.18 * smoothstep(0.0, 0.08, below + hump - 0.04)
@@ -151,6 +160,8 @@ def paint_mouth(
     # The lip above and the cheeks at the sides keep light out.
     shadow = 1 - 0.42 * np.exp(-np.maximum(below, 0) / 0.018)
     shadow *= 1 - 0.62 * np.clip(across * across, 0, 1) ** 1.5
+    # So do lips that are hardly apart: teeth in a narrow slit would be a bright line.
+    shadow *= SLIT_LIGHT + (1 - SLIT_LIGHT) * min(1.0, opening / WELL_OPEN)
     warmth = shadow[..., None] ** parts.shadow_tint
     return np.asarray(inside * warmth, dtype=np.float32)
 
@@ -195,19 +206,26 @@ def _teeth(
     return offset.clip(0, 1) ** 4, contrast * np.exp(-((near_gap / 0.006) ** 2))
 
 
-def _palette(face: NeutralFace) -> tuple[NDArray[np.float64], ...]:
+def _palette(face: NeutralFace, *, drawn: bool) -> tuple[NDArray[np.float64], ...]:
     """Cavity, tongue and enamel (3,) each in the light of the face; grey on a grey photograph."""
-    cheeks = face.points[[50, 280, 117, 346, 205, 425], :2].round().astype(int)
-    height, width = face.upper.shape[:2]
-    skin = np.median(
-        [face.upper[y.clip(0, height - 1), x.clip(0, width - 1)] for x, y in cheeks], axis=0
-    ).astype(np.float64)
-    weights = np.array([0.299, 0.587, 0.114])
-    level = np.clip(float(skin @ weights) / 185, 0.45, 1.15) ** 0.7
-    colours = [np.array(colour) * level for colour in (CAVITY, TONGUE, TOOTH)]
+    cheek = _median(face, CHEEKS)
+    skin, above = (max(1.0, float(tone @ LIGHTNESS)) for tone in (cheek, _median(face, MOUSTACHE)))
+    level = np.clip(skin / 185, 0.45, 1.15) ** 0.7
+    shaded = np.clip(above / skin, 0.2, 1.0) ** 0.5
+    # In warm light, or under old varnish, a plain mouth would look blue.
+    cast = 1.0 if drawn else (cheek / skin / COMMON_CHEEK).clip(0.7, 1.3) ** 0.8
+    colours = [np.array(colour) * level * cast for colour in (CAVITY, TONGUE, TOOTH)]
+    colours[2] = colours[2] * shaded
     if is_grey(face.upper, face.frame):
-        colours = [np.full(3, colour @ weights) for colour in colours]
+        colours = [np.full(3, colour @ LIGHTNESS) for colour in colours]
     return tuple(colours)
+
+
+def _median(face: NeutralFace, where: tuple[int, ...]) -> NDArray[np.float64]:
+    """The median colour (3,) at some points of the mesh."""
+    height, width = face.upper.shape[:2]
+    at = face.points[list(where), :2].round().astype(int).clip(0, (width - 1, height - 1))
+    return np.asarray(np.median(face.upper[at[:, 1], at[:, 0]], axis=0), dtype=np.float64)
 
 
 def _floor(face: NeutralFace) -> float:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
+from gpu_runner.engines.warp.edges import snap_edges
 from gpu_runner.engines.warp.geometry import (
     LOWER_LIP,
     OVAL,
@@ -76,7 +77,7 @@ def neutralise(rgb: NDArray[np.uint8], points: NDArray[np.float64]) -> NeutralFa
         mouth = closed_mouth(frame, points)
         mouth = replace(mouth, contact=snap_contact(rgb, frame, mouth))
         return NeutralFace(rgb, rgb, frame, mouth, points, None)
-    return _close(rgb, frame, face, points)
+    return _close(rgb, frame, snap_edges(rgb, frame, face), points)
 
 
 def _close(
@@ -209,8 +210,10 @@ def _mend_corners(rgb: NDArray[np.uint8], frame: FaceFrame, mouth: Mouth) -> NDA
         y = np.polyval(mouth.contact, x)
         far = np.hypot(grid[..., 0] - x, grid[..., 1] - y)
         near = far < CORNER_RADIUS
-        skin = np.median(grey[(far < 1.8 * CORNER_RADIUS) & ~near])
-        mask[near & ((grey < 0.72 * skin) | (at_line & (grey > 1.1 * skin)))] = 255
+        around = grey[(far < 1.8 * CORNER_RADIUS) & ~near]
+        # Beside a beard the dark quarter is hair, which no shadow must be taken from.
+        dark, skin = np.percentile(around, (25, 50))
+        mask[near & ((grey < 0.75 * dark) | (at_line & (grey > 1.1 * skin)))] = 255
     wider = cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=2)
     return cv2.inpaint(rgb, wider, 3, cv2.INPAINT_TELEA).astype(np.uint8)
 
@@ -239,7 +242,7 @@ def _draw_seam(rgb: NDArray[np.uint8], frame: FaceFrame, mouth: Mouth) -> NDArra
     """Shade the line where the lips meet: closing the gap has left none."""
     grid = frame.grid(rgb.shape[:2])
     below = np.abs(mouth.below_contact(grid))
-    along = (1 - mouth.across(grid[..., 0]) ** 2).clip(0.0, 1.0) ** 0.25
+    along = mouth.parting(mouth.across(grid[..., 0])) ** 0.5
     shade = SEAM_SHADE * along * np.exp(-((below / SEAM_WIDTH) ** 2))
     # Red survives in the shadow between lips, unless the photograph is grey.
     warmth = np.ones(3) if is_grey(rgb, frame) else np.array([0.75, 1.05, 1.0])

@@ -15,6 +15,8 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from contracts.stagelog import Level
+
 from gpu_runner.engines.warp.params import Params
 from gpu_runner.stage import StageContext, StageResult
 
@@ -34,10 +36,10 @@ def run(context: StageContext) -> StageResult:
     """Render the video.
 
     Raises:
-        StageError: `no-face`, `face-too-small`, `picture-unreadable` or `picture-too-large` for
-            the portrait, `speech-unreadable`, `timings-unreadable` or `timings-mismatch`;
-            `music-unreadable` or `music-too-long`; `subtitles-unreadable`, `subtitles-missing` or
-            `subtitles-undrawable`.
+        StageError: `no-face`, `face-too-small`, `profile`, `mouth-hidden`, `picture-unreadable` or
+            `picture-too-large` for the portrait, `speech-unreadable`, `timings-unreadable` or
+            `timings-mismatch`; `music-unreadable` or `music-too-long`; `subtitles-unreadable`,
+            `subtitles-missing` or `subtitles-undrawable`.
 
     """
     import numpy as np
@@ -46,7 +48,7 @@ def run(context: StageContext) -> StageResult:
     from gpu_runner.engines.warp.backdrop import Backdrop
     from gpu_runner.engines.warp.compose import moments
     from gpu_runner.engines.warp.finish import Finish
-    from gpu_runner.engines.warp.inputs import read_sitter, read_speech, read_timings_of
+    from gpu_runner.engines.warp.inputs import read_speech, read_timings_of
     from gpu_runner.engines.warp.measure import PAUSE, Witness
     from gpu_runner.engines.warp.motion import live
     from gpu_runner.engines.warp.visemes import is_known
@@ -59,14 +61,14 @@ def run(context: StageContext) -> StageResult:
     sound, rate = read_speech(context.one("speech"))
     timings = read_timings_of(context.one("timings"), len(sound) / rate)
     heard, captions = _extras(context, sound, rate, timings)
-    sitter = read_sitter(context.one("portrait"), params.aspect, params.size)
+    sitter = _sitter(context)
     renderer, drawn, blinking = _prepare(sitter, blink=params.blink)
     backdrop = Backdrop(sitter.canvas, sitter.region, sitter.mesh, params.background_blur)
     count = int(np.ceil(len(sound) / rate * params.fps))
     mouth = articulate(timings, sound, rate, params.fps, count)
     rng = np.random.default_rng(context.seed)
     motion = live(mouth.loudness, timings.pauses(PAUSE), params.fps, rng)
-    witness = Witness(sitter, mouth, timings, params.fps)
+    witness = Witness(sitter, mouth, timings, params.fps, drawn=drawn)
     stands_for_all = witness.poster_index(motion.blink)
     poster = context.output / "poster.jpg"
     finish = Finish(count, params.fps, params.fade_s, captions)
@@ -112,6 +114,7 @@ def run(context: StageContext) -> StageResult:
         "audio_seconds": round(lengths.audio, 3),
         "stream_difference_seconds": round(abs(lengths.video - lengths.audio), 4),
         "portrait": "drawing" if drawn else "photograph",
+        "other_people": sitter.others,
         "blinks": blinking,
         "unknown_phonemes": sum(not is_known(each.symbol) for each in timings.phonemes),
         **witness.measures(render(renderer.at_rest())),
@@ -142,14 +145,33 @@ def _extras(
     return heard, captions_of(timings, subtitles, *dimensions(params.aspect, params.size))
 
 
+def _sitter(context: StageContext) -> Sitter:
+    """Who speaks; if the portrait shows others, that is told."""
+    from gpu_runner.engines.warp.inputs import read_sitter
+
+    params: Params = context.params
+    sitter = read_sitter(context.one("portrait"), params.aspect, params.size)
+    if sitter.others:
+        context.report.line(
+            f"the portrait shows {sitter.others + 1} people: the largest face speaks; cut the "
+            "picture to one person if another should",
+            Level.WARNING,
+        )
+    return sitter
+
+
 def _prepare(sitter: Sitter, *, blink: bool) -> tuple[Renderer, bool, bool]:
     """The renderer, whether the portrait is a drawing, and whether its eyes can blink."""
     from gpu_runner.engines.warp.compose import Renderer
     from gpu_runner.engines.warp.eyes import build_lids, is_drawing
     from gpu_runner.engines.warp.neutral import neutralise
+    from gpu_runner.engines.warp.speaker import require_mouth
 
     portrait, mesh = sitter.portrait()
     drawn = is_drawing(portrait, mesh.points)
+    # A drawn face with something before its mouth is not found to be one at all.
+    if not drawn:
+        require_mouth(portrait, mesh)
     face = neutralise(portrait, mesh.points)
     lids = build_lids(face, drawn=drawn) if blink else None
     renderer = Renderer(face, lids, drawn=drawn, goes_on=sitter.goes_on())
