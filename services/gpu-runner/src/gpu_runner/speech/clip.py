@@ -44,8 +44,8 @@ _NARROW_BELOW_DB = -48.0
 """Between -19 and -34 dB in eight synthetic voices, as MP3 and in noise too; -62 to -94 dB in the
 same through a telephone, by whatever codec it came."""
 _TWO_VOICES_BELOW = 0.72
-"""At least 0.80 in 39 clips of twelve seconds by 29 people who read aloud; below in 93 % of 731 that
-were made of two of them."""
+"""At least 0.80 in 39 clips of twelve seconds by 29 people who read aloud; below this in 93 % of
+731 that were made of two of them."""
 _LOW_BAND_HZ = (300.0, 3400.0)
 _HIGH_BAND_HZ = (4300.0, 7500.0)
 
