@@ -226,24 +226,25 @@ def test_shading_colours_one_sound_otherwise_than_another(voice: Samples) -> Non
     assert hiss.any()
     assert gains[hiss, -1].min() > 2 > -2 > gains[hiss, 0].max()
     assert np.abs(gains).max() <= LIMIT_DB
-    np.testing.assert_allclose(gains_db(analysis, conversion.softened(0.5)), gains / 2, atol=1e-9)
+    softer, within = gains_db(analysis, conversion.softened(0.5)), np.abs(gains) < LIMIT_DB
+    np.testing.assert_allclose(softer[within], gains[within] / 2)
     assert np.abs(convert(voice, conversion) - convert(voice, Conversion(melody=0.999))).max() > 0.1
 
 
 def test_colour_that_follows_the_encoders_gradient_sounds_more_like_the_target(
     voice: Samples, encoder: SpeakerEncoder
 ) -> None:
-    other = convert(voice, Conversion(formants=0.9, equaliser_db=(6.0, 0.0) * 8))
-    wanted, start, scores = encoder.embed(other), Conversion(formants=0.9), []
+    wanted = encoder.embed(convert(voice, Conversion(pitch=1.3, formants=1.2)))
+    start, scores = Conversion(pitch=1.3), []
     found = coloured([analyse(voice)], start, wanted, encoder, steps=12, stepped=scores.append)
     before, after = (
         similarity(encoder.embed(convert(voice, each)), wanted) for each in (start, found)
     )
     assert len(scores) == 12
     # What was promised without the vocoder holds with it.
-    assert after == pytest.approx(max(scores), abs=0.03)
-    assert after > before + 0.02
-    assert (found.pitch, found.melody, found.formants) == (1.0, 1.0, 0.9)
+    assert after == pytest.approx(max(scores), abs=0.05)
+    assert after > before + 0.05
+    assert found.softened(0.0) == start
 
 
 def test_the_encoder_tells_speakers_apart(encoder: SpeakerEncoder, voice: Samples) -> None:
