@@ -26,7 +26,7 @@ export DEMO_SCRIPT := $(call given,SCRIPT)
 export DEMO_CONSENT := $(call given,CONSENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness bench-media images sbom clean
+.PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -46,6 +46,8 @@ help:
 	@echo "make bench-replay"
 	@echo "             measure how fast the log is folded and views are rebuilt, of 100,000 events"
 	@echo "make bench-likeness  measure how much a LoRA's pictures look like the person"
+	@echo "make bench-voice RECORDINGS=<folder>"
+	@echo "             measure how like people the matched voices are; the folder has one recording for each"
 	@echo "make bench-start  measure how soon the planner is ready on a long log"
 	@echo "make bench-media  measure how fast speech and videos are made, and their memory"
 	@echo "make bench-lora   measure the training of a LoRA against a plain script"
@@ -108,6 +110,11 @@ bench-start: .venv/.installed-dev
 
 bench-likeness: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.likeness
+
+# No recordings of people are shipped.
+bench-voice: .venv/.installed-dev
+	@test -n "$(RECORDINGS)" || { echo "Say where recordings are: make bench-voice RECORDINGS=<folder>"; exit 1; }
+	@$(BIN)/python -m tests.load.voice "$(RECORDINGS)"
 
 bench-lora: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.lora

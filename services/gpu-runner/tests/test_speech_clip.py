@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 from gpu_runner.speech.clip import SPEECH_LEVEL_DBFS, clipped_ratio, prepare_clip
+from gpu_runner.speech.conversion import Conversion, convert
 from gpu_runner.speech.sound import RATE, Samples, level, read_wav, resample
+from gpu_runner.speech.speakers import likeness_of_two
 from gpu_runner.stage import StageError
 from numpy.typing import NDArray
 
@@ -100,6 +102,27 @@ def test_a_telephones_sound_is_told_even_when_its_file_has_a_higher_rate(
     report = prepare_clip(path, tmp_path / "out.wav")
     assert report.warnings == ("narrow-band",)
     assert report.high_band_db < -60
+
+
+def test_two_voices_in_a_clip_are_told(speech: Samples, tmp_path: Path) -> None:
+    man = convert(speech, Conversion(pitch=0.5, formants=0.8))
+    child = convert(speech, Conversion(pitch=1.6, formants=1.2))
+    half = speech.size // 2
+    dialogue = np.concatenate([man[:half], child[half:]])
+    alone, both = (
+        prepare_clip(wav(tmp_path / "in.wav", each), tmp_path / "out.wav")
+        for each in (child, dialogue)
+    )
+    assert "several-voices" not in alone.warnings
+    assert "several-voices" in both.warnings
+    assert both.likeness_of_two < alone.likeness_of_two - 0.15
+
+
+def test_a_few_odd_moments_are_no_second_voice() -> None:
+    one, other = np.eye(256, dtype=np.float32)[:2]
+    assert likeness_of_two(np.stack([one] * 9 + [other])) == 1
+    assert likeness_of_two(np.stack([one] * 3 + [other] * 3)) == 1
+    assert likeness_of_two(np.stack([one] * 5 + [other] * 5)) == pytest.approx(0)
 
 
 def test_opposite_phases_in_two_channels_do_not_cancel(speech: Samples, tmp_path: Path) -> None:

@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 import soundfile
 from gpu_runner.speech import activity
-from gpu_runner.speech.conversion import BANDS_HZ, Conversion, analyse, convert, median_pitch
+from gpu_runner.speech.colouring import coloured
+from gpu_runner.speech.conversion import (
+    BANDS_HZ,
+    LIMIT_DB,
+    SHAPES,
+    Conversion,
+    analyse,
+    convert,
+    gains_db,
+    median_pitch,
+    shapes,
+)
 from gpu_runner.speech.kokoro import Kokoro, base_voices
 from gpu_runner.speech.narrator import LEVEL_DBFS, Manner, Said, Speech, grouped, narrate, speak
 from gpu_runner.speech.phonemes import pronounce
@@ -22,6 +33,8 @@ from gpu_runner.speech.search import Axis, climb
 from gpu_runner.speech.sound import RATE, Samples, Take, level, read_wav
 from gpu_runner.speech.speaker import SpeakerEncoder, similarity
 from gpu_runner.stage import StageError
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "voice.ogg"
 TEXT = "On the 3rd of May, we paid $5 for maps. Peter brought both of them home."
@@ -203,6 +216,37 @@ def test_the_equaliser_raises_the_band_it_names(voice: Samples) -> None:
     assert gain_near(BANDS_HZ[5]) == pytest.approx(0, abs=1)
 
 
+def test_shading_colours_one_sound_otherwise_than_another(voice: Samples) -> None:
+    shading = np.zeros((SHAPES, len(BANDS_HZ)))
+    shading[0] = np.linspace(2.0, -2.0, len(BANDS_HZ))
+    analysis = analyse(voice)
+    conversion = Conversion(shading_db=tuple(map(tuple, shading.tolist())))
+    gains = gains_db(analysis, conversion)
+    hiss = shapes(analysis)[:, 0] < -1  # its upper bands are the louder ones
+    assert hiss.any()
+    assert gains[hiss, -1].min() > 2 > -2 > gains[hiss, 0].max()
+    assert np.abs(gains).max() <= LIMIT_DB
+    softer, within = gains_db(analysis, conversion.softened(0.5)), np.abs(gains) < LIMIT_DB
+    np.testing.assert_allclose(softer[within], gains[within] / 2)
+    assert np.abs(convert(voice, conversion) - convert(voice, Conversion(melody=0.999))).max() > 0.1
+
+
+def test_colour_that_follows_the_encoders_gradient_sounds_more_like_the_target(
+    voice: Samples, encoder: SpeakerEncoder
+) -> None:
+    wanted = encoder.embed(convert(voice, Conversion(pitch=1.3, formants=1.2)))
+    start, scores = Conversion(pitch=1.3), []
+    found = coloured([analyse(voice)], start, wanted, encoder, steps=12, stepped=scores.append)
+    before, after = (
+        similarity(encoder.embed(convert(voice, each)), wanted) for each in (start, found)
+    )
+    assert len(scores) == 12
+    # What was promised without the vocoder holds with it.
+    assert after == pytest.approx(max(scores), abs=0.05)
+    assert after > before + 0.05
+    assert found.softened(0.0) == start
+
+
 def test_the_encoder_tells_speakers_apart(encoder: SpeakerEncoder, voice: Samples) -> None:
     whole, _ = soundfile.read(SAMPLE, dtype="float32")
     other = convert(voice, Conversion(pitch=0.6, formants=0.85))
@@ -214,13 +258,29 @@ def test_the_encoder_tells_speakers_apart(encoder: SpeakerEncoder, voice: Sample
 
 def test_a_profile_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     equaliser = tuple(float(band % 5 - 2) for band in range(len(BANDS_HZ)))
-    profile = packaged("jm_kumo", Conversion(0.9, 1.1, 1.05, equaliser))
+    shading = tuple(tuple(gain * row for gain in equaliser) for row in range(SHAPES))
+    profile = packaged("jm_kumo", Conversion(0.9, 1.1, 1.05, equaliser, shading))
     save_profile(tmp_path / "voice.safetensors", profile)
     loaded = load_profile(tmp_path / "voice.safetensors")
     assert loaded.conversion == profile.conversion
     assert loaded.bases == profile.bases
     np.testing.assert_array_equal(loaded.style(), profile.style())
     np.testing.assert_array_equal(loaded.style(), base_voices()["jm_kumo"])
+
+
+def test_a_profile_of_the_first_version_still_speaks(tmp_path: Path) -> None:
+    conversion = Conversion(0.9, 1.1, 1.05, (3.0,) * len(BANDS_HZ))
+    save_profile(tmp_path / "new.safetensors", packaged("jm_kumo", conversion))
+    with safe_open(tmp_path / "new.safetensors", framework="numpy") as file:
+        header = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del tensors["shading_db"]
+    save_file(tensors, tmp_path / "old.safetensors", metadata=header | {"version": "1"})
+    assert load_profile(tmp_path / "old.safetensors").conversion == conversion
+    save_file(tensors, tmp_path / "next.safetensors", metadata=header | {"version": "3"})
+    with pytest.raises(StageError) as caught:
+        load_profile(tmp_path / "next.safetensors")
+    assert caught.value.code == "voice-profile-too-new"
 
 
 @pytest.mark.parametrize("content", [b"", b"not a profile", b"\x80\x04\x95pickle" * 20])

@@ -101,9 +101,9 @@ def test_the_fitted_voice_resembles_the_speaker_more_than_any_packaged_one(
     metrics = trained.result.metrics
     assert metrics["similarity_heldout"] > metrics["similarity_unconverted"] + 0.04
     assert metrics["ceiling"] > metrics["similarity_heldout"]
-    assert metrics["word_error_rate"] <= 0.25
+    assert metrics["word_error_rate"] <= 0.1
     assert metrics["tries"] <= 56
-    assert metrics["chosen"].endswith("converted")
+    assert metrics["chosen"].endswith(("converted", "toned", "softened"))
 
 
 def test_training_reports_progress_that_only_grows_and_ends_full(trained: Trained) -> None:

@@ -51,7 +51,7 @@ def _engine(
 # Seconds were measured on one core of an AMD EPYC, as a stage has when another runs beside it, with
 # the sample input: six pictures, 12.8 s of clip, a script that takes 14.7 s to speak.
 ENGINES: tuple[Engine, ...] = (
-    _engine("local", "prepare_dataset", "Face crops and a clean clip", Lane.CPU, 3, version="4"),
+    _engine("local", "prepare_dataset", "Face crops and a clean clip", Lane.CPU, 5, version="5"),
     _engine(
         "mini",
         "train_lora",
@@ -75,8 +75,9 @@ ENGINES: tuple[Engine, ...] = (
             Quality.STANDARD: {"effort": "draft"},
             Quality.BEST: {"effort": "best"},
         },
+        version="2",
     ),
-    _engine("world", "synthesize_speech", "Speech in the matched voice", Lane.CPU, 16, version="3"),
+    _engine("world", "synthesize_speech", "Speech in the matched voice", Lane.CPU, 16, version="4"),
     _engine(
         "mini", "generate_portrait", "A portrait by base and LoRA", Lane.GPU, 17, weights="mini"
     ),

@@ -7,7 +7,7 @@ nothing passes the sound through untouched, because even a faithful vocoder cost
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,12 @@ BANDS_HZ = tuple(float(round(150.0 * 60.0 ** (index / 15))) for index in range(1
 """Centres of the equaliser's bands, 150 Hz to 9 kHz; between them the gain is interpolated."""
 
 LIMIT_DB = 15.0
+SHAPES = 12
+"""How many numbers tell the shape of a frame's spectrum, see `shapes`."""
 
+_SMOOTHED_FRAMES = 9
 _FLAT = (0.0,) * len(BANDS_HZ)
+_UNSHADED = (_FLAT,) * SHAPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +34,28 @@ class Conversion:
 
     `pitch` multiplies F0; `melody` multiplies its excursions (in octaves) about the median;
     `formants` > 1 shortens the vocal tract (all resonances rise by this factor);
-    `equaliser_db` holds one gain for each of `BANDS_HZ`.
+    `equaliser_db` holds one gain for each of `BANDS_HZ`. `shading_db`, `SHAPES` rows of as many
+    gains, adds to them what each frame's shape calls for, so an "ee" may be coloured otherwise
+    than an "oh" or an "s".
     """
 
     pitch: float = 1.0
     melody: float = 1.0
     formants: float = 1.0
     equaliser_db: tuple[float, ...] = field(default=_FLAT)
+    shading_db: tuple[tuple[float, ...], ...] = field(default=_UNSHADED)
 
     @property
     def is_none(self) -> bool:
         return self == Conversion()
+
+    def softened(self, share: float) -> Conversion:
+        """With this share of its colour; pitch, melody and formants stay."""
+        return replace(
+            self,
+            equaliser_db=tuple(share * gain for gain in self.equaliser_db),
+            shading_db=tuple(tuple(share * gain for gain in row) for row in self.shading_db),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +89,11 @@ def synthesise(analysis: Analysis, conversion: Conversion) -> Samples:
     """Put speech together again, changed; exactly as long as it was."""
     import pyworld
 
-    bins = analysis.envelope.shape[1]
-    hertz = np.linspace(0.0, RATE / 2, bins)
+    hertz = np.linspace(0.0, RATE / 2, analysis.envelope.shape[1])
     envelope = _warped(analysis.envelope, conversion.formants)
     aperiodicity = _warped(analysis.aperiodicity, conversion.formants)
     # The envelope is power, hence ten and not twenty decibel per decade.
-    envelope = envelope * 10.0 ** (_gains(conversion.equaliser_db, hertz) / 10.0)
+    envelope = envelope * 10.0 ** (gains_db(analysis, conversion) @ between_bands(hertz) / 10.0)
     sound = pyworld.synthesize(
         changed_pitch(analysis.pitch, conversion),
         np.ascontiguousarray(envelope),
@@ -132,10 +146,7 @@ def long_term_spectrum(analysis: Analysis) -> NDArray[np.float64]:
     voiced = analysis.pitch > 0
     frames = analysis.envelope[voiced] if voiced.any() else analysis.envelope
     decibel = 10.0 * np.log10(np.mean(frames / frames.sum(axis=1, keepdims=True), axis=0) + 1e-12)
-    hertz = np.linspace(0.0, RATE / 2, decibel.size)
-    edges = np.sqrt(np.array(BANDS_HZ[:-1]) * np.array(BANDS_HZ[1:]))
-    band = np.digitize(hertz, edges)
-    means = np.array([decibel[band == index].mean() for index in range(len(BANDS_HZ))])
+    means = _band_levels(decibel)
     return np.asarray(means - means.mean())
 
 
@@ -151,5 +162,39 @@ def _warped(spectra: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
     return np.asarray(spectra[:, low] * (1.0 - share) + spectra[:, high] * share)
 
 
-def _gains(decibel: tuple[float, ...], hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.interp(np.log(np.maximum(hertz, 1.0)), np.log(BANDS_HZ), decibel))
+def gains_db(analysis: Analysis, conversion: Conversion) -> NDArray[np.float64]:
+    """The gain of every band in every frame, shape (frames, 16), within `LIMIT_DB`."""
+    shaded = shapes(analysis) @ np.array(conversion.shading_db)
+    return np.clip(np.array(conversion.equaliser_db) + shaded, -LIMIT_DB, LIMIT_DB)
+
+
+def shapes(analysis: Analysis) -> NDArray[np.float64]:
+    """What each frame's spectrum looks like, whatever its level: shape (frames, `SHAPES`).
+
+    The first cosine coefficients of the levels in the equaliser's bands, in units of 10 dB and
+    averaged over 45 ms: cepstra of a frequency axis that is logarithmic, as in the recognition of
+    speech (Davis and Mermelstein 1980).
+    """
+    levels = _band_levels(10.0 * np.log10(analysis.envelope + 1e-12))
+    count = len(BANDS_HZ)
+    order, band = np.arange(1, SHAPES + 1)[:, None], np.arange(count)
+    cosines = np.sqrt(2.0 / count) * np.cos(np.pi * order * (2 * band + 1) / (2 * count))
+    half = _SMOOTHED_FRAMES // 2
+    padded = np.pad(levels @ cosines.T / 10.0, ((half, half), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _SMOOTHED_FRAMES, axis=0)
+    return np.asarray(windows.mean(axis=2))
+
+
+def between_bands(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of each band's gain in that at each of `hertz`, shape (16, frequencies)."""
+    octaves = np.log(np.maximum(hertz, 1.0))
+    return np.stack([np.interp(octaves, np.log(BANDS_HZ), one) for one in np.eye(len(BANDS_HZ))])
+
+
+def _band_levels(decibel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of spectra in dB over the equaliser's bands, shape (..., 16)."""
+    hertz = np.linspace(0.0, RATE / 2, decibel.shape[-1])
+    edges = np.sqrt(np.array(BANDS_HZ[:-1]) * np.array(BANDS_HZ[1:]))
+    starts = np.concatenate(([0], np.searchsorted(hertz, edges)))
+    sums = np.add.reduceat(decibel, starts, axis=-1)
+    return np.asarray(sums / np.diff(np.append(starts, hertz.size)))

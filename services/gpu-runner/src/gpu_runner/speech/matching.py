@@ -1,27 +1,28 @@
 """Finds the packaged voice, the mixture and the conversion that resemble a speaker most.
 
-Three steps, from coarse to fine, each scored by the speaker encoder on the first half of
-the clip: every packaged voice; small random steps in the space of Kokoro's styles around
-the best (a (1+1) evolution strategy); then a pattern search over WORLD's pitch, melody,
-formants and sixteen equaliser bands. "No conversion" competes with the rest and wins ties,
-because a vocoder costs clarity.
+Four steps, from coarse to fine, each scored by the speaker encoder on the first half of the
+clip: every packaged voice; small random steps in the space of Kokoro's styles around the best (a
+(1+1) evolution strategy); a pattern search over WORLD's pitch, melody and formants; then the
+colour, by the encoder's gradient. "No conversion" competes with the rest and wins ties, because a
+vocoder costs clarity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_runner.speech import conversion as world
-from gpu_runner.speech.conversion import BANDS_HZ, LIMIT_DB, Analysis, Conversion
+from gpu_runner.speech.colouring import coloured
+from gpu_runner.speech.conversion import LIMIT_DB, Analysis, Conversion
 from gpu_runner.speech.kokoro import Kokoro, base_voices
 from gpu_runner.speech.narrator import trimmed
 from gpu_runner.speech.profile import VoiceProfile
 from gpu_runner.speech.search import Axis, Point, climb
-from gpu_runner.speech.sound import Samples
+from gpu_runner.speech.sound import Samples, join
 from gpu_runner.speech.speaker import Embedding, SpeakerEncoder, normalised, similarity
 
 STYLE_WIDTH = 256
@@ -38,13 +39,6 @@ _PITCH_AXES = (
     Axis(-1.0, 1.0, 0.4),  # octaves of melody's range
     Axis(-0.35, 0.35, 0.08),  # octaves of formant shift
     Axis(0.0, 1.2, 0.4),  # share of the measured difference in colour
-)
-_FINE_AXES = (
-    Axis(-1.5, 1.5, 0.05),
-    Axis(-1.0, 1.0, 0.1),
-    Axis(-0.35, 0.35, 0.03),
-    Axis(0.0, 1.2, 0.1),
-    *(Axis(-6.0, 6.0, 4.0),) * len(BANDS_HZ),
 )
 
 
@@ -92,7 +86,11 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many styles and how many conversions may be tried."""
+    """How many styles and how many conversions may be tried.
+
+    Three in ten of the conversions are a search of pitch, melody and formants, the others steps of
+    the colour's gradient.
+    """
 
     styles: int
     conversions: int
@@ -140,12 +138,11 @@ class VoiceMatcher:
         self._tries = 0
         self._best: dict[str, float] = {}
 
-    def match(self, budget: Budget, short_probe: str, long_probe: str) -> Match:
-        """Search; both probes are sentences in Kokoro's symbols, of about two and three seconds."""
+    def match(self, budget: Budget, short_probe: str, long_probes: Sequence[str]) -> Match:
+        """Search; probes are sentences in Kokoro's symbols, of about two and four seconds."""
         nearest, style = self._search_style(budget.styles, short_probe)
-        conversion, score = self._search_conversion(
-            budget.conversions, self._speak(style, long_probe)
-        )
+        spoken = [self._speak(style, probe) for probe in long_probes]
+        conversion, score = self._search_conversion(budget.conversions, spoken)
         return Match(self._profile(style, conversion), score, self._profile(nearest), self._tries)
 
     def _search_style(self, tries: int, probe: str) -> tuple[_Candidate, _Candidate]:
@@ -181,41 +178,48 @@ class VoiceMatcher:
     def _scored(self, candidate: _Candidate, probe: str) -> _Candidate:
         """How like the target this style is once pitch and colour are roughly matched."""
         analysis = world.analyse(self._speak(candidate, probe))
-        point = (_MATCH_STRENGTH,) + (0.0,) * len(BANDS_HZ)
-        rough = self._conversion(analysis, (self._pitch_gap(analysis), 0.0, 0.0, *point))
+        rough = self._conversion(analysis, (self._pitch_gap(analysis), 0.0, 0.0, _MATCH_STRENGTH))
         sound = world.synthesise(analysis, rough)
         score = similarity(self._encoder.embed(sound), self._target.fit) - _cost(rough)
         self._count("style", score)
         return _Candidate(candidate.timbre, candidate.prosody, candidate.offset, score)
 
-    def _search_conversion(self, tries: int, probe: Samples) -> tuple[Conversion, float]:
-        """The best conversion of this probe, and its similarity to the target."""
-        analysis = world.analyse(probe)
-        flat = (0.0,) * len(BANDS_HZ)
+    def _search_conversion(self, tries: int, probes: Sequence[Samples]) -> tuple[Conversion, float]:
+        """The best conversion of these probes, and their similarity to the target with it."""
+        analyses = [world.analyse(probe) for probe in probes]
+        first = analyses[0]
 
         def score(point: Point) -> float:
-            converted = self._conversion(analysis, point)
-            sound = world.synthesise(analysis, converted)
+            converted = self._conversion(first, point)
+            sound = world.synthesise(first, converted)
             found = similarity(self._encoder.embed(sound), self._target.fit) - _cost(converted)
             self._count("conversion", found)
             return found
 
-        gap = self._pitch_gap(analysis)
+        gap = self._pitch_gap(first)
         starts = [(0.0,) * 4, (gap, 0.0, 0.0, 0.0), (gap, 0.0, 0.0, _MATCH_STRENGTH)]
-        coarse = climb(
-            lambda point: score((*point, *flat)), starts, _PITCH_AXES, round(tries * _COARSE_SHARE)
+        coarse = climb(score, starts, _PITCH_AXES, max(1, round(tries * _COARSE_SHARE)))
+        found = coloured(
+            analyses,
+            self._conversion(first, coarse.point),
+            self._target.fit,
+            self._encoder,
+            steps=tries - coarse.tries,
+            stepped=lambda value: self._count("colour", value),
         )
-        fine = climb(score, [(*coarse.point, *flat)], _FINE_AXES, tries - coarse.tries)
-        found = self._conversion(analysis, fine.point)
-        untouched = similarity(self._encoder.embed(probe), self._target.fit)
-        if fine.value < untouched + _WORTH:
+        converted = self._likeness([world.synthesise(each, found) for each in analyses])
+        untouched = self._likeness(probes)
+        if converted - _cost(found) < untouched + _WORTH:
             return Conversion(), untouched
-        return found, fine.value + _cost(found)
+        return found, converted
+
+    def _likeness(self, sounds: Sequence[Samples]) -> float:
+        return similarity(self._encoder.embed(join(list(sounds))), self._target.fit)
 
     def _conversion(self, analysis: Analysis, point: Point) -> Conversion:
-        pitch, melody, formants, colour, *bands = point
+        pitch, melody, formants, colour = point
         difference = self._target.spectrum - world.long_term_spectrum(analysis)
-        gains = np.clip(colour * difference + np.array(bands), -LIMIT_DB, LIMIT_DB)
+        gains = np.clip(colour * difference, -LIMIT_DB, LIMIT_DB)
         return Conversion(
             pitch=2.0**pitch,
             melody=2.0**melody,

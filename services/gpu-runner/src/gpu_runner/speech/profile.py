@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.speech.conversion import BANDS_HZ, Conversion
+from gpu_runner.speech.conversion import BANDS_HZ, SHAPES, Conversion
 from gpu_runner.speech.kokoro import LICENCE, NAME, Style, base_voices
 from gpu_runner.stage import StageError
 
 FORMAT = "myspinbot.voice"
-VERSION = 1
+VERSION = 2
+"""Since 2 a conversion has shading; a profile of version 1 has none."""
 
 _WIDTH = 256
 _LARGEST_FILE = 1_000_000
@@ -100,6 +101,7 @@ def save_profile(path: Path, profile: VoiceProfile) -> None:
                 [conversion.pitch, conversion.melody, conversion.formants], np.float64
             ),
             "equaliser_db": np.array(conversion.equaliser_db, np.float64),
+            "shading_db": np.array(conversion.shading_db, np.float64),
         },
         path,
         metadata={
@@ -131,7 +133,9 @@ def load_profile(path: Path) -> VoiceProfile:
         raise _invalid("it is not a safetensors file") from error
     if header.get("format") != FORMAT:
         raise _invalid("its header names another format")
-    if header.get("version") != str(VERSION):
+    if header.get("version") == "1":
+        tensors["shading_db"] = np.array(Conversion().shading_db)
+    elif header.get("version") != str(VERSION):
         raise StageError(
             "voice-profile-too-new",
             "the voice profile is of a version that this program does not know",
@@ -147,12 +151,14 @@ def _profile(header: dict[str, str], tensors: dict[str, NDArray[np.generic]]) ->
         shapes = {
             "timbre": (count,), "prosody": (count,), "offset": (_WIDTH,), "target": (_WIDTH,),
             "conversion": (3,), "equaliser_db": (len(BANDS_HZ),),
+            "shading_db": (SHAPES, len(BANDS_HZ)),
         }  # fmt: skip
         for name, shape in shapes.items():
             if tensors[name].shape != shape or not np.isfinite(tensors[name]).all():
                 raise _invalid(f"its {name} has another shape or is not finite")
         pitch, melody, formants = (float(value) for value in tensors["conversion"])
         equaliser = tuple(float(value) for value in tensors["equaliser_db"])
+        shading = tuple(tuple(float(value) for value in row) for row in tensors["shading_db"])
     except (KeyError, ValueError, TypeError) as error:
         raise _invalid("a part of it is missing") from error
     if not (0.25 <= pitch <= 4 and 0 <= melody <= 4 and 0.5 <= formants <= 2):
@@ -162,7 +168,7 @@ def _profile(header: dict[str, str], tensors: dict[str, NDArray[np.generic]]) ->
         timbre=tensors["timbre"].astype(np.float32),
         prosody=tensors["prosody"].astype(np.float32),
         offset=tensors["offset"].astype(np.float32),
-        conversion=Conversion(pitch, melody, formants, equaliser),
+        conversion=Conversion(pitch, melody, formants, equaliser, shading),
         target=tensors["target"].astype(np.float32),
     )
 

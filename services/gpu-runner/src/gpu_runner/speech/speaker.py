@@ -8,6 +8,7 @@ take seconds to load, so the few lines that are needed stand here.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -26,6 +27,10 @@ Embedding: TypeAlias = NDArray[np.float32]
 
 _RATE = 16_000
 _WINDOW, _HOP, _BANDS = 400, 160, 40
+SPECTRUM_HZ = np.linspace(0.0, _RATE / 2, _WINDOW // 2 + 1)
+"""Frequencies of a power spectrum."""
+
+FRAME_SECONDS = _HOP / _RATE
 _PARTIAL = 160
 _HIDDEN = 256
 _LEVEL_DBFS = -30.0
@@ -64,18 +69,39 @@ class SpeakerEncoder:
         """
         import torch
 
-        loudness = level(samples)
-        if loudness < -100:
-            raise ValueError("silence has no speaker")
-        mel = mel_spectrogram(resample(amplify(samples, _LEVEL_DBFS - loudness), RATE, _RATE))
-        if len(mel) < _PARTIAL:
-            mel = np.pad(mel, ((0, _PARTIAL - len(mel)), (0, 0)))
-        step = round(step_seconds * _RATE / _HOP)
-        starts = [*range(0, len(mel) - _PARTIAL, step), len(mel) - _PARTIAL]
-        windows = np.stack([mel[start : start + _PARTIAL] for start in starts])
         with torch.inference_mode():
-            partials = self._forward(torch.from_numpy(windows)).numpy()
-        return normalised(partials.mean(axis=0))
+            spectra = torch.from_numpy(power_spectrogram(samples))
+            return np.asarray(self.embed_spectra([spectra], step_seconds).numpy())
+
+    def embed_spectra(self, spectra: Sequence[torch.Tensor], step_seconds: float) -> torch.Tensor:
+        """The speaker of several sounds, as a tensor of shape (256,) that has a gradient.
+
+        Each of `spectra` has shape (frames, 201), as `power_spectrogram` gives it.
+        """
+        mean = self._embed_windows(spectra, step_seconds).mean(dim=0)
+        return mean / mean.norm()
+
+    def embed_windows(self, samples: Samples, step_seconds: float) -> NDArray[np.float32]:
+        """The speaker of every window by itself, shape (windows, 256), each of length one."""
+        import torch
+
+        with torch.inference_mode():
+            spectra = torch.from_numpy(power_spectrogram(samples))
+            return np.asarray(self._embed_windows([spectra], step_seconds).numpy())
+
+    def _embed_windows(self, spectra: Sequence[torch.Tensor], step_seconds: float) -> torch.Tensor:
+        import torch
+
+        filters = torch.from_numpy(_mel_filters().T).float()
+        step = round(step_seconds * _RATE / _HOP)
+        windows = []
+        for power in spectra:
+            mel = power @ filters
+            if len(mel) < _PARTIAL:
+                mel = torch.nn.functional.pad(mel, (0, 0, 0, _PARTIAL - len(mel)))
+            starts = [*range(0, len(mel) - _PARTIAL, step), len(mel) - _PARTIAL]
+            windows += [mel[start : start + _PARTIAL] for start in starts]
+        return self._forward(torch.stack(windows))
 
     def _forward(self, windows: torch.Tensor) -> torch.Tensor:
         import torch
@@ -83,6 +109,12 @@ class SpeakerEncoder:
         _, (hidden, _) = self._lstm(windows)
         raw = torch.relu(self._linear(hidden[-1]))
         return torch.nn.functional.normalize(raw, dim=1)
+
+
+@cache
+def encoder() -> SpeakerEncoder:
+    """The encoder, loaded when first asked for."""
+    return SpeakerEncoder()
 
 
 def similarity(one: Embedding, other: Embedding) -> float:
@@ -94,22 +126,28 @@ def normalised(vector: NDArray[np.float32]) -> Embedding:
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
-def mel_spectrogram(samples: Samples) -> NDArray[np.float32]:
-    """Power in 40 mel bands every 10 ms at 16 kHz, shape (frames, 40); not logarithmic."""
-    padded = np.pad(samples, _WINDOW // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
+def power_spectrogram(samples: Samples) -> NDArray[np.float32]:
+    """Power every 10 ms of sound brought to the encoder's level, shape (frames, 201): 0 to 8 kHz.
+
+    Raises:
+        ValueError: the sound is silent.
+
+    """
+    loudness = level(samples)
+    if loudness < -100:
+        raise ValueError("silence has no speaker")
+    heard = resample(amplify(samples, _LEVEL_DBFS - loudness), RATE, _RATE)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(heard, _WINDOW // 2), _WINDOW)[::_HOP]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
-    power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
-    return np.asarray(power @ _mel_filters().T, dtype=np.float32)
+    return np.asarray(np.abs(np.fft.rfft(frames * window, axis=1)) ** 2, dtype=np.float32)
 
 
 @cache
 def _mel_filters() -> NDArray[np.float64]:
     """Triangles of equal area on Slaney's mel scale, shape (40, 201)."""
-    bins = np.linspace(0, _RATE / 2, _WINDOW // 2 + 1)
     edges = _mel_to_hertz(np.linspace(0.0, _hertz_to_mel(_RATE / 2), _BANDS + 2))
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    rising = (SPECTRUM_HZ - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - SPECTRUM_HZ) / (edges[2:] - edges[1:-1])[:, None]
     triangles = np.maximum(0.0, np.minimum(rising, falling))
     return np.asarray(triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None])
 

@@ -238,6 +238,7 @@ export const strings = {
     "little-speech": "Enthält wenig Sprache; zehn bis dreißig Sekunden passen besser.",
     quiet: "Ist sehr leise; näher am Mikrofon wird sie deutlicher.",
     noisy: "Hat Geräusche oder Musik hinter der Stimme; ein stiller Raum ergibt mehr Ähnlichkeit.",
+    "several-voices": "Darin sind wohl zwei Stimmen zu hören. Besser ist eine Aufnahme, in der nur ein Mensch spricht; sonst ähnelt das Ergebnis keinem von beiden.",
     "narrow-band": "Klingt wie ein Telefon: über 4 kHz enthält sie nichts. Mit dem Aufnahmegerät eines Handys oder Rechners wird die Stimme klarer.",
     clipped: "War zu laut, ihre Spitzen sind abgeschnitten; stelle den Pegel niedriger.",
   },

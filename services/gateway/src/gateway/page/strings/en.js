@@ -238,6 +238,7 @@ export const strings = {
     "little-speech": "Holds little speech; ten to thirty seconds give a better match.",
     quiet: "Is very quiet; a recording nearer to the microphone is clearer.",
     noisy: "Has noise or music behind the voice; a quiet room gives a better match.",
+    "several-voices": "Seems to hold two voices. Send one in which a single person speaks, or the result resembles neither.",
     "narrow-band": "Sounds like a telephone: nothing above 4 kHz is in it. A recording by a phone's or computer's own recorder gives a clearer voice.",
     clipped: "Was recorded too loud, so its peaks are cut off; turn the level down.",
   },
