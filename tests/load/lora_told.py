@@ -27,7 +27,6 @@ class Told:
     folder: Path
     waited_s: float = 0.0
     ended_s: list[float] = field(default_factory=list)
-    computed_s: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     trained_bytes: int = 0
 
@@ -35,11 +34,10 @@ class Told:
         """A step has ended."""
         # By the system's clock, as the start of a process is known in no other.
         self.ended_s.append(time.time() - self.waited_s)
-        self.computed_s.append(time.process_time())
         self.losses.append(loss)
-        self.trained_bytes = peak_bytes()
         if len(self.losses) % STEPS_OF_A_TURN == 0:
             begun = time.perf_counter()
+            self.trained_bytes = max(self.trained_bytes, peak_bytes())
             wait_for_turn(int(os.environ[BATON]))
             self.waited_s += time.perf_counter() - begun
 
@@ -50,7 +48,6 @@ class Told:
             "to_first_s": self.ended_s[0] - started_s,
             "to_last_s": self.ended_s[-1] - started_s,
             "step_s": per_step(self.ended_s),
-            "core_s": per_step(self.computed_s),
             "trained_bytes": self.trained_bytes,
             "peak_bytes": peak_bytes(),
             "losses": self.losses,
@@ -71,8 +68,10 @@ def per_step(ended_s: list[float]) -> float:
 
 
 def peak_bytes() -> int:
-    """The most that this process has held in memory since it began."""
+    """The most that this process has held in memory since it began, and what its children, as of
+    now, hold besides: what they share with nobody."""
+    besides = sum(child.memory_full_info().uss for child in psutil.Process().children())
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * KIB
+            return int(line.split()[1]) * KIB + besides
     raise OSError("this system does not tell the peak of a process")

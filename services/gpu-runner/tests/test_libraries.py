@@ -9,11 +9,15 @@ SEE = """
 import gc, sys
 import gpu_runner.engines.diffusion.stages
 assert gc.isenabled()
-for name in ("scipy", "boto3", "jinja2", "diffusers.models.transformers.transformer_flux"):
+for name in ("scipy", "boto3", "jinja2", "torch._dynamo.convert_frame"):
     assert name not in sys.modules, name
+assert "diffusers.models.transformers.transformer_flux" not in sys.modules
 import scipy
 from diffusers.models.transformers import FluxTransformer2DModel
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel, UNet2DModel
+import torch
+assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item() == 2
+assert "torch._dynamo.convert_frame" in sys.modules
 assert UNet2DConditionModel is sys.modules["diffusers.models.unets"].UNet2DConditionModel
 """
 

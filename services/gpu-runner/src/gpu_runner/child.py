@@ -6,7 +6,6 @@ dies with its parent, so that a killed runner leaves nothing behind that compute
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import json
 import math
@@ -25,9 +24,9 @@ from pydantic import BaseModel, ValidationError
 
 from gpu_runner import crew, protocol
 from gpu_runner.credentials import Signing
+from gpu_runner.orphan import die_with_parent
 from gpu_runner.stage import Report, StageContext, StageError, StageResult
 
-_PR_SET_PDEATHSIG = 1
 _FRAMES = 12
 
 
@@ -83,16 +82,6 @@ class LineReport(Report):
     def values(self, step: int, **values: float) -> None:
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self.send(protocol.Line(step=step, values=finite))
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, where it can (Linux)."""
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def perform(task: protocol.Task, report: LineReport) -> protocol.Done | protocol.Failed:

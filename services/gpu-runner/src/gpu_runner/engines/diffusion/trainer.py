@@ -6,7 +6,8 @@ number, so a run that was killed goes on exactly as it would have gone.
 
 Of several processes, each on a device of its own, every one draws the same batch and computes its
 share of it; accelerate adds up the gradients. So all hold the same state at every step, and a
-checkpoint of the first fits any number of processes.
+checkpoint of the first fits any number of processes. On processors a small base is learned by this
+process and its `twin`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from gpu_runner.engines.diffusion.optimizers import make_optimizer, set_rate
 from gpu_runner.engines.diffusion.order import seed_step
 from gpu_runner.engines.diffusion.precision import number_format
 from gpu_runner.engines.diffusion.rates import rate_fraction
+from gpu_runner.engines.diffusion.twin import Twin, may_have_twin
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -62,7 +64,7 @@ class LoraTrainer:
     Of `prior`, what the base draws without being told of the person, as many are learned in each
     step (DreamBooth's prior preservation, arXiv:2208.12242), unless they weigh nothing. The adapter
     is in `text_encoder` and `text_encoder_2`, which are given if they are trained, too. There
-    must be no more processes than pictures in a batch.
+    must be no more processes than pictures in a batch. A `small` base has a twin where it can.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class LoraTrainer:
         prior: Examples | None = None,
         text_encoder: CLIPTextModel | None = None,
         text_encoder_2: CLIPTextModelWithProjection | None = None,
+        small: bool = False,
     ) -> None:
         """Attach the adapter.
 
@@ -119,6 +122,8 @@ class LoraTrainer:
         # The model is where it belongs already.
         self._accelerator = Accelerator(cpu=device.type == "cpu", device_placement=False)
         self._model = self._accelerator.prepare(self._denoiser)
+        self._small = small
+        self._twin: Twin | None = None
 
     def resume(self, directory: Path) -> int:
         """Take up a checkpoint; returns the steps already done.
@@ -172,10 +177,18 @@ class LoraTrainer:
             MemoryExhaustedError: not even one picture at a time fits.
 
         """
+        self._model.train()
+        if self._wants_twin():
+            self._twin = Twin(list(self._weights.values()), self._learn_as_twin)
+        try:
+            return self._run(hooks)
+        finally:
+            self._part_from_twin()
+
+    def _run(self, hooks: Hooks) -> TrainResult:
         config = self._config
         first = len(self._losses)
         training_s = paused_s = 0.0
-        self._model.train()
         for step in range(first + 1, config.steps + 1):
             begun = time.perf_counter()
             loss = self._step(step, hooks)
@@ -202,7 +215,11 @@ class LoraTrainer:
 
     def _show(self, step: int, hooks: Hooks) -> None:
         self._model.eval()
-        with self._average.worn() if self._average else contextlib.nullcontext():
+        nothing = contextlib.nullcontext()
+        with (
+            self._average.worn() if self._average else nothing,
+            self._twin.idle() if self._twin else nothing,
+        ):
             hooks.on_sample(step)
         self._model.train()
 
@@ -226,20 +243,49 @@ class LoraTrainer:
 
         None: memory ran out. Nothing but gradients was changed, so the step can be tried again.
         """
-        seed_step(self._seed, step)
         try:
-            lessons = self._lessons.of_step(step)
-            *before, last = [piece for one in lessons for piece in one.pieces(self._chunk)]
-            total = torch.zeros((), device=self._device)
-            for piece in before:
-                # Gradients are exchanged once a step, with those of its last batch.
-                with self._accelerator.no_sync(self._model):
-                    total += self._learn(piece)
-            return total + self._learn(last)
+            if self._twin is None:
+                here = self._accelerator
+                return self._learn_step(step, here.process_index, here.num_processes)
+            self._twin.ask(step)
+            total = self._learn_step(step, 0, 2)
+            return total + self._twin.answer(list(self._weights.values()))
         except (MemoryError, RuntimeError) as error:
             if not ran_out(error):
                 raise
         return None
+
+    def _learn_as_twin(self, step: int) -> float:
+        return self._learn_step(step, 1, 2).item()
+
+    def _learn_step(self, step: int, rank: int, processes: int) -> torch.Tensor:
+        """Add the gradients of this process's part of a step; returns its part of the loss."""
+        seed_step(self._seed, step)
+        lessons = self._lessons.of_step(step)
+        *before, last = [
+            piece.share(rank, processes) for one in lessons for piece in one.pieces(self._chunk)
+        ]
+        total = torch.zeros((), device=self._device)
+        for piece in before:
+            # Gradients are exchanged once a step, with those of its last batch.
+            with self._accelerator.no_sync(self._model):
+                total += self._learn(piece)
+        return total + self._learn(last)
+
+    def _wants_twin(self) -> bool:
+        """Whether this process shall share each batch with one more.
+
+        Not if memory ran out before, nor where the scale of gradients changes from step to step.
+        """
+        config = self._config
+        alone = self._accelerator.num_processes == 1 and not self._scaler.is_enabled()
+        as_wished = self._chunk == config.batch_size
+        return self._small and alone and as_wished and may_have_twin(self._device, self._chunk)
+
+    def _part_from_twin(self) -> None:
+        if self._twin is not None:
+            self._twin.close()
+            self._twin = None
 
     def _shrink(self, step: int) -> None:
         """Compute fewer pictures at once from now on: the same lesson in smaller pieces.
@@ -250,22 +296,21 @@ class LoraTrainer:
 
         """
         self._optimizer.zero_grad()
+        self._part_from_twin()
         give_back(self._device)
         if self._chunk == 1 or self._accelerator.num_processes > 1:
             raise MemoryExhaustedError(step)
         self._chunk = -(-self._chunk // 2)
 
     def _learn(self, piece: Lesson) -> torch.Tensor:
-        """Add this process's part of the gradients of `piece`; returns its part of the loss."""
-        processes = self._accelerator.num_processes
-        mine = piece.share(self._accelerator.process_index, processes)
-        asked, told = mine.questions, mine.told
+        """Add the gradients of `piece`; returns its part of the loss."""
+        asked, told = piece.questions, piece.told
         with torch.autocast(
             self._device.type, self._format, enabled=self._format is not torch.float32
         ):
             predicted = self._model(asked.noisy, asked.times, told.words, told.pooled, told.sizes)
         errors = functional.mse_loss(predicted.float(), asked.target, reduction="none")
         loss = (errors.mean((1, 2, 3)) * asked.weights).sum() / self._config.pictures_per_step
-        # Gradients are averaged over the processes, and each has but its part of the mean.
-        self._scaler.scale(loss * processes).backward()
+        # Accelerate averages over its processes, and each has but its part of the mean.
+        self._scaler.scale(loss * self._accelerator.num_processes).backward()
         return loss.detach()

@@ -20,7 +20,8 @@ class Traits:
     `prompt` calls the person by a trigger word and adds what is wished; `zooms` are how near each
     photo is learned.
     `sampling` is for the pictures before and after, `preview` for those in between. `load` takes
-    a base's place, a device and the parameters of the stage.
+    a base's place, a device and the parameters of the stage. Of a `small` base the single
+    operations are too short to be worth sharing between threads.
     """
 
     name: str
@@ -31,3 +32,4 @@ class Traits:
     sampling: SamplingConfig
     preview: SamplingConfig
     load: Callable[[Path, str, Any], Components]
+    small: bool = False

@@ -18,4 +18,5 @@ MINI = Traits(
     sampling=SamplingConfig(),
     preview=SamplingConfig(steps=4, guidance=1.0),
     load=lambda base, device, _params: load_components(base, device),
+    small=True,
 )

@@ -63,7 +63,7 @@ def train(context: StageContext, traits: Traits, base: Path) -> StageResult:
     captions = captions_of(context.inputs, prompt)
     examples = make_examples(components, scenes, captions, params, traits)
     prior = make_prior(components, params, traits, context.seed)
-    trainer = _trainer(components, examples, prior, params, context.seed)
+    trainer = _trainer(components, examples, prior, params, context.seed, small=traits.small)
     context.report.line(
         f"{len(photos)} photos as {sum(examples.counts)} pictures, by shape "
         f"{'+'.join(map(str, examples.counts))}; "
@@ -139,6 +139,8 @@ def _trainer(
     prior: Examples | None,
     params: PersonConfig,
     seed: int,
+    *,
+    small: bool,
 ) -> LoraTrainer:
     text_encoder = components.text_encoder if params.text_encoder else None
     try:
@@ -151,6 +153,7 @@ def _trainer(
             prior=prior,
             text_encoder=text_encoder,
             text_encoder_2=components.text_encoder_2 if params.text_encoder else None,
+            small=small,
         )
     except OptimizerUnavailableError as error:
         raise StageError(
