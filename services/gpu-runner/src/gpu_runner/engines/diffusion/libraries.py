@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec, module_from_spec
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, module_from_spec, spec_from_loader
+from types import ModuleType
 from typing import Any
 
 _USED = (
@@ -55,35 +58,66 @@ def load() -> None:
     """Load them; of no effect once they are loaded."""
     with _without(_UNUSED), _without_garbage_collection():
         # First of all: looking for the others imports what marks itself for the compiler.
-        _open(_COMPILER, _MARKS)
+        compiler = _put_off(_COMPILER)
+        if compiler is not None:
+            vars(compiler).update(_MARKS)
         for name in _CROWDED:
-            _open(name, {})
+            _put_off(name)
         for name in _USED:
             import_module(name)
+    if compiler is not None:
+        sys.meta_path.insert(0, _Closed(compiler))
     # All of it stays, and need not be looked through again.
     gc.freeze()
 
 
-def _open(name: str, given: Mapping[str, Any]) -> None:
+class _Closed(MetaPathFinder, Loader):
+    """Finds a module of a package that has been put off, by letting the package load it.
+
+    Its modules use each other, and only the package itself loads them in an order that works.
+    """
+
+    def __init__(self, package: ModuleType) -> None:
+        self._package = package
+
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        if not name.startswith(f"{self._package.__name__}."):
+            return None
+        sys.meta_path.remove(self)
+        fill = vars(self._package).get("__getattr__")
+        if fill is not None:
+            fill("__name__")
+        import_module(name)
+        return spec_from_loader(name, self)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has run."""
+
+
+def _put_off(name: str) -> ModuleType | None:
     """Let a package's modules be imported one by one, without the package's own code.
 
-    That runs as soon as something is asked of the package itself (PEP 562) that is not `given`.
+    That runs as soon as something is asked of the package itself that it has not (PEP 562). None if
+    it is loaded, or not there.
     """
     spec = find_spec(name)
     if name in sys.modules or spec is None or spec.loader is None:
-        return
+        return None
     loader, package = spec.loader, module_from_spec(spec)
 
     def fill(asked: str) -> Any:
-        for each in ("__getattr__", *given):
-            vars(package).pop(each, None)
+        del package.__getattr__
         loader.exec_module(package)
         return getattr(package, asked)
 
-    vars(package).update(given, __getattr__=fill)
+    package.__getattr__ = fill  # type: ignore[method-assign]
     parent, _, child = name.rpartition(".")
     sys.modules[name] = package
     setattr(sys.modules[parent], child, package)
+    return package
 
 
 @contextmanager
