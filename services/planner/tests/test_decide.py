@@ -6,7 +6,7 @@ import pytest
 from contracts.capabilities import Weights
 from contracts.commands import Lane
 from contracts.graph import Binding, Edge, EdgeKind, Graph, RetryPolicy, Stage
-from contracts.job import JobStatus
+from contracts.job import JobStatus, StageStatus
 from given import (
     NO_RUNNER,
     T0,
@@ -314,3 +314,28 @@ def test_an_offer_needs_what_it_says_it_needs() -> None:
             inputs = artifacts(*(name for name in offer.needs if name != missing))
             [event] = Story().given(train(type=offer.type, inputs=inputs)).decide().events
             assert isinstance(event, e.JobFailed), f"{offer.type} without {missing}"
+
+
+def test_music_plays_in_the_video_and_nowhere_else() -> None:
+    for given in (("photos",), ("lora", "faces")):
+        inputs = artifacts(*given, "script", "music")
+        story = Story().given(train(type=e.JobType.GENERATE, inputs=inputs)).then()
+        assert story.state.graph is not None
+        takes = {one.id for one in story.state.graph.stages if "music" in one.inputs}
+        assert takes == {"render_video"}
+
+
+@pytest.mark.parametrize("burns", [True, False])
+def test_a_video_takes_subtitles_from_its_speech_only_to_draw_them(burns: bool) -> None:
+    request = train(
+        type=e.JobType.GENERATE,
+        inputs=artifacts("lora", "faces", "script"),
+        params={"render_video": {"burn_subtitles": burns}},
+    )
+    story = Story().given(request).then().runs("synthesize_speech", "speech", "timings")
+    story = story.runs("generate_portrait", "portrait").then()
+    assert story.state.graph is not None
+    bound = story.state.graph.stage("render_video").inputs.get("subtitles")
+    assert (bound is not None) == burns
+    # An engine that makes no subtitles stops nothing.
+    assert story.state.stages["render_video"].status is StageStatus.SCHEDULED

@@ -24,7 +24,7 @@ from myspinbot.client.replies import (
     Trace,
 )
 from myspinbot.client.transport import Transport
-from myspinbot.client.uploads import AsyncUploads, OnSent
+from myspinbot.client.uploads import AsyncUploads, Kind, OnSent
 
 AnyPath = str | PathLike[str]
 
@@ -41,6 +41,7 @@ class AsyncJobs:
         *,
         photos: Iterable[AnyPath] = (),
         clip: AnyPath | None = None,
+        music: AnyPath | None = None,
         script: str = "",
         profile: str | None = None,
         name: str = "",
@@ -56,7 +57,8 @@ class AsyncJobs:
     ) -> Status:
         """Ask for a job: a video if there is a script, else a training, or a pipeline.
 
-        A video is of a `profile`, or of photos (and a clip) that are trained on first. `engines`
+        A video is of a `profile`, or of photos (and a clip) that are trained on first; `music`
+        plays under its speech. `engines`
         and `params` are by kind of stage, as `capabilities` announces them. The same
         `idempotency_key` makes the same job once, from whatever program it is sent.
         """
@@ -64,9 +66,11 @@ class AsyncJobs:
         if sent := await self._uploads.send([Path(photo) for photo in photos], "photo", on_sent):
             uploads["photos"] = [upload.upload_id for upload in sent]
             uploads["photoNames"] = [upload.name for upload in sent]
-        if clip is not None:
-            [recording] = await self._uploads.send([Path(clip)], "clip", on_sent)
-            uploads["clip"] = recording.upload_id
+        sounds: tuple[tuple[Kind, AnyPath | None], ...] = (("clip", clip), ("music", music))
+        for kind, path in sounds:
+            if path is not None:
+                [sound] = await self._uploads.send([Path(path)], kind, on_sent)
+                uploads[kind] = sound.upload_id
         asked_for = "generate" if script else "train"
         body = {
             "type": "pipeline" if pipeline or graph else asked_for,

@@ -35,6 +35,13 @@ ScriptOption = Annotated[
         show_default=False,
     ),
 ]
+MusicOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Music under the speech: wav, mp3, flac, ogg or m4a. It is repeated to its length.",
+        show_default=False,
+    ),
+]
 QualityOption = Annotated[
     Quality | None,
     typer.Option(
@@ -98,6 +105,7 @@ async def submit(
     photos: PhotosOption = None,
     voice: VoiceOption = None,
     script: ScriptOption = None,
+    music: MusicOption = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -134,10 +142,13 @@ async def submit(
     _check(bool(faces), profile, voice, script, pipeline)
     found = find_photos(faces)
     clip = readable(voice.expanduser(), "recording") if voice else None
-    with transfer_view("Sending", [*found, *([clip] if clip else [])]) as on_sent:
+    under = readable(music.expanduser(), "music") if music else None
+    sent = [*found, *(sound for sound in (clip, under) if sound)]
+    with transfer_view("Sending", sent) as on_sent:
         status = await session.client.jobs.create(
             photos=found,
             clip=clip,
+            music=under,
             script="" if script is None else read_script(script),
             profile=profile,
             pipeline=pipeline,

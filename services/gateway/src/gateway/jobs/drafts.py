@@ -31,6 +31,7 @@ class UploadsDraft(Contract):
         "then tells its name",
     )
     clip: Id | None = None
+    music: Id | None = Field(default=None, description="generate: what plays under the speech")
 
     @model_validator(mode="after")
     def _names_each(self) -> Self:
@@ -80,8 +81,8 @@ class JobDraft(Contract):
         return {name: text for name, text in given.items() if text}
 
 
-def check(draft: JobDraft, photos: int, clip: bool, limits: Limits) -> None:
-    """Problem if the draft cannot become a job with so many photos and with or without a clip."""
+def check(draft: JobDraft, photos: int, sounds: Collection[str], limits: Limits) -> None:
+    """Problem if the draft cannot become a job with so many photos and these sound files."""
     check_texts(draft, limits)
     if draft.type is JobType.TRAIN and photos == 0:
         raise _invalid(
@@ -93,7 +94,15 @@ def check(draft: JobDraft, photos: int, clip: bool, limits: Limits) -> None:
             "A video needs a face: there is neither a profile nor a photo.",
             "Give the `profileId` of an earlier training, or send photos.",
         )
-    if draft.type is JobType.GENERATE and draft.profile_id is not None and (photos or clip):
+    if draft.type is JobType.TRAIN and "music" in sounds:
+        raise _invalid(
+            "A training takes no music.", "Leave it out, or ask for a video by giving a script."
+        )
+    if (
+        draft.type is JobType.GENERATE
+        and draft.profile_id is not None
+        and (photos or "clip" in sounds)
+    ):
         raise _invalid(
             "A profile brings its own face and voice, and there are files as well.",
             "Leave out the files to use the profile, or `profileId` to train a new one.",

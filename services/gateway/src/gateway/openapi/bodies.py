@@ -25,6 +25,10 @@ _FORM: dict[str, dict[str, Any]] = {
         **_FILE,
         "description": "a recording of their voice: WAV, MP3, FLAC, OGG, M4A or WebM",
     },
+    "music": {
+        **_FILE,
+        "description": "what plays under the speech: WAV, MP3, FLAC, OGG, M4A or WebM",
+    },
     "prompt": {**_TEXT, "description": "how the portrait should look"},
     "name": {**_TEXT, "description": "what the profile is called"},
     "graph": {**_TEXT, "description": "JSON object: the stages of a pipeline"},
@@ -35,7 +39,7 @@ _FORM: dict[str, dict[str, Any]] = {
     "seed": {"type": "integer", "minimum": 0, "default": 0},
 }
 _OF_PIPELINES = ("graph", "pipeline")
-_OF_VIDEOS = ("script", "profileId")
+_OF_VIDEOS = ("script", "profileId", "music")
 
 
 def _definitions() -> dict[str, Any]:
@@ -76,7 +80,11 @@ def _body(
     content = {
         "multipart/form-data": {
             "schema": form,
-            "encoding": {"image": {"contentType": "image/*"}, "voice": {"contentType": "audio/*"}},
+            "encoding": {
+                "image": {"contentType": "image/*"},
+                "voice": {"contentType": "audio/*"},
+                "music": {"contentType": "audio/*"},
+            },
             "example": examples[0],
         },
         "application/json": {"schema": draft, "example": examples[1]},

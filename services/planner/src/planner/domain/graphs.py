@@ -44,8 +44,8 @@ def offers() -> tuple[JobOffer, ...]:
 
 _WAYS: tuple[tuple[JobType, tuple[str, ...], tuple[str, ...]], ...] = (
     (JobType.TRAIN, ("photos",), ("clip", "name")),
-    (JobType.GENERATE, ("photos", "script"), ("clip", "prompt", "name")),
-    (JobType.GENERATE, ("lora", "faces", "script"), ("voice", "prompt")),
+    (JobType.GENERATE, ("photos", "script"), ("clip", "prompt", "name", "music")),
+    (JobType.GENERATE, ("lora", "faces", "script"), ("voice", "prompt", "music")),
 )
 
 
@@ -92,6 +92,12 @@ def _generation(request: JobRequested) -> list[Stage]:
         "speech": _from("synthesize_speech", "speech"),
         "timings": _from("synthesize_speech", "timings"),
     }
+    if "music" in request.inputs:
+        video["music"] = Binding(output="music")
+    if request.params.get("render_video", {}).get("burn_subtitles"):
+        # Bound only where they are drawn: no render need be done anew for what it does not use,
+        # and every job in the log would be planned as it was.
+        video["subtitles"] = Binding(stage="synthesize_speech", output="subtitles", optional=True)
     return [
         _stage(request, "synthesize_speech", speech, weight=2),
         _stage(request, "generate_portrait", portrait, weight=2),

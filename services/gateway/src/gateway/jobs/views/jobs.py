@@ -24,7 +24,7 @@ from gateway.jobs.views.stages import (
 from gateway.jobs.views.times import eta_s
 from gateway.live import LiveJob
 
-FILES = ("photos", "clip")
+FILES = ("photos", "clip", "music")
 """The inputs of a request that are files to look at or listen to."""
 
 

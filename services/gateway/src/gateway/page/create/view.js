@@ -16,11 +16,11 @@ import { photosField } from "./photos.js";
 import { qualityField } from "./quality.js";
 import { request } from "./request.js";
 import * as shelf from "./shelf.js";
-import { voiceField } from "./voice.js";
+import { musicField, voiceField } from "./sound.js";
 
 const CHARS_PER_SECOND = 14;
 const USUAL_CHARS = 100;
-const DEFAULT_LIMITS = { photos: 40, photoBytes: 25e6, photoPixels: 64e6, clipBytes: 50e6, scriptChars: 20_000 };
+const DEFAULT_LIMITS = { photos: 40, photoBytes: 25e6, photoPixels: 64e6, clipBytes: 50e6, musicBytes: 50e6, scriptChars: 20_000 };
 
 export function createView(query) {
   const draft = { quality: "standard", params: {}, engines: {}, key: api.newKey(), ...shelf.words() };
@@ -37,6 +37,7 @@ export function createView(query) {
   const people = peopleField((picked) => { speak(picked); changed(); });
   const photos = photosField(limits, changed);
   const voice = voiceField(limits, changed);
+  const music = musicField(limits, changed);
   const pair = h("div", { className: "pair" }, photos.element, voice.element);
   const script = h("textarea", { id: "script", rows: 5, placeholder: strings.scriptPlaceholder, value: draft.script ?? "", oninput: changed, "aria-describedby": "script-hint script-length" });
   const hint = h("p", { className: "hint", id: "script-hint" });
@@ -59,7 +60,7 @@ export function createView(query) {
         h("h2", {}, h("label", { htmlFor: "script" }, strings.script)), hint,
         script, length, nameField,
         h("details", {}, h("summary", {}, strings.more),
-          h("div", { className: "fields" }, field(strings.prompt, prompt, strings.promptHint), field(strings.seed, seed, strings.seedHint)), advanced.element))),
+          h("div", { className: "fields" }, field(strings.prompt, prompt, strings.promptHint), field(strings.seed, seed, strings.seedHint)), music.element, advanced.element))),
     h("aside", { className: "card submit" }, quality.element,
       h("label", { className: "check" }, consent, h("span", {}, strings.consent)),
       problem, h("div", { className: "stack" }, submit, sent, stop),
@@ -81,7 +82,7 @@ export function createView(query) {
     if (source) begin(kept);
     if (found) advanced.offer(found.kinds, draft.quality);
     ({ scriptChars } = await limits);
-    await Promise.all([people.load(profile).then(speak), photos.restore(kept.photos), voice.restore(kept.clip)]);
+    await Promise.all([people.load(profile).then(speak), photos.restore(kept.photos), voice.restore(kept.clip), music.restore(kept.music)]);
     phase = "open";
     if (touched) keep();
     describe();
@@ -96,7 +97,7 @@ export function createView(query) {
 
   function refuse(refused) {
     problem.replaceChildren(problemBox(refused));
-    return { photos: [], clip: null };
+    return { photos: [], clip: null, music: null };
   }
 
   // The form as it was for an earlier job, to be sent with something changed.
@@ -144,7 +145,7 @@ export function createView(query) {
     if (phase === "sent") return;
     shelf.keepWords(draft);
     // While files that were kept are still read, new ones wait for them.
-    if (phase === "open") await shelf.keepFiles({ photos: photos.items(), clip: voice.item() });
+    if (phase === "open") await shelf.keepFiles({ photos: photos.items(), clip: voice.item(), music: music.item() });
   }
 
   function mistake() {
@@ -169,7 +170,7 @@ export function createView(query) {
     try {
       // A file that was only just chosen is still looked at, and what was kept is still read.
       await opened;
-      await Promise.all([photos.settled(), voice.settled()]);
+      await Promise.all([photos.settled(), voice.settled(), music.settled()]);
       sending.signal.throwIfAborted();
       const wrong = mistake();
       if (wrong) {
@@ -179,7 +180,7 @@ export function createView(query) {
       }
       const chosen = profile ? { photos: [], clip: null } : { photos: photos.items(), clip: voice.item() };
       announce(strings.starting);
-      const job = await request({ draft: { ...draft, ...(profile && { name: known.name }) }, profile, ...chosen }, { onProgress: told, keep, signal: sending.signal });
+      const job = await request({ draft: { ...draft, ...(profile && { name: known.name }) }, profile, music: music.item(), ...chosen }, { onProgress: told, keep, signal: sending.signal });
       // What was sent is no draft any more, whatever the form still shows.
       phase = "sent";
       await shelf.clear();

@@ -48,6 +48,9 @@ export const strings = {
   recordEnough: "Das genügt. Mit etwas mehr wird die Stimme noch ähnlicher.",
   readAloud: "An klaren Morgen riecht der Hafen nach Brot und Tauwerk. Ich gehe an den blauen Booten vorbei, zähle die Möwen auf dem Dach und frage mich, wer von uns zuerst wach war. Dann ruft die Fähre zweimal, und der Tag beginnt.",
   retake: "Neu aufnehmen",
+  music: "Musik",
+  musicHint: "Läuft leise unter der Sprache und wird auf ihre Länge wiederholt. Wie leise, lässt sich bei „Animieren“ wählen.",
+  musicDrop: "Musik hier ablegen oder auswählen",
   script: "Text",
   scriptHint: "Was soll gesagt werden? Ohne Text wird nur trainiert.",
   scriptHintKnown: "Was soll gesagt werden?",
@@ -262,7 +265,7 @@ export const strings = {
   pictures: "Bilder",
   noVideo: "Dein Browser kann dieses Video nicht abspielen; lade es stattdessen herunter.",
   outputs: {
-    video: "Video", lora: "LoRA für diffusers", lora_kohya: "LoRA für ComfyUI und A1111", voice: "Stimmprofil", subtitles: "Untertitel", speech: "Sprache", portrait: "Porträt",
+    video: "Video", lora: "LoRA für diffusers", lora_kohya: "LoRA für ComfyUI und A1111", voice: "Stimmprofil", subtitles: "Untertitel", "subtitles.text/vtt": "Untertitel fürs Web", "subtitles.application/x-subrip": "Untertitel für Abspieler und Schnitt", speech: "Sprache", portrait: "Porträt",
     poster: "Standbild", animation: "Animation", preview: "Hörprobe", samples: "Proben", report: "Bericht", faces: "Gesicht", timings: "Wortzeiten", clip: "Gesäuberte Aufnahme",
   },
   measuresTitle: "Wie gut es gelungen ist",
@@ -285,6 +288,7 @@ export const strings = {
     render_video: {
       closed_at_pbm: ["Lippen zu bei p, b, m", "Wie oft sich die Lippen wirklich treffen, wo sie es sollen."],
       opening_vs_sound: ["Mund folgt dem Ton", "Korrelation von Mundöffnung und Lautstärke; 1 wäre vollkommen, Sprache selbst ergibt etwa 0,6."],
+      lag_frames: ["Mund nach dem Ton", "In Bildern, davor bei negativem Vorzeichen. Bis zu einem Bild sieht es niemand."],
       identity_distance: ["Gesicht in Bewegung", "Wie weit sich das bewegte Gesicht vom Porträt entfernt. Je kleiner, desto besser."],
     },
   },

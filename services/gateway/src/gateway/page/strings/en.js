@@ -48,6 +48,9 @@ export const strings = {
   recordEnough: "That is enough. A little more makes the match better.",
   readAloud: "On clear mornings the harbour smells of bread and rope. I walk past the blue boats, count the gulls on the roof, and wonder which of us woke up first. Then the ferry calls twice, and the day begins.",
   retake: "Record again",
+  music: "Music",
+  musicHint: "Plays softly under the speech, repeated to its length. How softly is chosen at “Make it talk”.",
+  musicDrop: "Drop music here, or choose it",
   script: "Script",
   scriptHint: "What should they say? Leave it empty to train only.",
   scriptHintKnown: "What should they say?",
@@ -262,7 +265,7 @@ export const strings = {
   pictures: "Pictures",
   noVideo: "Your browser cannot play this video; download it instead.",
   outputs: {
-    video: "Video", lora: "LoRA for diffusers", lora_kohya: "LoRA for ComfyUI and A1111", voice: "Voice profile", subtitles: "Subtitles", speech: "Speech", portrait: "Portrait",
+    video: "Video", lora: "LoRA for diffusers", lora_kohya: "LoRA for ComfyUI and A1111", voice: "Voice profile", subtitles: "Subtitles", "subtitles.text/vtt": "Subtitles for the web", "subtitles.application/x-subrip": "Subtitles for players and editors", speech: "Speech", portrait: "Portrait",
     poster: "Poster", animation: "Animation", preview: "Voice preview", samples: "Samples", report: "Report", faces: "Face", timings: "Word timings", clip: "Cleaned recording",
   },
   measuresTitle: "How well it went",
@@ -285,6 +288,7 @@ export const strings = {
     render_video: {
       closed_at_pbm: ["Lips closed at p, b, m", "How often the lips really meet where they should."],
       opening_vs_sound: ["Mouth follows sound", "Correlation of mouth opening and loudness; 1 would be perfect, speech itself gives about 0.6."],
+      lag_frames: ["Mouth after the sound", "In frames, before it if negative. Up to one frame nobody sees."],
       identity_distance: ["Face kept in motion", "How far the moving face drifts from the portrait. The smaller, the better."],
     },
   },
