@@ -86,6 +86,13 @@ def test_what_to_say_may_come_through_a_pipe(
     assert (shown["script"], shown["quality"], shown["seed"]) == ("From a pipe.", "draft", 5)
 
 
+def test_a_topic_asks_for_a_video(api: str, photos: Path, command: Command) -> None:
+    made = command("submit", str(photos), "--topic", "my garden")
+    shown = json.loads(command("show", made.out.strip(), "--json").out)
+    assert (shown["type"], shown["topic"], shown["script"]) == ("generate", "my garden", None)
+    assert "my garden" in command("show", made.out.strip()).out
+
+
 def test_music_is_sent_with_a_video(
     api: str, photos: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -25,6 +25,7 @@ KINDS = (
     "prepare_dataset",
     "train_lora",
     "train_voice",
+    "write_script",
     "synthesize_speech",
     "generate_portrait",
     "render_video",

@@ -339,3 +339,30 @@ def test_a_video_takes_subtitles_from_its_speech_only_to_draw_them(burns: bool) 
     assert (bound is not None) == burns
     # An engine that makes no subtitles stops nothing.
     assert story.state.stages["render_video"].status is StageStatus.SCHEDULED
+
+
+@pytest.mark.parametrize("who", [("photos", "clip"), ("lora", "faces", "voice")])
+def test_a_topic_is_written_about_before_anybody_speaks(who: tuple[str, ...]) -> None:
+    request = train(type=e.JobType.GENERATE, inputs=artifacts(*who, "topic"))
+    graph = Story().given(request).then().state.graph
+    assert graph is not None
+    assert graph.stage("write_script").inputs["topic"].stage is None
+    assert graph.stage("synthesize_speech").inputs["script"].stage == "write_script"
+    scene = graph.stage("generate_portrait").inputs["prompt"]
+    assert (scene.stage, scene.output, scene.optional) == ("write_script", "scene", True)
+    assert {"generate_portrait", "synthesize_speech"} < graph.descendants("write_script")
+
+
+def test_the_users_own_prompt_goes_before_the_scene_and_own_words_before_a_topic() -> None:
+    inputs = artifacts("lora", "faces", "topic", "prompt")
+    graph = Story().given(train(type=e.JobType.GENERATE, inputs=inputs)).then().state.graph
+    assert graph is not None
+    assert graph.stage("generate_portrait").inputs["prompt"].stage is None
+    said = train(type=e.JobType.GENERATE, inputs=inputs | artifacts("script"))
+    graph = Story().given(said).then().state.graph
+    assert graph is not None
+    assert {one.id for one in graph.stages} == {
+        "synthesize_speech",
+        "generate_portrait",
+        "render_video",
+    }

@@ -43,6 +43,7 @@ class AsyncJobs:
         clip: AnyPath | None = None,
         music: AnyPath | None = None,
         script: str = "",
+        topic: str = "",
         profile: str | None = None,
         name: str = "",
         prompt: str = "",
@@ -55,7 +56,7 @@ class AsyncJobs:
         idempotency_key: str | None = None,
         on_sent: OnSent | None = None,
     ) -> Status:
-        """Ask for a job: a video if there is a script, else a training, or a pipeline.
+        """Ask for a job: a video if there is a script or a topic, else a training, or a pipeline.
 
         A video is of a `profile`, or of photos (and a clip) that are trained on first; `music`
         plays under its speech. `engines`
@@ -71,11 +72,12 @@ class AsyncJobs:
             if path is not None:
                 [sound] = await self._uploads.send([Path(path)], kind, on_sent)
                 uploads[kind] = sound.upload_id
-        asked_for = "generate" if script else "train"
+        asked_for = "generate" if script or topic else "train"
         body = {
             "type": "pipeline" if pipeline or graph else asked_for,
             "uploads": uploads,
             "script": script,
+            "topic": topic,
             "profileId": profile,
             "name": name,
             "prompt": prompt,
@@ -253,6 +255,7 @@ class AsyncJobs:
         quality: str | None = None,
         seed: int | None = None,
         script: str | None = None,
+        topic: str | None = None,
         prompt: str | None = None,
         name: str | None = None,
         idempotency_key: str | None = None,
@@ -265,6 +268,7 @@ class AsyncJobs:
             "quality": quality,
             "seed": seed,
             "script": script,
+            "topic": topic,
             "prompt": prompt,
             "name": name,
         }

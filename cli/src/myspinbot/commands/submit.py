@@ -35,6 +35,13 @@ ScriptOption = Annotated[
         show_default=False,
     ),
 ]
+TopicOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What the video shall be about, where there is no --script: the words are written.",
+        show_default=False,
+    ),
+]
 MusicOption = Annotated[
     Path | None,
     typer.Option(
@@ -92,6 +99,7 @@ WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", help="Follow th
     "myspinbot submit ~/photos --voice me.wav --script 'Hello, it is me.' --watch",
     "myspinbot submit a.jpg b.jpg --name Ada",
     "myspinbot submit --profile 01k9z3… --script @speech.txt --quality best",
+    "myspinbot submit ~/photos --topic 'my garden in spring' --param write_script.seconds=30",
     "myspinbot submit ~/photos --param train_lora.steps=800 --engine render_video=warp",
 )
 @connected
@@ -105,6 +113,7 @@ async def submit(
     photos: PhotosOption = None,
     voice: VoiceOption = None,
     script: ScriptOption = None,
+    topic: TopicOption = None,
     music: MusicOption = None,
     profile: Annotated[
         str | None,
@@ -133,13 +142,13 @@ async def submit(
     idempotency_key: KeyOption = None,
     watch: WatchOption = False,
 ) -> None:
-    """Ask for a video (with --script) or a training alone (without); prints the job's id.
+    """Ask for a video (with --script or --topic) or a training alone; prints the job's id.
 
     Files that the system has already are not sent again, and large ones go on where a broken
     connection left off.
     """
     faces = [*(files or []), *(photos or [])]
-    _check(bool(faces), profile, voice, script, pipeline)
+    _check(bool(faces), profile, voice, script or topic, pipeline)
     found = find_photos(faces)
     clip = readable(voice.expanduser(), "recording") if voice else None
     under = readable(music.expanduser(), "music") if music else None
@@ -150,6 +159,7 @@ async def submit(
             clip=clip,
             music=under,
             script="" if script is None else read_script(script),
+            topic=topic or "",
             profile=profile,
             pipeline=pipeline,
             name=name,
@@ -177,7 +187,7 @@ async def told(session: Session, status: Status, *, watch: bool) -> None:
 
 
 def _check(
-    faces: bool, profile: str | None, voice: Path | None, script: str | None, pipeline: str | None
+    faces: bool, profile: str | None, voice: Path | None, words: str | None, pipeline: str | None
 ) -> None:
     if not faces and not profile and not pipeline:
         raise CommandError(
@@ -185,9 +195,9 @@ def _check(
             "Give photos, or the --profile of an earlier training.",
             MISUSED,
         )
-    if profile and not pipeline and (faces or voice or script is None):
+    if profile and not pipeline and (faces or voice or words is None):
         raise CommandError(
             "A profile has its own face and voice, and needs something to say.",
-            "Give --script with --profile, and no photos or --voice.",
+            "Give --script or --topic with --profile, and no photos or --voice.",
             MISUSED,
         )

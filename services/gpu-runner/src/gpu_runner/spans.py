@@ -20,6 +20,7 @@ from contracts import events as e
 from contracts import subjects
 
 _MADE = {
+    "write_script": "text",
     "synthesize_speech": "speech",
     "generate_portrait": "image",
     # Not among the well-known values, as no convention speaks of moving pictures yet.

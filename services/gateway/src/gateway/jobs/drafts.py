@@ -50,6 +50,9 @@ class JobDraft(Contract):
     name: Text | None = Field(default=None, description="train: what the profile is called")
     prompt: Text | None = Field(default=None, description="how the portrait should look")
     script: Text | None = Field(default=None, description="generate: the words to speak")
+    topic: Text | None = Field(
+        default=None, description="generate: what to speak about, where there is no script"
+    )
     quality: Quality = Quality.STANDARD
     engines: dict[Name, Name] = Field(default_factory=dict, description="engine by stage kind")
     params: Annotated[dict[Name, dict[str, Any]], Plain] = Field(
@@ -69,15 +72,21 @@ class JobDraft(Contract):
         named = [one for one in (self.graph, self.pipeline) if one is not None]
         if len(named) != (1 if self.type is JobType.PIPELINE else 0):
             raise ValueError("a pipeline has either a graph or the id of one, and no other job has")
-        if self.type is JobType.GENERATE and not self.script:
-            raise ValueError("a video needs a script: the words to speak")
-        if self.type is JobType.TRAIN and (self.script is not None or self.profile_id is not None):
-            raise ValueError("a training takes neither a script nor a profile")
+        if self.type is JobType.GENERATE and bool(self.script) == bool(self.topic):
+            raise ValueError("a video needs a script, the words to speak, or a topic; not both")
+        of_videos = (self.script, self.topic, self.profile_id)
+        if self.type is JobType.TRAIN and any(one is not None for one in of_videos):
+            raise ValueError("a training takes neither a script, a topic nor a profile")
         return self
 
     def texts(self) -> dict[str, str]:
         """What the user wrote, by the name of the input that it becomes."""
-        given = {"name": self.name, "prompt": self.prompt, "script": self.script}
+        given = {
+            "name": self.name,
+            "prompt": self.prompt,
+            "script": self.script,
+            "topic": self.topic,
+        }
         return {name: text for name, text in given.items() if text}
 
 
@@ -114,6 +123,7 @@ def check_texts(draft: JobDraft, limits: Limits) -> None:
     for name, most in (
         ("name", limits.name_chars),
         ("prompt", limits.prompt_chars),
+        ("topic", limits.prompt_chars),
         ("script", limits.script_chars),
     ):
         if len(draft.texts().get(name, "")) > most:

@@ -119,7 +119,7 @@ class _Form:
     def _fields(self) -> tuple[str, ...]:
         fields: tuple[str, ...] = ("image", *_SOUNDS, *_TEXTS, *_JSONS)
         if self.job_type is not JobType.TRAIN:
-            fields += ("script",)
+            fields += ("script", "topic")
         else:
             fields = tuple(name for name in fields if name not in _NOT_OF_TRAINING)
         return fields if self.job_type else ("type", *fields)

@@ -15,6 +15,7 @@ _TEXT = {"type": "string"}
 _FORM: dict[str, dict[str, Any]] = {
     "type": {"enum": [kind.value for kind in JobType]},
     "script": {**_TEXT, "description": "the words to speak"},
+    "topic": {**_TEXT, "description": "what to speak about, where there is no script"},
     "profileId": {**_TEXT, "description": "the profile to use instead of files"},
     "image": {
         "type": "array",
@@ -39,7 +40,7 @@ _FORM: dict[str, dict[str, Any]] = {
     "seed": {"type": "integer", "minimum": 0, "default": 0},
 }
 _OF_PIPELINES = ("graph", "pipeline")
-_OF_VIDEOS = ("script", "profileId", "music")
+_OF_VIDEOS = ("script", "topic", "profileId", "music")
 
 
 def _definitions() -> dict[str, Any]:
@@ -108,7 +109,7 @@ TRAIN = _body(
 GENERATE = _body(
     JobType.GENERATE,
     _OF_PIPELINES,
-    (["script"], ["script"]),
+    ([], []),
     (
         {"image": ["…the bytes of a photo…"], "script": _HELLO, "quality": "draft"},
         {"profileId": _PROFILE_ID, "script": _HELLO},

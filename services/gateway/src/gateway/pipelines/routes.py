@@ -35,6 +35,7 @@ REQUEST_INPUTS = (
     "clip",
     "music",
     "script",
+    "topic",
     "prompt",
     "name",
     "lora",

@@ -7,7 +7,7 @@ const LONGEST_NAME = 255;
 
 // `chosen` is { draft, profile, photos, clip, music }; returns the job's status.
 export async function request({ draft, profile, photos, clip, music }, { onProgress, keep, signal }) {
-  const type = draft.script?.trim() ? "generate" : "train";
+  const type = draft.script?.trim() || draft.topic?.trim() ? "generate" : "train";
   const body = wish(draft, profile, type);
   // Nobody speaks in a training, so nothing plays under it.
   const sounds = [["clip", clip], ["music", type === "generate" ? music : null]].filter(([, item]) => item);
@@ -34,7 +34,9 @@ export async function request({ draft, profile, photos, clip, music }, { onProgr
 function wish(draft, profile, type) {
   const body = { quality: draft.quality };
   const put = (name, value) => value !== "" && value != null && (body[name] = value);
-  if (type === "generate") put("script", draft.script.trim());
+  // Somebody's own words need no topic.
+  const said = ["script", "topic"].find((name) => draft[name]?.trim());
+  if (said) put(said, draft[said].trim());
   put("prompt", draft.prompt?.trim());
   put("profileId", profile);
   put("name", draft.name?.trim());

@@ -42,7 +42,9 @@ export function createView(query) {
   const script = h("textarea", { id: "script", rows: 5, placeholder: strings.scriptPlaceholder, value: draft.script ?? "", oninput: changed, "aria-describedby": "script-hint script-length" });
   const hint = h("p", { className: "hint", id: "script-hint" });
   const length = h("p", { className: "hint", id: "script-length" });
+  const topic = h("input", { id: "topic", maxLength: 2000, autocomplete: "off", value: draft.topic ?? "", oninput: changed });
   const name = h("input", { id: "name", maxLength: 80, autocomplete: "off", value: draft.name ?? "", oninput: changed });
+  const topicField = field(strings.topic, topic, strings.topicHint);
   const nameField = field(strings.name, name, strings.nameHint);
   const prompt = h("input", { maxLength: 2000, autocomplete: "off", value: draft.prompt ?? "", oninput: changed });
   const seed = h("input", { type: "number", min: 0, step: 1, inputMode: "numeric", value: draft.seed ?? "", placeholder: "0", oninput: changed });
@@ -58,7 +60,7 @@ export function createView(query) {
     h("div", { className: "stack" }, people.element, pair,
       h("section", { className: "card" },
         h("h2", {}, h("label", { htmlFor: "script" }, strings.script)), hint,
-        script, length, nameField,
+        script, length, topicField, nameField,
         h("details", {}, h("summary", {}, strings.more),
           h("div", { className: "fields" }, field(strings.prompt, prompt, strings.promptHint), field(strings.seed, seed, strings.seedHint)), music.element, advanced.element))),
     h("aside", { className: "card submit" }, quality.element,
@@ -104,7 +106,7 @@ export function createView(query) {
   function begin(job) {
     profile = null;
     Object.assign(draft, { params: job.params ?? {}, engines: job.engines ?? {} });
-    for (const [box, value] of [[script, job.script], [name, job.name], [prompt, job.prompt], [seed, job.seed]]) box.value = value ?? "";
+    for (const [box, value] of [[script, job.script], [topic, job.topic], [name, job.name], [prompt, job.prompt], [seed, job.seed]]) box.value = value ?? "";
     const choice = quality.element.querySelector(`[value="${job.quality}"]`);
     if (choice) {
       choice.checked = true;
@@ -113,18 +115,22 @@ export function createView(query) {
     take();
   }
 
+  const words = () => [script.value.trim(), topic.value.trim()];
+
   // Tells what follows from what the form holds.
   function describe() {
-    const text = script.value.trim();
+    const [text, about] = words();
     pair.hidden = nameField.hidden = profile !== null;
+    topicField.hidden = text !== "";
     setText(hint, profile ? strings.scriptHintKnown : strings.scriptHint);
     setText(length, text ? strings.scriptLength(text.length, scriptChars, text.length / CHARS_PER_SECOND) : "");
     length.classList.toggle("error", text.length > scriptChars);
-    setText(submit, text || profile || photos.items().length === 0 ? strings.makeVideo : strings.trainOnly);
+    setText(submit, text || about || profile || photos.items().length === 0 ? strings.makeVideo : strings.trainOnly);
     // Nobody has begun yet: what a usual video takes.
-    const untouched = !text && photos.items().length === 0 && !voice.item();
-    const inputs = profile ? ["lora", "faces", known.hasVoice && "voice", "script"] : ["photos", (untouched || voice.item()) && "clip", (untouched || text) && "script"];
-    quality.estimate(inputs.includes("script") ? "generate" : "train", inputs.filter(Boolean), text.length || USUAL_CHARS);
+    const untouched = !text && !about && photos.items().length === 0 && !voice.item();
+    const said = !text && about ? "topic" : (untouched || text || profile) && "script";
+    const inputs = [...(profile ? ["lora", "faces", known.hasVoice && "voice"] : ["photos", (untouched || voice.item()) && "clip"]), said];
+    quality.estimate(said ? "generate" : "train", inputs.filter(Boolean), text.length || USUAL_CHARS);
   }
 
   // Called whenever anything of the form is different: keeps it. What is different is another
@@ -137,7 +143,7 @@ export function createView(query) {
   }
 
   function take() {
-    Object.assign(draft, { script: script.value, name: name.value, prompt: prompt.value, seed: seed.value, profile, ...advanced.value() });
+    Object.assign(draft, { script: script.value, topic: topic.value, name: name.value, prompt: prompt.value, seed: seed.value, profile, ...advanced.value() });
     draft.key = api.newKey();
   }
 
@@ -149,9 +155,9 @@ export function createView(query) {
   }
 
   function mistake() {
-    const text = script.value.trim();
+    const [text, about] = words();
     if (!profile && photos.items().length === 0) return [strings.checks.needPhotos, photos.element.querySelector("input")];
-    if (profile && !text) return [strings.checks.needScript, script];
+    if (profile && !text && !about) return [strings.checks.needScript, script];
     if (text.length > scriptChars) return [strings.checks.scriptTooLong(scriptChars), script];
     if (!advanced.valid()) return [strings.checks.params, advanced.element.querySelector("[aria-invalid=true]")];
     if (!consent.checked) return [strings.checks.needConsent, consent];
