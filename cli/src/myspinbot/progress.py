@@ -33,6 +33,7 @@ TITLES = {
     "write_script": "Write the script",
     "synthesize_speech": "Speak the script",
     "generate_portrait": "Paint the portrait",
+    "upscale": "Enlarge the portrait",
     "render_video": "Make the portrait talk",
 }
 """What the stages of the main job do, in words."""

@@ -28,6 +28,7 @@ KINDS = (
     "write_script",
     "synthesize_speech",
     "generate_portrait",
+    "upscale",
     "render_video",
 )
 

@@ -1,6 +1,7 @@
 """What the planner decides, told as stories."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from contracts.capabilities import Weights
@@ -366,3 +367,14 @@ def test_the_users_own_prompt_goes_before_the_scene_and_own_words_before_a_topic
         "generate_portrait",
         "render_video",
     }
+
+
+@pytest.mark.parametrize("asked", [{"params": {"upscale": {}}}, {"engines": {"upscale": "onnx"}}])
+def test_a_portrait_is_enlarged_before_it_talks_if_that_is_asked_for(asked: dict[str, Any]) -> None:
+    inputs = artifacts("lora", "faces", "script")
+    request = train(type=e.JobType.GENERATE, inputs=inputs, **asked)
+    graph = Story().given(request).then().state.graph
+    assert graph is not None
+    assert graph.stage("upscale").inputs["picture"].stage == "generate_portrait"
+    assert graph.stage("render_video").inputs["portrait"].stage == "upscale"
+    assert graph.stage("upscale").engine == asked.get("engines", {}).get("upscale")

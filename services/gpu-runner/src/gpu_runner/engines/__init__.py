@@ -14,6 +14,7 @@ from contracts.events import Quality
 from gpu_runner.catalogue import Engine
 from gpu_runner.engines.diffusion.config import LARGE_PRESETS, MINI_PRESETS, Presets
 from gpu_runner.engines.diffusion.portrait import LARGE_PORTRAIT_PRESETS
+from gpu_runner.engines.onnx import upscale as by_model
 from gpu_runner.engines.openai.write_script import lacking as lacking_writer
 
 
@@ -31,6 +32,7 @@ def _engine(
     weights: str | None = None,
     qualities: tuple[Quality, ...] = tuple(Quality),
     lacking: Callable[[], tuple[Weights, ...]] = tuple,
+    variant: Callable[[], str] = str,
 ) -> Engine:
     """An engine of this package; `typical_s` is for all qualities, or for each, draft first.
 
@@ -53,6 +55,7 @@ def _engine(
         weights=weights,
         qualities=qualities,
         lacking=lacking,
+        variant=variant,
     )
 
 
@@ -124,6 +127,23 @@ ENGINES: tuple[Engine, ...] = (
                 weights=name,
             ),
         )
+    ),
+    _engine(
+        "lanczos",
+        "upscale",
+        "A larger picture by interpolation",
+        Lane.CPU,
+        1,
+        qualities=(Quality.DRAFT,),
+    ),
+    _engine(
+        "onnx",
+        "upscale",
+        "A larger picture by the operator's model",
+        Lane.CPU,
+        None,
+        lacking=by_model.lacking,
+        variant=by_model.variant,
     ),
     _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10, version="2"),
 )

@@ -94,8 +94,10 @@ def _generation(request: JobRequested) -> list[Stage]:
         portrait["prompt"] = Binding(output="prompt")
     elif writes:
         portrait["prompt"] = Binding(stage="write_script", output="scene", optional=True)
+    upscales = "upscale" in {*request.params, *request.engines}
+    drawn = _from("generate_portrait", "portrait")
     video = {
-        "portrait": _from("generate_portrait", "portrait"),
+        "portrait": _from("upscale", "picture") if upscales else drawn,
         "speech": _from("synthesize_speech", "speech"),
         "timings": _from("synthesize_speech", "timings"),
     }
@@ -110,6 +112,7 @@ def _generation(request: JobRequested) -> list[Stage]:
         *([_stage(request, "write_script", topic, weight=0.5)] if writes else []),
         _stage(request, "synthesize_speech", speech, weight=2),
         _stage(request, "generate_portrait", portrait, weight=2),
+        *([_stage(request, "upscale", {"picture": drawn}, weight=0.5)] if upscales else []),
         _stage(request, "render_video", video, weight=3),
     ]
 

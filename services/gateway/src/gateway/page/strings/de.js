@@ -132,6 +132,7 @@ export const strings = {
     write_script: ["Schreiben", "Macht aus dem Thema einen Text."],
     synthesize_speech: ["Sprechen", "Macht aus dem Text Ton."],
     generate_portrait: ["Porträt malen", "Erzeugt ein Bild der Person."],
+    upscale: ["Porträt vergrößern", "Nur wenn hier etwas gewählt ist: mehr Bildpunkte für ein großes Video."],
     render_video: ["Animieren", "Bewegt die Lippen zum Ton."],
   },
   stageStatus: { pending: "Wartet", scheduled: "In der Warteschlange", running: "Läuft", failing: "Wird erneut versucht", waiting: "Gleich neuer Versuch", completed: "Fertig", failed: "Gescheitert", skipped: "Übersprungen" },
@@ -268,7 +269,7 @@ export const strings = {
   pictures: "Bilder",
   noVideo: "Dein Browser kann dieses Video nicht abspielen; lade es stattdessen herunter.",
   outputs: {
-    video: "Video", lora: "LoRA für diffusers", lora_kohya: "LoRA für ComfyUI und A1111", voice: "Stimmprofil", script: "Text", scene: "Umgebung", subtitles: "Untertitel", "subtitles.text/vtt": "Untertitel fürs Web", "subtitles.application/x-subrip": "Untertitel für Abspieler und Schnitt", speech: "Sprache", portrait: "Porträt",
+    video: "Video", lora: "LoRA für diffusers", lora_kohya: "LoRA für ComfyUI und A1111", voice: "Stimmprofil", script: "Text", scene: "Umgebung", subtitles: "Untertitel", "subtitles.text/vtt": "Untertitel fürs Web", "subtitles.application/x-subrip": "Untertitel für Abspieler und Schnitt", speech: "Sprache", portrait: "Porträt", picture: "Größeres Bild",
     poster: "Standbild", animation: "Animation", preview: "Hörprobe", samples: "Proben", report: "Bericht", faces: "Gesicht", timings: "Wortzeiten", clip: "Gesäuberte Aufnahme",
   },
   measuresTitle: "Wie gut es gelungen ist",

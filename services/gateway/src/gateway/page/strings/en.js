@@ -132,6 +132,7 @@ export const strings = {
     write_script: ["Write", "Makes a script of the topic."],
     synthesize_speech: ["Speak", "Turns the script into sound."],
     generate_portrait: ["Paint the portrait", "Makes a picture of the person."],
+    upscale: ["Enlarge the portrait", "Only if something is chosen here: more pixels for a large video."],
     render_video: ["Make it talk", "Moves the lips to the sound."],
   },
   stageStatus: { pending: "Waiting", scheduled: "In the queue", running: "Running", failing: "Will be tried again", waiting: "Tried again soon", completed: "Done", failed: "Failed", skipped: "Skipped" },
@@ -268,7 +269,7 @@ export const strings = {
   pictures: "Pictures",
   noVideo: "Your browser cannot play this video; download it instead.",
   outputs: {
-    video: "Video", lora: "LoRA for diffusers", lora_kohya: "LoRA for ComfyUI and A1111", voice: "Voice profile", script: "Script", scene: "Scene", subtitles: "Subtitles", "subtitles.text/vtt": "Subtitles for the web", "subtitles.application/x-subrip": "Subtitles for players and editors", speech: "Speech", portrait: "Portrait",
+    video: "Video", lora: "LoRA for diffusers", lora_kohya: "LoRA for ComfyUI and A1111", voice: "Voice profile", script: "Script", scene: "Scene", subtitles: "Subtitles", "subtitles.text/vtt": "Subtitles for the web", "subtitles.application/x-subrip": "Subtitles for players and editors", speech: "Speech", portrait: "Portrait", picture: "Larger picture",
     poster: "Poster", animation: "Animation", preview: "Voice preview", samples: "Samples", report: "Report", faces: "Face", timings: "Word timings", clip: "Cleaned recording",
   },
   measuresTitle: "How well it went",

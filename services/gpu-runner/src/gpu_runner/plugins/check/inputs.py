@@ -115,6 +115,7 @@ def _topic(folder: Path) -> list[Path]:
 
 _MAKERS: Mapping[str, Callable[[Path], list[Path]]] = {
     "portrait": _portrait,
+    "picture": _portrait,
     "photos": _photos,
     "faces": _photos,
     "clip": _clip,
@@ -130,5 +131,6 @@ _INPUTS: Mapping[str, tuple[str, ...]] = {
     "write_script": ("topic",),
     "synthesize_speech": ("script",),
     "generate_portrait": ("faces",),
+    "upscale": ("picture",),
     "render_video": ("portrait", "speech", "timings"),
 }

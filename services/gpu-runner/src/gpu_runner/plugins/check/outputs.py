@@ -134,6 +134,7 @@ _OUTPUTS: Mapping[str, Mapping[str, Callable[[Path, str], str]]] = {
     "train_voice": {"voice": _any_file},
     "write_script": {"script": _text},
     "synthesize_speech": {"speech": _sound, "timings": _timings},
+    "upscale": {"picture": _picture},
     "generate_portrait": {"portrait": _picture},
     "render_video": {"video": _video, "poster": _picture, "report": _report},
 }
