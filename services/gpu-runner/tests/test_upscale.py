@@ -14,6 +14,7 @@ from gpu_runner.engines.lanczos import upscale as by_lanczos
 from gpu_runner.engines.onnx import upscale as by_model
 from gpu_runner.media.enlargement import OVERLAP, lanczos, require_room, tiles
 from gpu_runner.media.pictures import decode_picture
+from gpu_runner.models.upscaler import SETTING
 from gpu_runner.stage import StageContext, StageError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,7 +74,7 @@ def error(one: np.ndarray, other: np.ndarray) -> float:
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = write_model(tmp_path / "model.onnx")
-    monkeypatch.setenv(by_model.SETTING, str(path))
+    monkeypatch.setenv(SETTING, str(path))
     return path
 
 
@@ -143,7 +144,7 @@ def test_a_model_is_announced_with_a_version_of_its_own(model: Path, tmp_path: P
     model.unlink()
     gone = engine.manifest()
     assert (gone.available, gone.version) == (False, "1")
-    assert by_model.SETTING in gone.missing[0].how_to_get
+    assert SETTING in gone.missing[0].how_to_get
     with pytest.raises(StageError) as absent:
         upscale(tmp_path, by_model, photo(64))
     assert absent.value.code == "upscaler-absent"

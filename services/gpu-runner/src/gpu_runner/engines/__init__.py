@@ -14,8 +14,8 @@ from contracts.events import Quality
 from gpu_runner.catalogue import Engine
 from gpu_runner.engines.diffusion.config import LARGE_PRESETS, MINI_PRESETS, Presets
 from gpu_runner.engines.diffusion.portrait import LARGE_PORTRAIT_PRESETS
-from gpu_runner.engines.onnx import upscale as by_model
 from gpu_runner.engines.openai.write_script import lacking as lacking_writer
+from gpu_runner.models import upscaler
 
 
 def _engine(
@@ -142,8 +142,8 @@ ENGINES: tuple[Engine, ...] = (
         "A larger picture by the operator's model",
         Lane.CPU,
         None,
-        lacking=by_model.lacking,
-        variant=by_model.variant,
+        lacking=upscaler.lacking,
+        variant=upscaler.variant,
     ),
     _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10, version="2"),
 )

@@ -7,16 +7,13 @@ w. Such a file holds a graph and numbers, and no program. Who sends jobs can nam
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts.capabilities import Weights
 from pydantic import Field
 
 from gpu_runner.media.upscaling import UpscaleParams, deliver, read
-from gpu_runner.models.own import fingerprint
+from gpu_runner.models.upscaler import REMEDY, require_model
 from gpu_runner.stage import StageContext, StageError, StageResult, processors
 
 if TYPE_CHECKING:
@@ -25,10 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SETTING = "MYSPINBOT_UPSCALER"
 _PROBE = 16
 _MOST_TIMES = 8
-_REMEDY = f"Let {SETTING} name an ONNX model for super-resolution where the runner is"
 
 
 class Params(UpscaleParams):
@@ -58,7 +53,7 @@ def run(context: StageContext) -> StageResult:
 
     params: Params = context.params
     small = read(context)
-    enlarge = _loaded(_require_model())
+    enlarge = _loaded(require_model())
     times = _times(enlarge(np.zeros((_PROBE, _PROBE, 3), np.uint8)))
     require_room(small, times)
 
@@ -68,33 +63,6 @@ def run(context: StageContext) -> StageResult:
     large = by_tiles(small, params.tile, times, enlarge, told)
     height, width = small.shape[:2]
     return deliver(context, small, at_factor(large, params.factor * height, params.factor * width))
-
-
-def lacking() -> tuple[Weights, ...]:
-    """What the runner announces to be missing: the model, if its file is not there."""
-    if _model() is not None:
-        return ()
-    name = "a super-resolution model (ONNX)"
-    return (Weights(name=name, size_bytes=0, licence="of the model", how_to_get=_REMEDY),)
-
-
-def variant() -> str:
-    """What tells one model's results from another's; empty without a model."""
-    model = _model()
-    return "" if model is None else fingerprint(model)
-
-
-def _model(environment: Mapping[str, str] = os.environ) -> Path | None:
-    named = environment.get(SETTING, "")
-    path = Path(named).expanduser()
-    return path if named and path.is_file() else None
-
-
-def _require_model() -> Path:
-    model = _model()
-    if model is None:
-        raise StageError("upscaler-absent", "there is no model that enlarges pictures", _REMEDY)
-    return model
 
 
 def _loaded(model: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
@@ -158,4 +126,4 @@ def _times(probe: NDArray[np.uint8]) -> int:
 
 
 def _unusable(what: str) -> StageError:
-    return StageError("upscaler-unusable", f"the model that enlarges pictures {what}", _REMEDY)
+    return StageError("upscaler-unusable", f"the model that enlarges pictures {what}", REMEDY)
