@@ -6,12 +6,12 @@ kept, and no more of them than a stage can use.
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gpu_runner.plain_text import decoded, without_controls
 from gpu_runner.stage import StageError
 
 Tone: TypeAlias = Literal["friendly", "professional", "playful", "calm"]
@@ -60,33 +60,16 @@ def read_topic(data: bytes) -> str:
         StageError: `topic-not-text`, `topic-empty` or `topic-too-long`.
 
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise StageError(
-            "topic-not-text", "the topic is not UTF-8 text", "Write it as plain text"
-        ) from error
+    text = decoded(data, "topic")
     if len(text) > LONGEST_TOPIC:
         raise StageError(
             "topic-too-long",
             f"the topic has {len(text):,} characters, at most {LONGEST_TOPIC:,} are taken",
             "Say in a sentence what it should be about",
         )
-    topic = " ".join(plain(text).split())
+    topic = " ".join(without_controls(text).split())
     if not any(character.isalnum() for character in topic):
         raise StageError(
             "topic-empty", "the topic has no words", "Say what the script should be about"
         )
     return topic
-
-
-def plain(text: str) -> str:
-    """`text` without control characters, line breaks and tabs apart, and without surrogates.
-
-    Signs that turn the direction of writing or are not seen count as control characters.
-    """
-    return "".join(
-        character
-        for character in text
-        if character in "\n\t" or not unicodedata.category(character).startswith("C")
-    )

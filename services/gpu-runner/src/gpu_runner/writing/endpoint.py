@@ -19,7 +19,8 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from servicekit.settings import Environment
 
-from gpu_runner.writing.draft import LONGEST_SCENE, Draft, WriterParams, plain
+from gpu_runner.plain_text import without_controls
+from gpu_runner.writing.draft import LONGEST_SCENE, Draft, WriterParams
 
 _LARGEST_ANSWER = 1 << 18
 _FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
@@ -159,7 +160,8 @@ def _read(answer: bytes, params: WriterParams) -> Draft:
         written = _Written.model_validate_json(fenced[1] if fenced else content)
     except ValidationError as error:
         raise EndpointError("nonsense", "the answer is not of the form asked for") from error
-    narration, scene = plain(written.narration).strip(), " ".join(plain(written.scene).split())
+    narration = without_controls(written.narration).strip()
+    scene = " ".join(without_controls(written.scene).split())
     if not narration:
         raise EndpointError("nonsense", "the answer has no words")
     if len(narration) > params.most_characters:
