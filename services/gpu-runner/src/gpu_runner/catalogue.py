@@ -35,8 +35,8 @@ class Engine:
     `run` may be one of several processes on as many devices: see `gpu_runner.crew`. `weights` names
     the model that it starts from: see `gpu_runner.models`. Of a plug-in, `plugin` is its folder,
     `schema` that of its parameters, and `lacking` tells what it cannot run without; `variant` tells
-    one file of the operator's from another, as results differ with it. An engine with
-    no `qualities` is only used by name, or where there is no other.
+    one file of the operator's from another, as results differ with it. An engine with no
+    `qualities` is only used by name, or where there is no other.
     """
 
     kind: str
