@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 from command_support import Command, Played
+from gateway_media import recording
 from gateway_story import Story
 from myspinbot.commands import steer
 from myspinbot.commands.open import has_browser
@@ -89,6 +90,23 @@ def test_what_to_say_may_come_through_a_pipe(
     )
     shown = json.loads(command("show", made.out.strip(), "--json").out)
     assert (shown["script"], shown["quality"], shown["seed"]) == ("From a pipe.", "draft", 5)
+
+
+def test_a_topic_asks_for_a_video(api: str, photos: Path, command: Command) -> None:
+    made = command("submit", str(photos), "--topic", "my garden")
+    shown = json.loads(command("show", made.out.strip(), "--json").out)
+    assert (shown["type"], shown["topic"], shown["script"]) == ("generate", "my garden", None)
+    assert "my garden" in command("show", made.out.strip()).out
+
+
+def test_music_is_sent_with_a_video(
+    api: str, photos: Path, tmp_path: Path, command: Command
+) -> None:
+    song = tmp_path / "song.wav"
+    song.write_bytes(recording(1.0))
+    made = command("submit", str(photos), "--script", "Sing.", "--music", str(song))
+    shown = json.loads(command("show", made.out.strip(), "--json").out)
+    assert shown["inputs"][-1]["input"] == "music"
 
 
 def test_the_same_key_makes_the_same_job(api: str, photos: Path, command: Command) -> None:

@@ -30,8 +30,10 @@ TITLES = {
     "prepare_dataset": "Prepare photos and voice",
     "train_lora": "Learn the face",
     "train_voice": "Learn the voice",
+    "write_script": "Write the script",
     "synthesize_speech": "Speak the script",
     "generate_portrait": "Paint the portrait",
+    "upscale": "Enlarge the portrait",
     "render_video": "Make the portrait talk",
 }
 """What the stages of the main job do, in words."""

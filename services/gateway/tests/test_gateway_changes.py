@@ -175,6 +175,7 @@ async def test_a_fork_that_is_sent_again_is_one_job(
         ({}, 422, "invalid-request"),
         ({"from": "train_lora", "mood": "happy"}, 422, "invalid-request"),
         ({"from": "train_lora", "script": "Hi"}, 422, "invalid-request"),
+        ({"from": "train_lora", "topic": "Hi"}, 422, "invalid-request"),
         ({"from": "train_lora", "name": "n" * 81}, 422, "invalid-request"),
         ({"from": "train_lora", "seed": -1}, 422, "invalid-request"),
     ],
@@ -191,6 +192,22 @@ async def test_a_fork_that_cannot_be_is_told_why(
     story, _ = await trained(broker, api, store)
     answer = await api.post(f"/api/jobs/{story.job}/fork", json=body)
     assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{kind}")
+
+
+@pytest.mark.parametrize(("words", "status"), [("script", 422), ("topic", 202)])
+async def test_a_fork_has_another_topic_where_its_parent_had_one(
+    api: httpx.AsyncClient, broker: Broker, words: str, status: int
+) -> None:
+    asked = await api.post("/api/generate", files={"image": PHOTO}, data={words: "The sea."})
+    story = Story(broker, asked.json()["jobId"])
+    await story.plan()
+    [first, *_] = (await api.get(f"/api/jobs/{story.job}")).json()["stages"]
+    body = {"from": first["id"], "topic": "the hills"}
+    answer = await api.post(f"/api/jobs/{story.job}/fork", json=body)
+    assert answer.status_code == status, answer.text
+    if status == 202:
+        view = (await api.get(f"/api/jobs/{answer.json()['jobId']}")).json()
+        assert view["topic"] == "the hills"
 
 
 async def test_a_fork_needs_a_plan_and_completed_stages_before_it(

@@ -47,6 +47,46 @@ async def test_photos_and_a_recording_become_a_training_job(
     assert (await api.get(f"/api/status/{job}")).json() == answer.json()
 
 
+async def test_a_form_brings_music_for_a_video_and_only_for_a_video(
+    api: httpx.AsyncClient, log: EventLog
+) -> None:
+    files = [("image", ("a.png", PHOTO)), ("music", ("song.wav", RECORDING))]
+    answer = await api.post("/api/generate", files=files, data={"script": "Hello."})
+    assert answer.status_code == 202, answer.text
+    request = (await log.fold(answer.json()["jobId"])).request
+    assert request is not None
+    assert [one.media_type for one in request.inputs["music"]] == ["audio/wav"]
+    refused = await api.post("/api/train", files=files)
+    assert (refused.status_code, refused.json()["field"]) == (422, "music")
+    for music, kind in ((b"text, and no music", "not-a-recording"), (PHOTO, "not-a-recording")):
+        sent = [files[0], ("music", ("song.wav", music))]
+        refused = await api.post("/api/generate", files=sent, data={"script": "Hello."})
+        assert refused.json()["type"] == f"/problems/{kind}"
+
+
+async def test_a_video_has_its_own_words_or_a_topic_that_its_owner_sees_again(
+    api: httpx.AsyncClient, log: EventLog
+) -> None:
+    files = [("image", ("a.png", PHOTO))]
+    answer = await api.post("/api/generate", files=files, data={"topic": " my garden "})
+    assert answer.status_code == 202, answer.text
+    job = answer.json()["jobId"]
+    request = (await log.fold(job)).request
+    assert request is not None
+    assert {*request.inputs} == {"photos", "photo_names", "topic"}
+    shown = (await api.get(f"/api/jobs/{job}")).json()
+    assert (shown["topic"], shown["script"]) == ("my garden", None)
+    for words, fault in (
+        ({"topic": "both", "script": "Both."}, "not both"),
+        ({}, "a script, the words to speak, or a topic"),
+        ({"topic": "a" * 2001}, "longer than 2,000"),
+        ({"topic": "a\x00b"}, "topic"),
+    ):
+        refused = await api.post("/api/generate", files=files, data=words)
+        assert (refused.status_code, fault in refused.text) == (422, True), refused.text
+    assert (await api.post("/api/train", files=files, data={"topic": "a"})).status_code == 422
+
+
 async def test_a_photo_that_is_sent_twice_is_kept_once(
     api: httpx.AsyncClient, log: EventLog, store: ObjectStore
 ) -> None:

@@ -102,6 +102,35 @@ async def test_closing_the_page_loses_nothing_of_the_form(page: Page, stack: Sta
     await expect(again.get_by_role("textbox", name="Script")).to_have_value("")
 
 
+async def test_a_topic_serves_where_there_are_no_words(page: Page, api: httpx.AsyncClient) -> None:
+    await fill(page, words="")
+    await expect(page.get_by_role("button", name="Train only")).to_be_visible()
+    topic = page.get_by_role("textbox", name="Or a topic")
+    await topic.fill("my garden")
+    await expect(page.get_by_role("button", name="Make the video")).to_be_visible()
+    await page.get_by_role("textbox", name="Script").fill("My own words.")
+    await expect(topic).to_be_hidden()
+    await page.get_by_role("textbox", name="Script").fill("")
+    told = (await api.get(f"/api/jobs/{await submit(page)}")).json()
+    assert (told["type"], told["topic"], told["script"]) == ("generate", "my garden", None)
+
+
+async def test_music_is_kept_and_sent_with_a_video(page: Page, api: httpx.AsyncClient) -> None:
+    await page.get_by_text("More options").click()
+    music = page.locator("section", has=page.get_by_role("heading", name="Music")).last
+    await music.locator("input[type=file]").set_input_files(file("no.txt", b"text", "text/plain"))
+    await expect(music.get_by_role("alert")).to_contain_text("not a sound recording")
+    song = file("song.wav", recording(1), "audio/wav")
+    await music.locator("input[type=file]").set_input_files(song)
+    await expect(music.locator(".file-name")).to_contain_text("song.wav")
+    await fill(page)
+    await page.reload()
+    await page.get_by_text("More options").click()
+    await expect(music.locator(".file-name")).to_contain_text("song.wav")
+    inputs = (await api.get(f"/api/jobs/{await submit(page)}")).json()["inputs"]
+    assert [one["input"] for one in inputs] == ["photos", "clip", "music"]
+
+
 async def test_a_video_is_asked_for_with_the_keyboard_alone(page: Page) -> None:
     await expect(page.get_by_role("button", name="Make the video")).to_be_visible()
     await page.keyboard.press("Tab")

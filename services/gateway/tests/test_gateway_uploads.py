@@ -90,6 +90,23 @@ def test_parts_cover_a_file_of_any_size_and_are_never_too_many(size: int) -> Non
         assert all(part.size == record.part_bytes for part in parts[:-1])
 
 
+async def test_uploaded_music_goes_into_a_video_and_into_no_training(
+    api: httpx.AsyncClient, log: EventLog, store: ObjectStore
+) -> None:
+    music = await uploaded(api, WAV + b"music", "music")
+    uploads = {"photos": [await uploaded(api, photo(seed=13))], "music": music}
+    refused = await api.post("/api/train", json={"uploads": uploads})
+    assert (refused.status_code, refused.json()["detail"]) == (422, "A training takes no music.")
+    answer = await api.post("/api/generate", json={"uploads": uploads, "script": "Sing."})
+    assert answer.status_code == 202, answer.text
+    request = (await log.fold(answer.json()["jobId"])).request
+    assert request is not None
+    assert await store.get(request.inputs["music"][0]) == WAV + b"music"
+    shown = (await api.get(f"/api/jobs/{answer.json()['jobId']}")).json()["inputs"]
+    assert [one["input"] for one in shown] == ["photos", "music"]
+    assert (await api.get(shown[1]["url"])).content == WAV + b"music"
+
+
 async def test_uploaded_files_become_a_job_which_keeps_copies_of_its_own(
     api: httpx.AsyncClient, log: EventLog, store: ObjectStore
 ) -> None:

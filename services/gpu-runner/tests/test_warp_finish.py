@@ -37,7 +37,13 @@ def timings(duration: float = 3.0) -> Timings:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[StageContext, StageResult]:
     folder = tmp_path_factory.mktemp("finished")
     params = Params(
-        aspect="16:9", size=256, fade_s=0.3, background_blur=0.6, burn_subtitles=True, crf=24
+        aspect="16:9",
+        size=256,
+        fade_s=0.3,
+        background_blur=0.6,
+        burn_subtitles=True,
+        mark="AI generated",
+        crf=24,
     )
     here = context(folder, drawing("3-office"), params)
     time = np.arange(2 * RATE) / RATE
@@ -58,6 +64,22 @@ def test_all_wishes_come_true_in_one_video(finished: tuple[StageContext, StageRe
     letters = [(row > 235).sum() for row in lower]
     assert letters[37] > letters[15] + 150
     assert letters[60] < letters[15] + 50
+
+
+def test_a_mark_is_seen_from_the_first_frame_to_the_last_and_on_the_poster(
+    finished: tuple[StageContext, StageResult],
+) -> None:
+    _, result = finished
+    frames = decoded(result.outputs["video"][0])
+    poster = np.asarray(Image.open(result.outputs["poster"][0]).convert("RGB"))
+    with Image.open(result.outputs["animation"][0]) as moving:
+        shown = np.asarray(moving.convert("RGB"))
+    for picture in (frames[0], frames[30], frames[-1], poster, shown):
+        height, width = picture.shape[:2]
+        third = width // 3
+        edges = np.abs(np.diff(picture[: height // 8].mean(axis=2), axis=1)) > 60
+        assert edges[:, -third:].sum() > 40
+        assert edges[:, :third].sum() == 0
 
 
 def test_music_is_heard_beneath_the_speech(finished: tuple[StageContext, StageResult]) -> None:

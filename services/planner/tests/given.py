@@ -25,8 +25,10 @@ KINDS = (
     "prepare_dataset",
     "train_lora",
     "train_voice",
+    "write_script",
     "synthesize_speech",
     "generate_portrait",
+    "upscale",
     "render_video",
 )
 

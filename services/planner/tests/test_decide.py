@@ -1,12 +1,13 @@
 """What the planner decides, told as stories."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from contracts.capabilities import Weights
 from contracts.commands import Lane
 from contracts.graph import Binding, Edge, EdgeKind, Graph, RetryPolicy, Stage
-from contracts.job import JobStatus
+from contracts.job import JobStatus, StageStatus
 from given import (
     NO_RUNNER,
     T0,
@@ -314,3 +315,66 @@ def test_an_offer_needs_what_it_says_it_needs() -> None:
             inputs = artifacts(*(name for name in offer.needs if name != missing))
             [event] = Story().given(train(type=offer.type, inputs=inputs)).decide().events
             assert isinstance(event, e.JobFailed), f"{offer.type} without {missing}"
+
+
+def test_music_plays_in_the_video_and_nowhere_else() -> None:
+    for given in (("photos",), ("lora", "faces")):
+        inputs = artifacts(*given, "script", "music")
+        story = Story().given(train(type=e.JobType.GENERATE, inputs=inputs)).then()
+        assert story.state.graph is not None
+        takes = {one.id for one in story.state.graph.stages if "music" in one.inputs}
+        assert takes == {"render_video"}
+
+
+@pytest.mark.parametrize("burns", [True, False])
+def test_a_video_takes_subtitles_from_its_speech_only_to_draw_them(burns: bool) -> None:
+    request = train(
+        type=e.JobType.GENERATE,
+        inputs=artifacts("lora", "faces", "script"),
+        params={"render_video": {"burn_subtitles": burns}},
+    )
+    story = Story().given(request).then().runs("synthesize_speech", "speech", "timings")
+    story = story.runs("generate_portrait", "portrait").then()
+    assert story.state.graph is not None
+    bound = story.state.graph.stage("render_video").inputs.get("subtitles")
+    assert (bound is not None) == burns
+    # An engine that makes no subtitles stops nothing.
+    assert story.state.stages["render_video"].status is StageStatus.SCHEDULED
+
+
+@pytest.mark.parametrize("who", [("photos", "clip"), ("lora", "faces", "voice")])
+def test_a_topic_is_written_about_before_anybody_speaks(who: tuple[str, ...]) -> None:
+    request = train(type=e.JobType.GENERATE, inputs=artifacts(*who, "topic"))
+    graph = Story().given(request).then().state.graph
+    assert graph is not None
+    assert graph.stage("write_script").inputs["topic"].stage is None
+    assert graph.stage("synthesize_speech").inputs["script"].stage == "write_script"
+    scene = graph.stage("generate_portrait").inputs["prompt"]
+    assert (scene.stage, scene.output, scene.optional) == ("write_script", "scene", True)
+    assert {"generate_portrait", "synthesize_speech"} < graph.descendants("write_script")
+
+
+def test_the_users_own_prompt_goes_before_the_scene_and_own_words_before_a_topic() -> None:
+    inputs = artifacts("lora", "faces", "topic", "prompt")
+    graph = Story().given(train(type=e.JobType.GENERATE, inputs=inputs)).then().state.graph
+    assert graph is not None
+    assert graph.stage("generate_portrait").inputs["prompt"].stage is None
+    said = train(type=e.JobType.GENERATE, inputs=inputs | artifacts("script"))
+    graph = Story().given(said).then().state.graph
+    assert graph is not None
+    assert {one.id for one in graph.stages} == {
+        "synthesize_speech",
+        "generate_portrait",
+        "render_video",
+    }
+
+
+@pytest.mark.parametrize("asked", [{"params": {"upscale": {}}}, {"engines": {"upscale": "onnx"}}])
+def test_a_portrait_is_enlarged_before_it_talks_if_that_is_asked_for(asked: dict[str, Any]) -> None:
+    inputs = artifacts("lora", "faces", "script")
+    request = train(type=e.JobType.GENERATE, inputs=inputs, **asked)
+    graph = Story().given(request).then().state.graph
+    assert graph is not None
+    assert graph.stage("upscale").inputs["picture"].stage == "generate_portrait"
+    assert graph.stage("render_video").inputs["portrait"].stage == "upscale"
+    assert graph.stage("upscale").engine == asked.get("engines", {}).get("upscale")

@@ -26,7 +26,7 @@ from myspinbot.client.replies import (
     Trace,
 )
 from myspinbot.client.transport import Transport
-from myspinbot.client.uploads import AsyncUploads, OnSent
+from myspinbot.client.uploads import AsyncUploads, Kind, OnSent
 
 AnyPath = str | PathLike[str]
 
@@ -43,7 +43,9 @@ class AsyncJobs:
         *,
         photos: Iterable[AnyPath] = (),
         clip: AnyPath | None = None,
+        music: AnyPath | None = None,
         script: str = "",
+        topic: str = "",
         profile: str | None = None,
         consent: Statement | None = None,
         name: str = "",
@@ -57,11 +59,11 @@ class AsyncJobs:
         idempotency_key: str | None = None,
         on_sent: OnSent | None = None,
     ) -> Status:
-        """Ask for a job: a video if there is a script, else a training, or a pipeline.
+        """Ask for a job: a video if there is a script or a topic, else a training, or a pipeline.
 
         A video is of a `profile`, or of photos (and a clip) that are trained on first. Photos and
         a clip need a `consent`: whose face and voice they are, and what they may be used for; a
-        profile brings its own. `engines`
+        profile brings its own. `music` plays under the speech. `engines`
         and `params` are by kind of stage, as `capabilities` announces them. The same
         `idempotency_key` makes the same job once, from whatever program it is sent.
         """
@@ -69,14 +71,17 @@ class AsyncJobs:
         if sent := await self._uploads.send([Path(photo) for photo in photos], "photo", on_sent):
             uploads["photos"] = [upload.upload_id for upload in sent]
             uploads["photoNames"] = [upload.name for upload in sent]
-        if clip is not None:
-            [recording] = await self._uploads.send([Path(clip)], "clip", on_sent)
-            uploads["clip"] = recording.upload_id
-        asked_for = "generate" if script else "train"
+        sounds: tuple[tuple[Kind, AnyPath | None], ...] = (("clip", clip), ("music", music))
+        for kind, path in sounds:
+            if path is not None:
+                [sound] = await self._uploads.send([Path(path)], kind, on_sent)
+                uploads[kind] = sound.upload_id
+        asked_for = "generate" if script or topic else "train"
         body = {
             "type": "pipeline" if pipeline or graph else asked_for,
             "uploads": uploads,
             "script": script,
+            "topic": topic,
             "profileId": profile,
             "consent": consent
             and consent.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -256,6 +261,7 @@ class AsyncJobs:
         quality: str | None = None,
         seed: int | None = None,
         script: str | None = None,
+        topic: str | None = None,
         prompt: str | None = None,
         name: str | None = None,
         idempotency_key: str | None = None,
@@ -268,6 +274,7 @@ class AsyncJobs:
             "quality": quality,
             "seed": seed,
             "script": script,
+            "topic": topic,
             "prompt": prompt,
             "name": name,
         }

@@ -14,7 +14,7 @@ from myspinbot.client.errors import ApiError, FileChangedError
 from myspinbot.client.replies import Upload, UploadPart
 from myspinbot.client.transport import Transport
 
-Kind = Literal["photo", "clip"]
+Kind = Literal["photo", "clip", "music"]
 OnSent = Callable[[int], None]
 """Told how many more bytes have arrived."""
 _AT_ONCE = 4

@@ -74,6 +74,7 @@ def facts(job: JobDetail) -> Iterator[tuple[str, str]]:
         ("type", job.type),
         ("name", job.name),
         ("script", job.script),
+        ("topic", job.topic),
         ("prompt", job.prompt),
         ("profile", job.profile_id),
         ("consent", consented(job.consent)),

@@ -21,6 +21,7 @@ from myspinbot.commands.submit import (
     QualityOption,
     ScriptOption,
     SeedOption,
+    TopicOption,
     WatchOption,
     told,
 )
@@ -69,6 +70,7 @@ async def fork(
         ),
     ],
     script: ScriptOption = None,
+    topic: TopicOption = None,
     prompt: Annotated[
         str | None, typer.Option(help="How the portrait should look.", show_default=False)
     ] = None,
@@ -94,6 +96,7 @@ async def fork(
         quality=quality,
         seed=seed,
         script=None if script is None else read_script(script),
+        topic=topic,
         prompt=prompt,
         name=name,
         idempotency_key=idempotency_key,

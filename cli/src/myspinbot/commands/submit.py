@@ -50,6 +50,20 @@ PurposeOption = Annotated[
     str | None,
     typer.Option(help="What they may be used for.", show_default=False),
 ]
+TopicOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What the video shall be about, where there is no --script: the words are written.",
+        show_default=False,
+    ),
+]
+MusicOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Music under the speech: wav, mp3, flac, ogg or m4a. It is repeated to its length.",
+        show_default=False,
+    ),
+]
 QualityOption = Annotated[
     Quality | None,
     typer.Option(
@@ -101,6 +115,7 @@ WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", help="Follow th
     "--consent myself --purpose 'a greeting'",
     "myspinbot submit a.jpg b.jpg --name Ada --consent 'Ada Lovelace' --purpose 'her own talks'",
     "myspinbot submit --profile 01k9z3… --script @speech.txt --quality best",
+    "myspinbot submit ~/photos --topic 'my garden in spring' --param write_script.seconds=30",
     "myspinbot submit ~/photos --param train_lora.steps=800 --engine render_video=warp",
 )
 @connected
@@ -114,6 +129,8 @@ async def submit(
     photos: PhotosOption = None,
     voice: VoiceOption = None,
     script: ScriptOption = None,
+    topic: TopicOption = None,
+    music: MusicOption = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -143,23 +160,27 @@ async def submit(
     idempotency_key: KeyOption = None,
     watch: WatchOption = False,
 ) -> None:
-    """Ask for a video (with --script) or a training alone (without); prints the job's id.
+    """Ask for a video (with --script or --topic) or a training alone; prints the job's id.
 
     Files that the system has already are not sent again, and large ones go on where a broken
     connection left off. Whoever uses a face or a voice says whose it is; a trained profile is
     used for what was agreed to when it was trained.
     """
     faces = [*(files or []), *(photos or [])]
-    _check(bool(faces), profile, voice, script, pipeline)
+    _check(bool(faces), profile, voice, script or topic, pipeline)
     found = find_photos(faces)
     clip = readable(voice.expanduser(), "recording") if voice else None
+    under = readable(music.expanduser(), "music") if music else None
     covers = [*([Likeness.FACE] if found else []), *([Likeness.VOICE] if clip else [])]
     said = stated(consent, purpose, covers)
-    with transfer_view("Sending", [*found, *([clip] if clip else [])]) as on_sent:
+    sent = [*found, *(sound for sound in (clip, under) if sound)]
+    with transfer_view("Sending", sent) as on_sent:
         status = await session.client.jobs.create(
             photos=found,
             clip=clip,
+            music=under,
             script="" if script is None else read_script(script),
+            topic=topic or "",
             profile=profile,
             pipeline=pipeline,
             consent=said,
@@ -188,7 +209,7 @@ async def told(session: Session, status: Status, *, watch: bool) -> None:
 
 
 def _check(
-    faces: bool, profile: str | None, voice: Path | None, script: str | None, pipeline: str | None
+    faces: bool, profile: str | None, voice: Path | None, words: str | None, pipeline: str | None
 ) -> None:
     if not faces and not profile and not pipeline:
         raise CommandError(
@@ -196,9 +217,9 @@ def _check(
             "Give photos, or the --profile of an earlier training.",
             MISUSED,
         )
-    if profile and not pipeline and (faces or voice or script is None):
+    if profile and not pipeline and (faces or voice or words is None):
         raise CommandError(
             "A profile has its own face and voice, and needs something to say.",
-            "Give --script with --profile, and no photos or --voice.",
+            "Give --script or --topic with --profile, and no photos or --voice.",
             MISUSED,
         )

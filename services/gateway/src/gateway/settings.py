@@ -22,6 +22,7 @@ class Limits:
     photos: int = 40
     photo_pixels: int = MAX_PICTURE_PIXELS
     clip_bytes: int = 50 * _MEGABYTE
+    music_bytes: int = 50 * _MEGABYTE
     script_chars: int = 20_000
     prompt_chars: int = 2_000
     name_chars: int = 80
@@ -29,7 +30,8 @@ class Limits:
     @property
     def body_bytes(self) -> int:
         """The largest body that can be within all other limits."""
-        return self.photos * self.photo_bytes + self.clip_bytes + _MEGABYTE
+        sounds = self.clip_bytes + self.music_bytes
+        return self.photos * self.photo_bytes + sounds + _MEGABYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Settings:
                 photos=limit("PHOTOS", defaults.photos),
                 photo_pixels=limit("PHOTO_PIXELS", defaults.photo_pixels),
                 clip_bytes=limit("CLIP_BYTES", defaults.clip_bytes),
+                music_bytes=limit("MUSIC_BYTES", defaults.music_bytes),
                 script_chars=limit("SCRIPT_CHARS", defaults.script_chars),
                 prompt_chars=limit("PROMPT_CHARS", defaults.prompt_chars),
                 name_chars=limit("NAME_CHARS", defaults.name_chars),

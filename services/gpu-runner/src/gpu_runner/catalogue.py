@@ -34,8 +34,9 @@ class Engine:
     `StageContext.checkpoint_wanted`, so that a runner that stops may ask for one; `spreads`, that
     `run` may be one of several processes on as many devices: see `gpu_runner.crew`. `weights` names
     the model that it starts from: see `gpu_runner.models`. Of a plug-in, `plugin` is its folder,
-    `schema` that of its parameters, and `lacking` tells what it cannot run without. An engine with
-    no `qualities` is only used by name, or where there is no other.
+    `schema` that of its parameters, and `lacking` tells what it cannot run without; `variant` tells
+    one file of the operator's from another, as results differ with it. An engine with no
+    `qualities` is only used by name, or where there is no other.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Engine:
     plugin: Path | None = None
     schema: Mapping[str, Any] | None = None
     lacking: Callable[[], tuple[Weights, ...]] = tuple
+    variant: Callable[[], str] = str
 
     def params(self) -> type[BaseModel]:
         """The model of its parameters."""
@@ -66,10 +68,11 @@ class Engine:
         lacks = self.lacking()
         if self.weights and (one := missing(self.weights)):
             lacks = (*lacks, one)
+        version = version_of(self.version, self.weights) if self.weights else self.version
         return EngineManifest(
             kind=self.kind,
             engine=self.name,
-            version=version_of(self.version, self.weights) if self.weights else self.version,
+            version="+".join(filter(None, (version, self.variant()))),
             title=self.title,
             lane=self.lane,
             qualities=self.qualities,

@@ -21,7 +21,7 @@ _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _GENERATED = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
 # A portrait of which much may be a photograph, and a generated voice.
 _COMPOSED = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
-_SOURCE_TYPE_OF = {"render_video": _COMPOSED}
+_SOURCE_TYPE_OF = {"render_video": _COMPOSED, "upscale": _COMPOSED}
 _TAKES_APART = frozenset({"prepare_dataset"})
 """Kinds of stages that only cut and clean what a person sent: nothing of it is generated."""
 

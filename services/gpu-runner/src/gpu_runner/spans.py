@@ -20,8 +20,10 @@ from contracts import events as e
 from contracts import subjects
 
 _MADE = {
+    "write_script": "text",
     "synthesize_speech": "speech",
     "generate_portrait": "image",
+    "upscale": "image",
     # Not among the well-known values, as no convention speaks of moving pictures yet.
     "render_video": "video",
 }

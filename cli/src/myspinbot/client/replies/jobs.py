@@ -145,6 +145,7 @@ class JobDetail(Reply):
     consent: Consent | None = None
     quality: str | None = None
     script: str | None = None
+    topic: str | None = None
     prompt: str | None = None
     seed: int | None = None
     engines: dict[str, str] = Field(default_factory=dict)

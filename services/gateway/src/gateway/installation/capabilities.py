@@ -25,6 +25,7 @@ class LimitsView(Contract):
     photos: int
     photo_pixels: int
     clip_bytes: int
+    music_bytes: int
     script_chars: int
     prompt_chars: int
     name_chars: int

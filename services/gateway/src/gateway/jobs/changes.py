@@ -46,6 +46,7 @@ class ForkDraft(Contract):
     name: Text | None = None
     prompt: Text | None = None
     script: Text | None = None
+    topic: Text | None = None
     quality: Quality | None = None
     engines: dict[Name, Name] = Field(
         default_factory=dict, description="by stage kind; others stay as they were"
@@ -128,12 +129,7 @@ async def fork_job(
     draft = _draft(request, fork)
     limits = gateway.settings.limits
     drafts.check_texts(draft, limits)
-    if fork.script and request.type is JobType.TRAIN:
-        raise Problem(
-            ProblemKind.INVALID_REQUEST,
-            "A training takes no script.",
-            "Leave out `script`, or ask for a video.",
-        )
+    _check_words(request, fork)
     capabilities.check(draft, gateway.capabilities())
     async with uploading(gateway.store, limits, lambda: f"uploads/{gateway.new_id()}") as uploads:
         inputs = dict(request.inputs)
@@ -156,6 +152,26 @@ async def fork_job(
         return await enter(gateway, uploads, response, new, event, consent=consent)
 
 
+def _check_words(request: JobRequested, fork: ForkDraft) -> None:
+    """Problem if the job could not make use of the words that the fork gives."""
+    if request.type is JobType.TRAIN and (fork.script or fork.topic):
+        raise Problem(
+            ProblemKind.INVALID_REQUEST,
+            "A training takes no script.",
+            "Leave out `script` and `topic`, or ask for a video.",
+        )
+    if (
+        request.type is JobType.GENERATE
+        and fork.topic
+        and (fork.script or "script" in request.inputs)
+    ):
+        raise Problem(
+            ProblemKind.INVALID_REQUEST,
+            "The job has a script of its own, so no topic is written about.",
+            "Leave out `topic`, or start a new job with it.",
+        )
+
+
 def _draft(request: JobRequested, fork: ForkDraft) -> JobDraft:
     """The parent's request with the fork's changes. Texts are only those that change."""
     params = {
@@ -169,6 +185,7 @@ def _draft(request: JobRequested, fork: ForkDraft) -> JobDraft:
         name=fork.name,
         prompt=fork.prompt,
         script=fork.script,
+        topic=fork.topic,
         quality=fork.quality or request.quality,
         engines=request.engines | fork.engines,
         params=params,

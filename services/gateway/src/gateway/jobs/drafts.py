@@ -32,6 +32,7 @@ class UploadsDraft(Contract):
         "then tells its name",
     )
     clip: Id | None = None
+    music: Id | None = Field(default=None, description="generate: what plays under the speech")
 
     @model_validator(mode="after")
     def _names_each(self) -> Self:
@@ -50,6 +51,9 @@ class JobDraft(Contract):
     name: Text | None = Field(default=None, description="train: what the profile is called")
     prompt: Text | None = Field(default=None, description="how the portrait should look")
     script: Text | None = Field(default=None, description="generate: the words to speak")
+    topic: Text | None = Field(
+        default=None, description="generate: what to speak about, where there is no script"
+    )
     quality: Quality = Quality.STANDARD
     engines: dict[Name, Name] = Field(default_factory=dict, description="engine by stage kind")
     params: Annotated[dict[Name, dict[str, Any]], Plain] = Field(
@@ -73,20 +77,26 @@ class JobDraft(Contract):
         named = [one for one in (self.graph, self.pipeline) if one is not None]
         if len(named) != (1 if self.type is JobType.PIPELINE else 0):
             raise ValueError("a pipeline has either a graph or the id of one, and no other job has")
-        if self.type is JobType.GENERATE and not self.script:
-            raise ValueError("a video needs a script: the words to speak")
-        if self.type is JobType.TRAIN and (self.script is not None or self.profile_id is not None):
-            raise ValueError("a training takes neither a script nor a profile")
+        if self.type is JobType.GENERATE and bool(self.script) == bool(self.topic):
+            raise ValueError("a video needs a script, the words to speak, or a topic; not both")
+        of_videos = (self.script, self.topic, self.profile_id)
+        if self.type is JobType.TRAIN and any(one is not None for one in of_videos):
+            raise ValueError("a training takes neither a script, a topic nor a profile")
         return self
 
     def texts(self) -> dict[str, str]:
         """What the user wrote, by the name of the input that it becomes."""
-        given = {"name": self.name, "prompt": self.prompt, "script": self.script}
+        given = {
+            "name": self.name,
+            "prompt": self.prompt,
+            "script": self.script,
+            "topic": self.topic,
+        }
         return {name: text for name, text in given.items() if text}
 
 
-def check(draft: JobDraft, photos: int, clip: bool, limits: Limits) -> None:
-    """Problem if the draft cannot become a job with so many photos and with or without a clip."""
+def check(draft: JobDraft, photos: int, sounds: Collection[str], limits: Limits) -> None:
+    """Problem if the draft cannot become a job with so many photos and these sound files."""
     check_texts(draft, limits)
     if draft.type is JobType.TRAIN and photos == 0:
         raise _invalid(
@@ -98,7 +108,15 @@ def check(draft: JobDraft, photos: int, clip: bool, limits: Limits) -> None:
             "A video needs a face: there is neither a profile nor a photo.",
             "Give the `profileId` of an earlier training, or send photos.",
         )
-    if draft.type is JobType.GENERATE and draft.profile_id is not None and (photos or clip):
+    if draft.type is JobType.TRAIN and "music" in sounds:
+        raise _invalid(
+            "A training takes no music.", "Leave it out, or ask for a video by giving a script."
+        )
+    if (
+        draft.type is JobType.GENERATE
+        and draft.profile_id is not None
+        and (photos or "clip" in sounds)
+    ):
         raise _invalid(
             "A profile brings its own face and voice, and there are files as well.",
             "Leave out the files to use the profile, or `profileId` to train a new one.",
@@ -110,6 +128,7 @@ def check_texts(draft: JobDraft, limits: Limits) -> None:
     for name, most in (
         ("name", limits.name_chars),
         ("prompt", limits.prompt_chars),
+        ("topic", limits.prompt_chars),
         ("script", limits.script_chars),
     ):
         if len(draft.texts().get(name, "")) > most:

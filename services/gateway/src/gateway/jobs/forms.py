@@ -29,7 +29,11 @@ from gateway.settings import Limits
 from gateway.uploads import FileKind, IncomingFile, Uploads
 
 _TEXTS = ("name", "prompt", "profileId", "pipeline", "quality", "seed")
-_NOT_OF_TRAINING = ("profileId", "pipeline", "graph")
+_SOUNDS = {
+    "voice": (FileKind.CLIP, "voice clip"),
+    "music": (FileKind.MUSIC, "music"),
+}
+_NOT_OF_TRAINING = ("profileId", "pipeline", "graph", "music")
 _JSONS = ("engines", "params", "graph", "consent")
 _SEED = re.compile(r"[0-9]{1,19}")
 # UTF-8 takes at most four bytes for a character; escapes in JSON take more than they mean.
@@ -40,17 +44,18 @@ _BYTES_PER_CHAR = 4
 class Received:
     """What a request brought: its draft, and its files in the store.
 
-    `names` has the name of each photo, empty where it is not known.
+    `names` has the name of each photo, empty where it is not known. `sounds` has the recording of
+    the voice as `clip` and what plays under the speech as `music`, where they came.
     """
 
     draft: JobDraft
     photos: list[Artifact] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    clip: Artifact | None = None
+    sounds: dict[str, Artifact] = field(default_factory=dict)
 
     def files(self) -> tuple[Artifact, ...]:
         """All files."""
-        return (*self.photos, *((self.clip,) if self.clip else ()))
+        return (*self.photos, *self.sounds.values())
 
 
 async def receive(request: Request, uploads: Uploads, job_type: JobType | None) -> Received:
@@ -87,7 +92,7 @@ class _Form:
     values: dict[str, bytes] = field(default_factory=dict)
     photos: list[Artifact] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    clip: Artifact | None = None
+    sounds: dict[str, Artifact] = field(default_factory=dict)
     name: str = ""
     filename: str = ""
     file: IncomingFile | None = None
@@ -109,12 +114,12 @@ class _Form:
         except MalformedFormError as error:
             raise _malformed(str(error)) from error
         draft = _draft(self._decoded(), self.job_type)
-        return Received(draft, self.photos, self.names, self.clip)
+        return Received(draft, self.photos, self.names, self.sounds)
 
     def _fields(self) -> tuple[str, ...]:
-        fields: tuple[str, ...] = ("image", "voice", *_TEXTS, *_JSONS)
+        fields: tuple[str, ...] = ("image", *_SOUNDS, *_TEXTS, *_JSONS)
         if self.job_type is not JobType.TRAIN:
-            fields += ("script",)
+            fields += ("script", "topic")
         else:
             fields = tuple(name for name in fields if name not in _NOT_OF_TRAINING)
         return fields if self.job_type else ("type", *fields)
@@ -134,10 +139,11 @@ class _Form:
             if len(self.photos) == most:
                 raise too_many_photos(most)
             self.file = self.uploads.file(FileKind.PHOTO, f"photo {len(self.photos) + 1}")
-        elif part.name == "voice":
-            if self.clip is not None:
+        elif part.name in _SOUNDS:
+            kind, label = _SOUNDS[part.name]
+            if kind.value in self.sounds:
                 raise _repeated(part.name)
-            self.file = self.uploads.file(FileKind.CLIP, "voice clip")
+            self.file = self.uploads.file(kind, label)
         elif part.name in self.values:
             raise _repeated(part.name)
 
@@ -160,7 +166,7 @@ class _Form:
             self.photos.append(artifact)
             self.names.append(self.filename)
         elif artifact is not None:
-            self.clip = artifact
+            self.sounds[self.file.kind.value] = artifact
         self.file = None
 
     def _decoded(self) -> dict[str, Any]:

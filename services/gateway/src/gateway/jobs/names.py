@@ -24,7 +24,7 @@ from gateway.live import LiveJob, LiveJobs
 
 log = structlog.get_logger(__name__)
 
-TEXTS = ("name", "script", "prompt", filenames.INPUT)
+TEXTS = ("name", "script", "topic", "prompt", filenames.INPUT)
 """The inputs of a request that are texts."""
 
 _NAMES = 2048

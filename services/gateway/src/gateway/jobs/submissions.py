@@ -87,15 +87,13 @@ async def _submit(asked: _Asked, job_type: JobType | None) -> StatusView:
         draft = await pipelines.resolved(gateway, owner, received.draft)
         await _take_uploads(gateway, owner, uploads, received)
         await _keep_distinct(uploads, received)
-        clip = received.clip is not None
-        drafts.check(draft, len(received.photos), clip, gateway.settings.limits)
+        drafts.check(draft, len(received.photos), received.sounds, gateway.settings.limits)
         capabilities.check(draft, gateway.capabilities())
         lent = await trained.lent_by(gateway, draft.profile_id, owner)
         inputs: Artifacts = dict(lent.inputs)
         if received.photos:
             inputs["photos"] = tuple(received.photos)
-        if received.clip:
-            inputs["clip"] = (received.clip,)
+        inputs |= {name: (sound,) for name, sound in received.sounds.items()}
         drafts.check_inputs(draft, {*inputs, *draft.texts()})
         brought = sum(artifact.size for artifact in received.files())
         await check_quota(gateway, owner, brought)
@@ -131,12 +129,16 @@ async def _take_uploads(gateway: Gateway, owner: str, uploads: Uploads, received
         raise forms.too_many_photos(limit)
     sessions = Sessions(gateway, owner)
     photos = [await sessions.take(upload, FileKind.PHOTO) for upload in wanted.photos]
-    clip = await sessions.take(wanted.clip, FileKind.CLIP) if wanted.clip else None
+    sounds = {
+        kind.value: await sessions.take(upload, kind)
+        for kind, upload in ((FileKind.CLIP, wanted.clip), (FileKind.MUSIC, wanted.music))
+        if upload
+    }
     try:
         received.photos += [await uploads.copy(photo) for photo in photos]
         received.names += wanted.photo_names or [""] * len(photos)
-        if clip is not None:
-            received.clip = await uploads.copy(clip)
+        for name, sound in sounds.items():
+            received.sounds[name] = await uploads.copy(sound)
     except MissingObjectError:
         raise no_such_upload() from None
 

@@ -16,6 +16,7 @@ _TEXT = {"type": "string"}
 _FORM: dict[str, dict[str, Any]] = {
     "type": {"enum": [kind.value for kind in JobType]},
     "script": {**_TEXT, "description": "the words to speak"},
+    "topic": {**_TEXT, "description": "what to speak about, where there is no script"},
     "profileId": {**_TEXT, "description": "the profile to use instead of files"},
     "image": {
         "type": "array",
@@ -25,6 +26,10 @@ _FORM: dict[str, dict[str, Any]] = {
     "voice": {
         **_FILE,
         "description": "a recording of their voice: WAV, MP3, FLAC, OGG, M4A or WebM",
+    },
+    "music": {
+        **_FILE,
+        "description": "what plays under the speech: WAV, MP3, FLAC, OGG, M4A or WebM",
     },
     "prompt": {**_TEXT, "description": "how the portrait should look"},
     "name": {**_TEXT, "description": "what the profile is called"},
@@ -41,7 +46,7 @@ _FORM: dict[str, dict[str, Any]] = {
     "seed": {"type": "integer", "minimum": 0, "default": 0},
 }
 _OF_PIPELINES = ("graph", "pipeline")
-_OF_VIDEOS = ("script", "profileId")
+_OF_VIDEOS = ("script", "topic", "profileId", "music")
 
 
 def _definitions() -> dict[str, Any]:
@@ -82,7 +87,11 @@ def _body(
     content = {
         "multipart/form-data": {
             "schema": form,
-            "encoding": {"image": {"contentType": "image/*"}, "voice": {"contentType": "audio/*"}},
+            "encoding": {
+                "image": {"contentType": "image/*"},
+                "voice": {"contentType": "audio/*"},
+                "music": {"contentType": "audio/*"},
+            },
             "example": examples[0],
         },
         "application/json": {"schema": draft, "example": examples[1]},
@@ -118,7 +127,7 @@ TRAIN = _body(
 GENERATE = _body(
     JobType.GENERATE,
     _OF_PIPELINES,
-    (["script"], ["script"]),
+    ([], []),
     (
         {
             "image": ["…the bytes of a photo…"],

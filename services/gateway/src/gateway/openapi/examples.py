@@ -83,6 +83,7 @@ _WORDS: dict[str, Any] = {
     "thumbnailUrl": f"/api/jobs/{JOB}/artifacts/render_video/poster/0/thumbnail",
     "title": "LoRA on Stable Diffusion XL",
     "tokenId": "t9c2e4a6b8d0",
+    "topic": "a walk along the sea",
     "total": 400,
     "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
     "traceUrl": f"/#/job/{JOB}?view=trace",

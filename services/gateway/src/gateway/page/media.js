@@ -4,7 +4,8 @@ import { h } from "./dom.js";
 import { icon } from "./icons.js";
 import { strings } from "./language.js";
 
-export const label = (artifact) => strings.outputs[artifact.output] ?? artifact.output;
+// Where an output has several files, each kind of file may have a name of its own.
+export const label = ({ output, mediaType }) => strings.outputs[`${output}.${mediaType}`] ?? strings.outputs[output] ?? output;
 export const isPicture = (artifact) => artifact.mediaType.startsWith("image/");
 export const isSound = (artifact) => artifact.mediaType.startsWith("audio/");
 

@@ -30,7 +30,18 @@ log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/api", tags=["pipelines"])
 
 _MOST_PIPELINES = 100
-REQUEST_INPUTS = ("photos", "clip", "script", "prompt", "name", "lora", "voice", "faces")
+REQUEST_INPUTS = (
+    "photos",
+    "clip",
+    "music",
+    "script",
+    "topic",
+    "prompt",
+    "name",
+    "lora",
+    "voice",
+    "faces",
+)
 """What a job's request can bring: files, texts, and the parts of a profile."""
 _TITLES = {
     "train": "Learn a face and a voice",

@@ -24,6 +24,7 @@ class FileKind(StrEnum):
 
     PHOTO = "photo"
     CLIP = "clip"
+    MUSIC = "music"
 
 
 @dataclass(slots=True)
@@ -75,7 +76,7 @@ class Judge:
                 raise Problem(
                     ProblemKind.NOT_A_RECORDING,
                     f"The {self.label} is not a sound file of a known kind.",
-                    "Send a WAV, MP3, FLAC, OGG, M4A or WebM recording.",
+                    "Send a WAV, MP3, FLAC, OGG, M4A or WebM file.",
                     field=self.kind.value,
                 )
             self._head.clear()
@@ -112,16 +113,15 @@ class Judge:
 
 def check_size(kind: FileKind, label: str, size: int, limits: Limits) -> None:
     """Problem if a file of this kind may not be so large."""
-    most = limits.photo_bytes if kind is FileKind.PHOTO else limits.clip_bytes
+    most, enough = {
+        FileKind.PHOTO: (limits.photo_bytes, "4 megapixels are plenty for a photo."),
+        FileKind.CLIP: (limits.clip_bytes, "a minute of clear speech is enough."),
+        FileKind.MUSIC: (limits.music_bytes, "music is repeated as often as the video needs."),
+    }[kind]
     if size > most:
         raise Problem(
             ProblemKind.UPLOAD_TOO_LARGE,
             f"The {label} is larger than {most / 1e6:g} MB.",
-            "Send a smaller file: "
-            + (
-                "4 megapixels are plenty for a photo."
-                if kind is FileKind.PHOTO
-                else "a minute of clear speech is enough."
-            ),
+            f"Send a smaller file: {enough}",
             limit=most,
         )

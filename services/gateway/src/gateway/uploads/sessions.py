@@ -31,7 +31,7 @@ from gateway.uploads.quota import check_quota
 from gateway.uploads.records import FOLDER, KEPT_S, Part, UploadRecord, part_bytes
 
 _MOST = 500
-_LABELS = {FileKind.PHOTO: "photo", FileKind.CLIP: "voice clip"}
+_LABELS = {FileKind.PHOTO: "photo", FileKind.CLIP: "voice clip", FileKind.MUSIC: "music"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class Sessions:
             raise Problem(
                 ProblemKind.INVALID_REQUEST,
                 f"The upload {upload} is a {session.record.kind}, and a {kind} is wanted.",
-                "Name photos as `photos` and a clip as `clip`.",
+                "Name photos as `photos`, a clip as `clip` and music as `music`.",
             )
         if not session.record.complete:
             raise Problem(

@@ -5,12 +5,17 @@ This list is all that the runner knows of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from contracts.capabilities import Weights
 from contracts.commands import Lane
 from contracts.events import Quality
 
 from gpu_runner.catalogue import Engine
 from gpu_runner.engines.diffusion.config import LARGE_PRESETS, MINI_PRESETS, Presets
 from gpu_runner.engines.diffusion.portrait import LARGE_PORTRAIT_PRESETS
+from gpu_runner.engines.openai.write_script import lacking as lacking_writer
+from gpu_runner.models import upscaler
 
 
 def _engine(
@@ -25,6 +30,9 @@ def _engine(
     checkpoints: bool = False,
     spreads: bool = False,
     weights: str | None = None,
+    qualities: tuple[Quality, ...] = tuple(Quality),
+    lacking: Callable[[], tuple[Weights, ...]] = tuple,
+    variant: Callable[[], str] = str,
 ) -> Engine:
     """An engine of this package; `typical_s` is for all qualities, or for each, draft first.
 
@@ -45,6 +53,9 @@ def _engine(
         checkpoints=checkpoints,
         spreads=spreads,
         weights=weights,
+        qualities=qualities,
+        lacking=lacking,
+        variant=variant,
     )
 
 
@@ -77,6 +88,17 @@ ENGINES: tuple[Engine, ...] = (
         },
         version="2",
     ),
+    _engine("template", "write_script", "A script by templates", Lane.CPU, 1),
+    _engine(
+        "openai",
+        "write_script",
+        "A script by a language model at the operator's endpoint",
+        Lane.CPU,
+        None,
+        # What the user wrote goes to the endpoint, so only who names it gets it.
+        qualities=(),
+        lacking=lacking_writer,
+    ),
     _engine("world", "synthesize_speech", "Speech in the matched voice", Lane.CPU, 16, version="4"),
     _engine(
         "mini", "generate_portrait", "A portrait by base and LoRA", Lane.GPU, 17, weights="mini"
@@ -106,6 +128,23 @@ ENGINES: tuple[Engine, ...] = (
                 weights=name,
             ),
         )
+    ),
+    _engine(
+        "lanczos",
+        "upscale",
+        "A larger picture by interpolation",
+        Lane.CPU,
+        1,
+        qualities=(Quality.DRAFT,),
+    ),
+    _engine(
+        "onnx",
+        "upscale",
+        "A larger picture by the operator's model",
+        Lane.CPU,
+        None,
+        lacking=upscaler.lacking,
+        variant=upscaler.variant,
     ),
     _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10, version="2"),
 )

@@ -1,22 +1,21 @@
 """Subtitles drawn into pictures: white, outlined, two lines at most, clear of the edges.
 
-The typeface is the one that Pillow carries within itself (Aileron), so every machine draws the
-same. It has the letters of English; accents are left away, other scripts are refused.
+They have the letters that `gpu_runner.media.typeface` has.
 """
 
 from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from bisect import bisect_right
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
 
+from gpu_runner.media.typeface import UndrawableError, printable, typeface
 from gpu_runner.speech.subtitles import cues
 from gpu_runner.speech.timeline import Span
 from gpu_runner.stage import StageError
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from PIL.ImageFont import FreeTypeFont
 
 # Of the picture's shorter side.
 LETTERS = 0.058
@@ -40,7 +38,6 @@ OUTLINE, SHADOW = 0.09, 0.16
 SPACING = 0.22
 _TIME = re.compile(r"(?:(\d+):)?(\d\d):(\d\d)\.(\d{3})")
 _TAG = re.compile(r"<[^>]*>")
-_PLAIN = str.maketrans({"\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00a0": " "})
 
 
 def read_webvtt(path: Path) -> list[Span]:
@@ -99,7 +96,7 @@ class Captions:
         """
         self._size = round(LETTERS * min(width, height))
         self._frame = (width, height)
-        self._font = _font(self._size)
+        self._font = typeface(self._size)
         self._cues = [part for cue in spans for part in self._parts(cue)]
         self._starts = [cue.start for cue in self._cues]
         self._strip = lru_cache(4)(self._drawn)
@@ -121,7 +118,14 @@ class Captions:
 
     def _parts(self, cue: Span) -> list[Span]:
         """`cue` in pieces of at most two lines that fit, each with its share of the time."""
-        text = _printable(cue.text, self._font)
+        try:
+            text = printable(cue.text, self._font)
+        except UndrawableError as error:
+            raise StageError(
+                "subtitles-undrawable",
+                "the subtitles have letters that cannot be drawn into the picture",
+                "Leave burn_subtitles off; the subtitles are delivered as a file of their own.",
+            ) from error
         lines = self._wrapped(text)
         if len(lines) <= MOST_LINES:
             return [Span("\n".join(lines), cue.start, cue.end)] if text else []
@@ -182,30 +186,6 @@ class Captions:
         top = max(0, round(height - bottom - tall + pad))
         rows = min(tall, height - top)
         return (0, top), np.ascontiguousarray(letters[:rows]), np.ascontiguousarray(alpha[:rows])
-
-
-@lru_cache(8)
-def _font(size: int) -> FreeTypeFont:
-    font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise TypeError("this Pillow was built without FreeType")
-    return font
-
-
-def _printable(text: str, font: FreeTypeFont) -> str:
-    """`text` in letters that the typeface has, without line breaks."""
-    plain = unicodedata.normalize("NFKD", " ".join(text.split()).translate(_PLAIN))
-    kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    missing = bytes(font.getmask("\U000e0fff"))
-    if any(bytes(font.getmask(letter)) == missing for letter in {*kept} if letter.isalpha()):
-        raise StageError(
-            "subtitles-undrawable",
-            "the subtitles have letters that cannot be drawn into the picture",
-            "Leave burn_subtitles off; the subtitles are delivered as a file of their own.",
-        )
-    # Signs without a letter's meaning, such as emoji, are left away.
-    drawn = (one for one in kept if one == " " or bytes(font.getmask(one)) != missing)
-    return " ".join("".join(drawn).split())
 
 
 def _unreadable() -> StageError:

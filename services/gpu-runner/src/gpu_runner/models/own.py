@@ -15,6 +15,7 @@ from pathlib import Path
 REPLACEABLE = ("sd15", "sdxl")
 _LOOKED_AT = 65536
 _DIGITS = 8
+_WEIGHTS = (".safetensors", ".onnx")
 
 
 def setting(name: str) -> str:
@@ -38,7 +39,7 @@ def fingerprint(base: Path) -> str:
 
     Reading all of them would take minutes, and finetunes differ everywhere.
     """
-    stats = ((path, path.stat()) for path in _files(base) if path.suffix == ".safetensors")
+    stats = ((path, path.stat()) for path in _files(base) if path.suffix in _WEIGHTS)
     return _fingerprint(base, tuple((path, one.st_size, one.st_mtime_ns) for path, one in stats))
 
 

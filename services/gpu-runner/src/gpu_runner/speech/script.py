@@ -12,6 +12,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from gpu_runner.plain_text import decoded, without_controls
 from gpu_runner.speech.language import foreign_language
 from gpu_runner.speech.markup import plain
 from gpu_runner.speech.reading import spell_out
@@ -110,20 +111,12 @@ def _refuse_foreign(text: str) -> None:
 
 
 def _decode(data: bytes) -> str:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise StageError(
-            "script-not-text", "the script is not text in UTF-8", "Send it as plain text"
-        ) from error
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", decoded(data, "script"))
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").strip()
 
 
 def _visible(text: str) -> str:
-    """Without format and control characters, which are neither shown nor spoken."""
-    kept = (c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C")
-    return re.sub(r"[^\S\n]+", " ", "".join(kept)).strip()
+    return re.sub(r"[^\S\n]+", " ", without_controls(text)).strip()
 
 
 def _is_foreign_letter(character: str) -> bool:

@@ -44,8 +44,10 @@ def offers() -> tuple[JobOffer, ...]:
 
 _WAYS: tuple[tuple[JobType, tuple[str, ...], tuple[str, ...]], ...] = (
     (JobType.TRAIN, ("photos",), ("clip", "name")),
-    (JobType.GENERATE, ("photos", "script"), ("clip", "prompt", "name")),
-    (JobType.GENERATE, ("lora", "faces", "script"), ("voice", "prompt")),
+    (JobType.GENERATE, ("photos", "script"), ("clip", "prompt", "name", "music")),
+    (JobType.GENERATE, ("photos", "topic"), ("clip", "prompt", "name", "music")),
+    (JobType.GENERATE, ("lora", "faces", "topic"), ("voice", "prompt", "music")),
+    (JobType.GENERATE, ("lora", "faces", "script"), ("voice", "prompt", "music")),
 )
 
 
@@ -71,12 +73,15 @@ def _training(request: JobRequested) -> list[Stage]:
 
 
 def _generation(request: JobRequested) -> list[Stage]:
-    _require(request, "script", "Send the words that the person should say")
+    # Somebody's own words are spoken as they are.
+    writes = "script" not in request.inputs and "topic" in request.inputs
+    if not writes:
+        _require(request, "script", "Send the words that the person should say, or a topic")
     trains = "photos" in request.inputs
     if not trains:
         for name in ("lora", "faces"):
             _require(request, name, "Name a profile that was trained, or send photos")
-    speech = {"script": Binding(output="script")}
+    speech = {"script": _from("write_script", "script") if writes else Binding(output="script")}
     if "clip" in request.inputs:
         speech["voice"] = _from("train_voice", "voice")
     elif "voice" in request.inputs:
@@ -87,14 +92,27 @@ def _generation(request: JobRequested) -> list[Stage]:
     }
     if "prompt" in request.inputs:
         portrait["prompt"] = Binding(output="prompt")
+    elif writes:
+        portrait["prompt"] = Binding(stage="write_script", output="scene", optional=True)
+    upscales = "upscale" in {*request.params, *request.engines}
+    drawn = _from("generate_portrait", "portrait")
     video = {
-        "portrait": _from("generate_portrait", "portrait"),
+        "portrait": _from("upscale", "picture") if upscales else drawn,
         "speech": _from("synthesize_speech", "speech"),
         "timings": _from("synthesize_speech", "timings"),
     }
+    if "music" in request.inputs:
+        video["music"] = Binding(output="music")
+    if request.params.get("render_video", {}).get("burn_subtitles"):
+        # Bound only where they are drawn: no render need be done anew for what it does not use,
+        # and every job in the log would be planned as it was.
+        video["subtitles"] = Binding(stage="synthesize_speech", output="subtitles", optional=True)
+    topic = {"topic": Binding(output="topic")}
     return [
+        *([_stage(request, "write_script", topic, weight=0.5)] if writes else []),
         _stage(request, "synthesize_speech", speech, weight=2),
         _stage(request, "generate_portrait", portrait, weight=2),
+        *([_stage(request, "upscale", {"picture": drawn}, weight=0.5)] if upscales else []),
         _stage(request, "render_video", video, weight=3),
     ]
 

@@ -25,7 +25,7 @@ from gateway.jobs.views.stages import (
 from gateway.jobs.views.times import eta_s
 from gateway.live import LiveJob
 
-FILES = ("photos", "clip")
+FILES = ("photos", "clip", "music")
 """The inputs of a request that are files to look at or listen to."""
 
 
@@ -70,6 +70,7 @@ class JobView(Contract):
     eta_s: float | None = Field(description="seconds until the job is done")
     name: str | None = Field(description="as its owner called it")
     script: str | None = Field(description="the words to speak; null if none, or erased")
+    topic: str | None = Field(description="what to speak about; null if none, or erased")
     prompt: str | None = Field(description="how the portrait should look; null if none, or erased")
     profile_id: Id | None
     consent: ConsentView | None = Field(
@@ -144,6 +145,7 @@ def job_of(
         eta_s=eta_s(live, now),
         name=texts.get("name"),
         script=texts.get("script"),
+        topic=texts.get("topic"),
         prompt=texts.get("prompt"),
         profile_id=request.profile,
         consent=consent_of(state, texts.get("consent")),

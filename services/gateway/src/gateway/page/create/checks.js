@@ -97,6 +97,12 @@ export async function listenToClip(file, limits) {
   return { wrong: null, hints: hints.filter(Boolean), seconds };
 }
 
+export async function listenToMusic(file, limits) {
+  const say = strings.checks;
+  if (!isSoundFile(file)) return { wrong: say.notSound, hints: [] };
+  return { wrong: file.size > limits.musicBytes ? say.tooLarge(limits.musicBytes / 1e6) : null, hints: [] };
+}
+
 // Level of the loudest tenth in dBFS, and the share of samples at full scale.
 function loudness(samples) {
   const block = 2400;

@@ -3,6 +3,7 @@
 
 const WORDS = "draft";
 const STORE = "files";
+const NONE = { photos: [], clip: null, music: null };
 
 export function words() {
   try {
@@ -16,20 +17,20 @@ export function keepWords(draft) {
   localStorage.setItem(WORDS, JSON.stringify(draft));
 }
 
-// Photos and clip: { photos: [item], clip: item | null }, where an item has its `file`.
+// { photos: [item], clip: item | null, music: item | null }, where an item has its `file`.
 export async function files() {
   try {
-    return (await asked("readonly", (store) => store.get("chosen"))) ?? { photos: [], clip: null };
+    return (await asked("readonly", (store) => store.get("chosen"))) ?? NONE;
   } catch {
     // A private window may have no database; then files last as long as the page.
-    return { photos: [], clip: null };
+    return NONE;
   }
 }
 
 export async function keepFiles(chosen) {
   const bare = (item) => item && { file: item.file, sha256: item.sha256, uploadId: item.uploadId };
   try {
-    await asked("readwrite", (store) => store.put({ photos: chosen.photos.map(bare), clip: bare(chosen.clip) }, "chosen"));
+    await asked("readwrite", (store) => store.put({ photos: chosen.photos.map(bare), clip: bare(chosen.clip), music: bare(chosen.music) }, "chosen"));
   } catch {
     // See above; sending works without.
   }
@@ -37,7 +38,7 @@ export async function keepFiles(chosen) {
 
 export async function clear() {
   localStorage.removeItem(WORDS);
-  await keepFiles({ photos: [], clip: null });
+  await keepFiles(NONE);
 }
 
 function asked(mode, what) {

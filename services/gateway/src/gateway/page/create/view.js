@@ -17,11 +17,11 @@ import { photosField } from "./photos.js";
 import { qualityField } from "./quality.js";
 import { request } from "./request.js";
 import * as shelf from "./shelf.js";
-import { voiceField } from "./voice.js";
+import { musicField, voiceField } from "./sound.js";
 
 const CHARS_PER_SECOND = 14;
 const USUAL_CHARS = 100;
-const DEFAULT_LIMITS = { photos: 40, photoBytes: 25e6, photoPixels: 64e6, clipBytes: 50e6, scriptChars: 20_000 };
+const DEFAULT_LIMITS = { photos: 40, photoBytes: 25e6, photoPixels: 64e6, clipBytes: 50e6, musicBytes: 50e6, scriptChars: 20_000 };
 
 export function createView(query) {
   const draft = { quality: "standard", params: {}, engines: {}, key: api.newKey(), ...shelf.words() };
@@ -38,11 +38,14 @@ export function createView(query) {
   const people = peopleField((picked) => { speak(picked); changed(); });
   const photos = photosField(limits, changed);
   const voice = voiceField(limits, changed);
+  const music = musicField(limits, changed);
   const pair = h("div", { className: "pair" }, photos.element, voice.element);
   const script = h("textarea", { id: "script", rows: 5, placeholder: strings.scriptPlaceholder, value: draft.script ?? "", oninput: changed, "aria-describedby": "script-hint script-length" });
   const hint = h("p", { className: "hint", id: "script-hint" });
   const length = h("p", { className: "hint", id: "script-length" });
+  const topic = h("input", { id: "topic", maxLength: 2000, autocomplete: "off", value: draft.topic ?? "", oninput: changed });
   const name = h("input", { id: "name", maxLength: 80, autocomplete: "off", value: draft.name ?? "", oninput: changed });
+  const topicField = field(strings.topic, topic, strings.topicHint);
   const nameField = field(strings.name, name, strings.nameHint);
   const prompt = h("input", { maxLength: 2000, autocomplete: "off", value: draft.prompt ?? "", oninput: changed });
   const seed = h("input", { type: "number", min: 0, step: 1, inputMode: "numeric", value: draft.seed ?? "", placeholder: "0", oninput: changed });
@@ -58,9 +61,9 @@ export function createView(query) {
     h("div", { className: "stack" }, people.element, pair,
       h("section", { className: "card" },
         h("h2", {}, h("label", { htmlFor: "script" }, strings.script)), hint,
-        script, length, nameField,
+        script, length, topicField, nameField,
         h("details", {}, h("summary", {}, strings.more),
-          h("div", { className: "fields" }, field(strings.prompt, prompt, strings.promptHint), field(strings.seed, seed, strings.seedHint)), advanced.element))),
+          h("div", { className: "fields" }, field(strings.prompt, prompt, strings.promptHint), field(strings.seed, seed, strings.seedHint)), music.element, advanced.element))),
     h("aside", { className: "card submit" }, quality.element,
       consent.element,
       problem, h("div", { className: "stack" }, submit, sent, stop),
@@ -82,7 +85,7 @@ export function createView(query) {
     if (source) begin(kept);
     if (found) advanced.offer(found.kinds, draft.quality);
     ({ scriptChars } = await limits);
-    await Promise.all([people.load(profile).then(speak), photos.restore(kept.photos), voice.restore(kept.clip)]);
+    await Promise.all([people.load(profile).then(speak), photos.restore(kept.photos), voice.restore(kept.clip), music.restore(kept.music)]);
     phase = "open";
     if (touched) keep();
     describe();
@@ -97,14 +100,14 @@ export function createView(query) {
 
   function refuse(refused) {
     problem.replaceChildren(problemBox(refused));
-    return { photos: [], clip: null };
+    return { photos: [], clip: null, music: null };
   }
 
   // The form as it was for an earlier job, to be sent with something changed.
   function begin(job) {
     profile = null;
     Object.assign(draft, { params: job.params ?? {}, engines: job.engines ?? {} });
-    for (const [box, value] of [[script, job.script], [name, job.name], [prompt, job.prompt], [seed, job.seed]]) box.value = value ?? "";
+    for (const [box, value] of [[script, job.script], [topic, job.topic], [name, job.name], [prompt, job.prompt], [seed, job.seed]]) box.value = value ?? "";
     consent.put(job.consent);
     const choice = quality.element.querySelector(`[value="${job.quality}"]`);
     if (choice) {
@@ -114,19 +117,23 @@ export function createView(query) {
     take();
   }
 
+  const words = () => [script.value.trim(), topic.value.trim()];
+
   // Tells what follows from what the form holds.
   function describe() {
-    const text = script.value.trim();
+    const [text, about] = words();
     pair.hidden = nameField.hidden = profile !== null;
     consent.rest(profile !== null && known.consent);
+    topicField.hidden = text !== "";
     setText(hint, profile ? strings.scriptHintKnown : strings.scriptHint);
     setText(length, text ? strings.scriptLength(text.length, scriptChars, text.length / CHARS_PER_SECOND) : "");
     length.classList.toggle("error", text.length > scriptChars);
-    setText(submit, text || profile || photos.items().length === 0 ? strings.makeVideo : strings.trainOnly);
+    setText(submit, text || about || profile || photos.items().length === 0 ? strings.makeVideo : strings.trainOnly);
     // Nobody has begun yet: what a usual video takes.
-    const untouched = !text && photos.items().length === 0 && !voice.item();
-    const inputs = profile ? ["lora", "faces", known.hasVoice && "voice", "script"] : ["photos", (untouched || voice.item()) && "clip", (untouched || text) && "script"];
-    quality.estimate(inputs.includes("script") ? "generate" : "train", inputs.filter(Boolean), text.length || USUAL_CHARS);
+    const untouched = !text && !about && photos.items().length === 0 && !voice.item();
+    const said = !text && about ? "topic" : (untouched || text || profile) && "script";
+    const inputs = [...(profile ? ["lora", "faces", known.hasVoice && "voice"] : ["photos", (untouched || voice.item()) && "clip"]), said];
+    quality.estimate(said ? "generate" : "train", inputs.filter(Boolean), text.length || USUAL_CHARS);
   }
 
   // Called whenever anything of the form is different: keeps it. What is different is another
@@ -139,7 +146,7 @@ export function createView(query) {
   }
 
   function take() {
-    Object.assign(draft, { script: script.value, name: name.value, prompt: prompt.value, seed: seed.value, consent: consent.words(), profile, ...advanced.value() });
+    Object.assign(draft, { script: script.value, topic: topic.value, name: name.value, prompt: prompt.value, seed: seed.value, consent: consent.words(), profile, ...advanced.value() });
     draft.key = api.newKey();
   }
 
@@ -147,13 +154,13 @@ export function createView(query) {
     if (phase === "sent") return;
     shelf.keepWords(draft);
     // While files that were kept are still read, new ones wait for them.
-    if (phase === "open") await shelf.keepFiles({ photos: photos.items(), clip: voice.item() });
+    if (phase === "open") await shelf.keepFiles({ photos: photos.items(), clip: voice.item(), music: music.item() });
   }
 
   function mistake() {
-    const text = script.value.trim();
+    const [text, about] = words();
     if (!profile && photos.items().length === 0) return [strings.checks.needPhotos, photos.element.querySelector("input")];
-    if (profile && !text) return [strings.checks.needScript, script];
+    if (profile && !text && !about) return [strings.checks.needScript, script];
     if (text.length > scriptChars) return [strings.checks.scriptTooLong(scriptChars), script];
     if (!advanced.valid()) return [strings.checks.params, advanced.element.querySelector("[aria-invalid=true]")];
     return consent.mistake();
@@ -171,7 +178,7 @@ export function createView(query) {
     try {
       // A file that was only just chosen is still looked at, and what was kept is still read.
       await opened;
-      await Promise.all([photos.settled(), voice.settled()]);
+      await Promise.all([photos.settled(), voice.settled(), music.settled()]);
       sending.signal.throwIfAborted();
       const wrong = mistake();
       if (wrong) {
@@ -183,7 +190,7 @@ export function createView(query) {
       announce(strings.starting);
       const [face, sound] = [profile || chosen.photos.length > 0, profile ? known.hasVoice : chosen.clip];
       const agreed = consent.statement([face && "face", sound && "voice"].filter(Boolean));
-      const job = await request({ draft: { ...draft, ...(profile && { name: known.name }) }, profile, consent: agreed, ...chosen }, { onProgress: told, keep, signal: sending.signal });
+      const job = await request({ draft: { ...draft, ...(profile && { name: known.name }) }, profile, consent: agreed, music: music.item(), ...chosen }, { onProgress: told, keep, signal: sending.signal });
       // What was sent is no draft any more, whatever the form still shows.
       phase = "sent";
       await shelf.clear();

@@ -17,6 +17,7 @@ const TOLD = [
   ["generate_portrait", "identity_portrait", "plain"],
   ["render_video", "closed_at_pbm", "share"],
   ["render_video", "opening_vs_sound", "plain"],
+  ["render_video", "lag_frames", "plain"],
   ["render_video", "identity_distance", "plain"],
 ];
 const FIGURES = {

@@ -9,7 +9,7 @@ import { isPicture, isSound, label, picture, sound } from "../media.js";
 import { loaded } from "../ui.js";
 import { toldMeasures } from "./measures.js";
 
-const DOWNLOADS = ["video", "subtitles", "speech", "portrait", "lora", "lora_kohya", "voice"];
+const DOWNLOADS = ["video", "animation", "script", "subtitles", "speech", "portrait", "lora", "lora_kohya", "voice"];
 const LINK_S = 86_400;
 
 export function resultView(job) {

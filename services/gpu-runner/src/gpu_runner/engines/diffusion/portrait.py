@@ -8,6 +8,7 @@ from contracts.events import Quality
 from pydantic import BaseModel, ConfigDict, Field
 
 from gpu_runner.engines.diffusion.config import HalfVae, Part, Precision, Presets, VaeTiles
+from gpu_runner.media.mark_text import MarkText
 
 Strength = Annotated[
     float,
@@ -37,6 +38,7 @@ class PortraitConfig(BaseModel):
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
         description="The word that the LoRA was trained with.",
     )
+    mark: MarkText = ""
     samples: int = Field(
         default=4, ge=1, le=16, description="Pictures drawn from pure noise for the sample sheet."
     )

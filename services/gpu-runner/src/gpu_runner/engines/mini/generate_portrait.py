@@ -29,7 +29,7 @@ def run(context: StageContext, base: Path = BASE) -> StageResult:
 
     Raises:
         StageError: `weights-absent`, `no-faces`, `face-unreadable`, `lora-unreadable`,
-            `lora-of-another-base`, `nothing-drawn`.
+            `lora-of-another-base`, `nothing-drawn`, `mark-undrawable`.
 
     """
     from gpu_runner.engines.diffusion.stages.generate_portrait import generate

@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gpu_runner.media.mark_text import MarkText
+
 Aspect: TypeAlias = Literal["1:1", "9:16", "16:9"]
 
 
@@ -32,6 +34,7 @@ class Params(BaseModel):
     burn_subtitles: bool = Field(
         default=False, description="Whether subtitles are drawn into the picture"
     )
+    mark: MarkText = ""
     fade_s: float = Field(
         default=0.0,
         ge=0.0,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gpu_runner.engines.warp.inputs import Sitter
     from gpu_runner.engines.warp.timings import Timings
     from gpu_runner.media.captions import Captions
+    from gpu_runner.media.mark import Mark
 
 
 def run(context: StageContext) -> StageResult:
@@ -39,7 +40,7 @@ def run(context: StageContext) -> StageResult:
         StageError: `no-face`, `face-too-small`, `profile`, `mouth-hidden`, `picture-unreadable` or
             `picture-too-large` for the portrait, `speech-unreadable`, `timings-unreadable` or
             `timings-mismatch`; `music-unreadable` or `music-too-long`; `subtitles-unreadable`,
-            `subtitles-missing` or `subtitles-undrawable`.
+            `subtitles-missing` or `subtitles-undrawable`; `mark-undrawable`.
 
     """
     import numpy as np
@@ -60,7 +61,7 @@ def run(context: StageContext) -> StageResult:
     began = time.perf_counter()
     sound, rate = read_speech(context.one("speech"))
     timings = read_timings_of(context.one("timings"), len(sound) / rate)
-    heard, captions = _extras(context, sound, rate, timings)
+    heard, captions, mark = _extras(context, sound, rate, timings)
     sitter = _sitter(context)
     renderer, drawn, blinking = _prepare(sitter, blink=params.blink)
     backdrop = Backdrop(sitter.canvas, sitter.region, sitter.mesh, params.background_blur)
@@ -80,9 +81,10 @@ def run(context: StageContext) -> StageResult:
     def show(index: int, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         witness.see(index, frame)
         if index == stands_for_all:
-            write_picture(poster, frame)
+            write_picture(poster, mark(frame))
         context.report.progress(index + 1, count, "frame")
-        shown = finish(index, frame)
+        # After the fade: a mark is seen from the first frame to the last.
+        shown = mark(finish(index, frame))
         animation.see(index, shown)
         return shown
 
@@ -130,19 +132,22 @@ def run(context: StageContext) -> StageResult:
 
 def _extras(
     context: StageContext, sound: NDArray[np.float32], rate: int, timings: Timings
-) -> tuple[NDArray[np.float32], Captions | None]:
+) -> tuple[NDArray[np.float32], Captions | None, Mark]:
     """What is heard, at `AUDIO_RATE`, and what is written into the picture, if anything."""
     from gpu_runner.engines.warp.canvas import dimensions
     from gpu_runner.engines.warp.finish import captions_of, soundtrack, with_music
+    from gpu_runner.media.mark import Mark
 
     params: Params = context.params
     heard = soundtrack(sound, rate, timings, params.fade_s)
     if music := context.inputs.get("music"):
         heard = with_music(heard, music[0], params.music_level)
+    size = dimensions(params.aspect, params.size)
+    mark = Mark(params.mark, *size)
     if not params.burn_subtitles:
-        return heard, None
+        return heard, None, mark
     subtitles = next(iter(context.inputs.get("subtitles", ())), None)
-    return heard, captions_of(timings, subtitles, *dimensions(params.aspect, params.size))
+    return heard, captions_of(timings, subtitles, *size), mark
 
 
 def _sitter(context: StageContext) -> Sitter:

@@ -107,20 +107,30 @@ def _script(folder: Path) -> list[Path]:
     return [path]
 
 
+def _topic(folder: Path) -> list[Path]:
+    path = folder / "topic.txt"
+    path.write_text("a small test", encoding="utf-8")
+    return [path]
+
+
 _MAKERS: Mapping[str, Callable[[Path], list[Path]]] = {
     "portrait": _portrait,
+    "picture": _portrait,
     "photos": _photos,
     "faces": _photos,
     "clip": _clip,
     "speech": _speech,
     "timings": _timings,
     "script": _script,
+    "topic": _topic,
 }
 _INPUTS: Mapping[str, tuple[str, ...]] = {
     "prepare_dataset": ("photos", "clip"),
     "train_lora": ("faces",),
     "train_voice": ("clip",),
+    "write_script": ("topic",),
     "synthesize_speech": ("script",),
     "generate_portrait": ("faces",),
+    "upscale": ("picture",),
     "render_video": ("portrait", "speech", "timings"),
 }

@@ -114,6 +114,16 @@ def _safetensors(path: Path, name: str) -> str:
     return f"{name} of {len(names)} tensors"
 
 
+def _text(path: Path, name: str) -> str:
+    try:
+        words = path.read_text("utf-8").split()
+    except UnicodeDecodeError as error:
+        raise OutputError(f"{name} is no UTF-8 text") from error
+    if not words:
+        raise OutputError(f"{name} has no words")
+    return f"{name} of {len(words)} words"
+
+
 def _any_file(path: Path, name: str) -> str:
     return f"{name} of {path.stat().st_size} bytes"
 
@@ -122,7 +132,9 @@ _OUTPUTS: Mapping[str, Mapping[str, Callable[[Path, str], str]]] = {
     "prepare_dataset": {"faces": _picture},
     "train_lora": {"lora": _safetensors},
     "train_voice": {"voice": _any_file},
+    "write_script": {"script": _text},
     "synthesize_speech": {"speech": _sound, "timings": _timings},
+    "upscale": {"picture": _picture},
     "generate_portrait": {"portrait": _picture},
     "render_video": {"video": _video, "poster": _picture, "report": _report},
 }

@@ -31,6 +31,7 @@ from gpu_runner.engines.diffusion.sampling import SamplingConfig, redraw, redraw
 from gpu_runner.engines.diffusion.stages.faces import read_faces
 from gpu_runner.engines.diffusion.stages.telling import TILE
 from gpu_runner.engines.diffusion.traits import Traits
+from gpu_runner.media.mark import marked
 from gpu_runner.models.manifest import MODELS
 from gpu_runner.stage import StageContext, StageError, StageResult
 
@@ -61,7 +62,7 @@ def generate(context: StageContext, traits: Traits, base: Path) -> StageResult:
     context.report.line(
         f"distance to the photos by {likeness.measure}: {likeness.distances[0]:.3f}"
     )
-    path = write_png(context.output / "portrait.png", portrait)
+    path = write_png(context.output / "portrait.png", marked(portrait, params.mark))
     small = [shrink(photo, components.side) for photo in photos[: params.samples]]
     sheet = contact_sheet([small, drawn, plain], TILE)
     samples = write_png(context.output / "samples.png", sheet)

@@ -1,16 +1,24 @@
-// The clip of a voice: chosen or recorded, listened to, and taken again if need be.
+// A sound file: the clip of a voice, which may be recorded here and taken again, or music.
 
 import * as api from "../api.js";
 import { button, h, setText } from "../dom.js";
 import { clock, size } from "../format.js";
 import { strings } from "../language.js";
 import { iconButton, loaded, withIcon } from "../ui.js";
-import { hash, listenToClip } from "./checks.js";
+import { hash, listenToClip, listenToMusic } from "./checks.js";
 import { dropZone } from "./drop.js";
 import { pending } from "./pending.js";
 
 // `limits` is a promise: what the gateway takes is asked for while the form is shown.
-export function voiceField(limits, onChange) {
+export const voiceField = (limits, onChange) => soundField(limits, onChange, {
+  says: [h("h2", {}, strings.voice), h("p", { className: "hint" }, strings.voiceHint)], prompt: strings.voiceDrop, sign: "microphone", listen: listenToClip, records: true, className: "card",
+});
+
+export const musicField = (limits, onChange) => soundField(limits, onChange, {
+  says: [h("h3", {}, strings.music), h("p", { className: "hint" }, strings.musicHint)], prompt: strings.musicDrop, sign: "music", listen: listenToMusic, records: false, className: "stack",
+});
+
+function soundField(limits, onChange, { says, prompt, sign, listen, records, className }) {
   let item = null;
   let turn = 0;
   const listening = pending();
@@ -18,10 +26,10 @@ export function voiceField(limits, onChange) {
   const chosen = h("div", { className: "clip" });
   const wrong = h("p", { className: "error", role: "alert" });
   const warn = h("p", { className: "warn", role: "status" });
-  const zone = dropZone({ prompt: strings.voiceDrop, sign: "microphone", accept: "audio/*,.m4a,.flac,.ogg,.webm", multiple: false, onFiles: ([file]) => set({ file }) });
+  const zone = dropZone({ prompt, sign, accept: "audio/*,.m4a,.flac,.ogg,.webm", multiple: false, onFiles: ([file]) => set({ file }) });
   const record = withIcon("microphone", strings.record, start, { className: "quiet" });
-  const element = h("section", { className: "card" }, h("h2", {}, strings.voice), h("p", { className: "hint" }, strings.voiceHint),
-    zone, navigator.mediaDevices && globalThis.MediaRecorder && record, box, wrong, warn, chosen);
+  const element = h("section", { className }, ...says,
+    zone, records && navigator.mediaDevices && globalThis.MediaRecorder && record, box, wrong, warn, chosen);
 
   function start() {
     setText(wrong, "");
@@ -36,7 +44,7 @@ export function voiceField(limits, onChange) {
     const mine = turn;
     setText(wrong, "");
     setText(warn, "");
-    const [sha256, heard] = await Promise.all([given.sha256 ?? hash(given.file), listenToClip(given.file, await limits)]);
+    const [sha256, heard] = await Promise.all([given.sha256 ?? hash(given.file), listen(given.file, await limits)]);
     if (mine !== turn) return false;
     if (heard.wrong) {
       setText(wrong, `${given.file.name}: ${heard.wrong}`);

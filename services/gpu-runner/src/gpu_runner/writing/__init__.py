@@ -1,0 +1,1 @@
+"""From a topic to words for somebody to say, and to the scene that they are said in."""
