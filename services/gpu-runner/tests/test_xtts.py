@@ -1,0 +1,214 @@
+"""XTTS in its own environment: its real loading, speaking and training, on tiny random weights.
+
+Each stage loads its libraries anew, so what one run shows is looked at together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+from gpu_runner import protocol
+from gpu_runner.plugins.check import outputs
+from gpu_runner.plugins.found import plugged_in
+from safetensors.numpy import load_file
+from xtts_support import Course, Xtts, installed, recording, run
+
+pytestmark = pytest.mark.long
+
+SCRIPT = "Good morning. It costs $45 for 3 tickets, Dr. Smith says!"
+TRAINING = {
+    "fine_tune_steps": 5,
+    "checkpoint_every": 2,
+    "transcript": "this is what I said",
+    "rank": 2,
+    "reference_seconds": 4,
+    "learning_rate": 0.01,
+}
+
+
+@pytest.fixture(scope="module")
+def xtts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Xtts]:
+    yield from installed(tmp_path_factory.mktemp("xtts"))
+
+
+@pytest.fixture(autouse=True)
+def own_weights(xtts: Xtts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYSPINBOT_BASE_XTTS", str(xtts.weights))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recording(tmp_path_factory.mktemp("clip") / "clip.wav")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stages")
+
+
+async def trained(xtts: Xtts, place: Path, clip: Path) -> Course:
+    """A voice that was trained without being stopped; made once."""
+    if not (place / "whole").exists():
+        trial = xtts.trial("train_voice", place / "whole", {"clip": clip}, params=TRAINING)
+        _WHOLE[place] = await run(trial)
+    return _WHOLE[place]
+
+
+_WHOLE: dict[Path, Course] = {}
+
+
+async def test_a_voice_is_cloned_and_says_a_script(xtts: Xtts, place: Path, clip: Path) -> None:
+    weights = {each: each.read_bytes() for each in xtts.weights.iterdir() if each.suffix != ".pth"}
+    sizes = {each: each.stat() for each in xtts.weights.iterdir()}
+    learnt = await run(xtts.trial("train_voice", place / "cloned", {"clip": clip}))
+    [voice] = learnt.outputs["voice"]
+    assert sorted(load_file(voice)) == ["style", "timbre"]
+    assert load_file(voice)["style"].shape == (1, 32, 64)
+    assert voice.stat().st_size < 100_000
+    assert learnt.metrics["clip_seconds"] == 4.0
+    assert -1 <= learnt.metrics["similarity_preview"] <= 1
+    assert soundfile.info(learnt.outputs["preview"][0]).duration > 0.5
+    assert learnt.told == sorted(learnt.told)
+
+    words = place / "words.txt"
+    words.write_text(SCRIPT)
+    given = {"script": words, "voice": voice}
+    spoken = await run(xtts.trial("synthesize_speech", place / "spoken", given))
+    outputs.check("synthesize_speech", spoken.outputs, {})
+    timings = json.loads(spoken.outputs["timings"][0].read_text())
+    assert [each["text"] for each in timings["words"]] == SCRIPT.split()
+    edges = [edge for each in timings["words"] for edge in (each["start"], each["end"])]
+    assert edges == sorted(edges)
+    assert edges[-1] <= timings["duration"]
+    spans = timings["phonemes"]
+    assert spans[0]["start"] == 0
+    assert {"m", "ɔ", "ɹ"} <= {each["symbol"] for each in spans}
+    sound = soundfile.info(spoken.outputs["speech"][0])
+    assert (sound.samplerate, sound.channels) == (24_000, 1)
+    assert sound.duration == pytest.approx(timings["duration"], abs=0.001)
+    assert spoken.metrics["sentences"] == 2
+    subtitles = spoken.outputs["subtitles"][0].read_text()
+    assert subtitles.startswith("WEBVTT")
+    assert "Good morning." in subtitles
+
+    assert {each: each.stat() for each in xtts.weights.iterdir()} == sizes, "weights stay as pulled"
+    assert all(each.read_bytes() == content for each, content in weights.items())
+
+
+async def test_a_training_that_was_killed_goes_on_to_the_same_voice(
+    xtts: Xtts, place: Path, clip: Path
+) -> None:
+    whole = await trained(xtts, place, clip)
+    broken = xtts.trial("train_voice", place / "broken", {"clip": clip}, params=TRAINING)
+    course = await run(broken, kill_after=1)
+    assert course.ending is None
+    again = xtts.trial(
+        "train_voice",
+        place / "resumed",
+        {"clip": clip},
+        params=TRAINING,
+        resume=course.checkpoints[0],
+    )
+    resumed = await run(again)
+    losses = {each.step: each.values for each in whole.lines if each.values}
+    later = {each.step: each.values for each in resumed.lines if each.values}
+    assert sorted(losses) == [1, 2, 3, 4, 5]
+    assert later == {step: losses[step] for step in (3, 4, 5)}
+    one, other = (load_file(each.outputs["voice"][0]) for each in (whole, resumed))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert tensor.tobytes() == other[name].tobytes(), name
+    changed = [name for name in one if name.endswith(".b") and one[name].any()]
+    assert len(changed) == 4, "attention in and out, of two layers"
+    assert whole.metrics["trained_parameters"] == sum(
+        tensor.size for name, tensor in one.items() if name.startswith("trained.")
+    )
+
+
+async def test_a_trained_voice_speaks_and_needs_the_weights_it_was_made_with(
+    xtts: Xtts, place: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    [voice] = (await trained(xtts, place, clip)).outputs["voice"]
+    words = tmp_path / "words.txt"
+    words.write_text("Guten Morgen, 2 Karten.")
+    given = {"script": words, "voice": voice}
+    params = {"language": "de", "speed": 1.3}
+    spoken = await run(xtts.trial("synthesize_speech", tmp_path / "german", given, params=params))
+    assert spoken.metrics["words"] == 4
+
+    other = tmp_path / "other"
+    other.mkdir()
+    for each in xtts.weights.iterdir():
+        (other / each.name).symlink_to(each)
+    (other / "config.json").unlink()
+    (other / "config.json").write_text((xtts.weights / "config.json").read_text() + "\n")
+    monkeypatch.setenv("MYSPINBOT_BASE_XTTS", str(other))
+    refused = await run(xtts.trial("synthesize_speech", tmp_path / "refused", given))
+    assert isinstance(refused.ending, protocol.Failed)
+    assert (refused.ending.code, "other weights" in refused.ending.cause) == (
+        "voice-unusable",
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "params", "code"),
+    [
+        ("train_voice", b"no sound", {}, "clip-unreadable"),
+        ("train_voice", None, {"fine_tune_steps": 3}, "transcript-missing"),
+        ("synthesize_speech", b"hello", {}, "voice-missing"),
+    ],
+)
+async def test_what_cannot_be_used_is_told(
+    xtts: Xtts,
+    clip: Path,
+    tmp_path: Path,
+    kind: str,
+    content: bytes | None,
+    params: dict[str, object],
+    code: str,
+) -> None:
+    given = tmp_path / "given"
+    given.write_bytes(clip.read_bytes() if content is None else content)
+    name = "clip" if kind == "train_voice" else "script"
+    refused = await run(xtts.trial(kind, tmp_path / "stage", {name: given}, params=params))
+    assert isinstance(refused.ending, protocol.Failed)
+    assert refused.ending.code == code
+
+
+async def test_a_pickle_that_would_run_a_program_is_refused(
+    xtts: Xtts, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Program:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    evil = tmp_path / "evil"
+    shutil.copytree(xtts.weights, evil, ignore=shutil.ignore_patterns("*.pth"))
+    (evil / "model.pth").write_bytes(pickle.dumps({"model": Program()}, protocol=2))
+    monkeypatch.setenv("MYSPINBOT_BASE_XTTS", str(evil))
+    refused = await run(xtts.trial("train_voice", tmp_path / "stage", {"clip": clip}))
+    assert isinstance(refused.ending, protocol.Failed)
+    assert refused.ending.code == "weights-unusable"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_both_stages_are_announced_with_what_they_lack(
+    xtts: Xtts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"MYSPINBOT_PLUGINS": str(xtts.folder), "MYSPINBOT_HOME": str(tmp_path)}
+    told = [engine.manifest() for engine in plugged_in(settings)]
+    assert [each.kind for each in told] == ["synthesize_speech", "train_voice"]
+    assert all(each.available and each.qualities == () for each in told)
+    monkeypatch.delenv("MYSPINBOT_BASE_XTTS")
+    monkeypatch.setenv("MYSPINBOT_MODELS", str(tmp_path / "models"))
+    [lacking] = [each for each in plugged_in(settings)][0].manifest().missing
+    assert lacking.how_to_get == "myspinbot models pull xtts"
+    assert "not for commercial use" in lacking.licence
