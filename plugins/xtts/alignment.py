@@ -51,7 +51,7 @@ def monotonic_edges(weights):
 
 
 def _steadiest(looks):
-    """Mean of the heads (heads, frames, tokens) whose look moves on most steadily; rows sum to 1."""
+    """Mean of those (heads, frames, tokens) whose look moves on most steadily; rows sum to 1."""
     looks = looks / (looks.sum(axis=2, keepdims=True) + 1e-9)
     centre = looks @ np.arange(looks.shape[2])
     centre = centre - centre.mean(axis=1, keepdims=True)

@@ -86,7 +86,7 @@ def prepare(model, codec, samples, ids):
     return Lesson(torch.tensor([ids], device=model.device), codes, samples)
 
 
-def train(model, lesson, plan, resume, scratch, asked, say):
+def train(model, lesson, plan, *, resume, scratch, asked, say):
     """The trained tensors by name. `resume` is a checkpoint's folder, or None.
 
     `asked()` tells whether a checkpoint is wanted now; `say` hears of losses and checkpoints.
@@ -212,7 +212,7 @@ def _restore(folder, parameters, optimizer, plan):
         tensors = load_file(Path(folder) / "state.safetensors")
         step = int(told["step"])
         if (told["seed"], told["rank"]) != (plan.seed, plan.rank):
-            raise ValueError("of another plan")
+            raise _unusable()
         with torch.no_grad():
             for name, each in parameters.items():
                 each.copy_(tensors[name])
@@ -221,9 +221,13 @@ def _restore(folder, parameters, optimizer, plan):
                     **{m: tensors[f"{name}.{m}"].to(each.device) for m in _MOMENTS},
                 }
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UnusableError(
-            "checkpoint-unusable",
-            "the checkpoint of the earlier attempt cannot be used",
-            "Start the job again",
-        ) from error
+        raise _unusable() from error
     return step
+
+
+def _unusable():
+    return UnusableError(
+        "checkpoint-unusable",
+        "the checkpoint of the earlier attempt cannot be used",
+        "Start the job again",
+    )

@@ -83,7 +83,9 @@ def _trained(job, model, samples, asked, say):
         params["checkpoint_every"],
         job["seed"],
     )
-    return fine_tuning.train(model, lesson, plan, job["resume"], job["scratch"], asked, say)
+    return fine_tuning.train(
+        model, lesson, plan, resume=job["resume"], scratch=job["scratch"], asked=asked, say=say
+    )
 
 
 class _Asked:

@@ -10,15 +10,13 @@ import sys
 from pathlib import Path
 
 import libraries
-
-libraries.prepare()
-
 import telling
 
 
 def main():
     """Do the job whose folder is the only argument."""
     say = telling.Speaker()
+    libraries.prepare()
     job = json.loads((Path(sys.argv[1]) / "job.json").read_text(encoding="utf-8"))
     if job["kind"] == "train_voice":
         from learning import learn as work

@@ -4,6 +4,8 @@ XTTS speaks a cleaned text: numbers and signs as words, Chinese and Japanese rom
 written word is said follows from where it is in that text.
 """
 
+# ruff: noqa: RUF001 - signs of Chinese and Japanese are looked for
+
 import re
 import unicodedata
 from dataclasses import dataclass

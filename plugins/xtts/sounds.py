@@ -3,6 +3,8 @@
 Letters of every script are written in Latin ones, and these read as in most languages of Europe.
 """
 
+# ruff: noqa: RUF001 - sounds are written in IPA
+
 import re
 
 from anyascii import anyascii

@@ -166,7 +166,7 @@ async def test_a_trained_voice_speaks_and_needs_the_weights_it_was_made_with(
         ("synthesize_speech", b"hello", {}, "voice-missing"),
     ],
 )
-async def test_what_cannot_be_used_is_told(
+async def test_what_cannot_be_used_is_told(  # noqa: PLR0917 - pytest gives them by name
     xtts: Xtts,
     clip: Path,
     tmp_path: Path,
@@ -209,6 +209,6 @@ def test_both_stages_are_announced_with_what_they_lack(
     assert all(each.available and each.qualities == () for each in told)
     monkeypatch.delenv("MYSPINBOT_BASE_XTTS")
     monkeypatch.setenv("MYSPINBOT_MODELS", str(tmp_path / "models"))
-    [lacking] = [each for each in plugged_in(settings)][0].manifest().missing
+    [lacking] = next(plugged_in(settings)).manifest().missing
     assert lacking.how_to_get == "myspinbot models pull xtts"
     assert "not for commercial use" in lacking.licence

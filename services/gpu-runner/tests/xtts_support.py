@@ -100,7 +100,8 @@ def installed(folder: Path) -> Iterator[Xtts]:
         pytest.skip("make setup-engines makes the environment of xtts")
     weights = folder / "weights"
     made = Xtts(place, weights)
-    subprocess.run([made.python, _MAKER, place, weights], check=True, capture_output=True)
+    settings = {**os.environ, "PYTHONPATH": str(place)}
+    subprocess.run([made.python, _MAKER, weights], env=settings, check=True, capture_output=True)
     yield made
 
 

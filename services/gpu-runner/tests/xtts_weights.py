@@ -1,35 +1,33 @@
 """Makes a tiny XTTS with random weights, in the form in which the real one is published.
 
-Run by the interpreter of the engine's environment: xtts_weights.py PLUGIN FOLDER
+Run by the interpreter of the engine's environment, where the plug-in's modules are found too:
+PYTHONPATH=plugins/xtts xtts_weights.py FOLDER
 """
 
-import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, sys.argv[1])
-
 import libraries
 
-libraries.prepare()
-
-import torch
-from tokenizers import Tokenizer, models
-from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig
-from TTS.tts.layers.xtts.dvae import DiscreteVAE
-from TTS.tts.models.xtts import Xtts
-
-CODES = 32
+CODES = 256
 """Of sound; the real model has 8192."""
 
 
 def main(folder: Path) -> None:
+    libraries.prepare()
+    import torch
+    from tokenizers import Tokenizer, models
+    from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig
+    from TTS.tts.layers.xtts.dvae import DiscreteVAE
+    from TTS.tts.models.xtts import Xtts
+
     folder.mkdir(parents=True)
     torch.manual_seed(5)
     special = ["[STOP]", "[UNK]", "[SPACE]", "[START]", "[en]", "[de]", "[ja]", "[zh-cn]"]
     letters = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!?'-äöüß"]
     vocabulary = {token: number for number, token in enumerate([*special, *letters])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="[UNK]"))
+    unknown = special[1]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token=unknown))
     tokenizer.add_special_tokens(special)
     tokenizer.save(str(folder / "vocab.json"))
     args = XttsArgs(
@@ -65,7 +63,7 @@ def main(folder: Path) -> None:
         use_transposed_convs=False,
     )
     torch.save(codec.state_dict(), folder / "dvae.pth")
-    print(json.dumps({each.name: each.stat().st_size for each in folder.iterdir()}))
 
 
-main(Path(sys.argv[2]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

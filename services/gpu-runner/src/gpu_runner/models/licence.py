@@ -1,8 +1,8 @@
 """Under which terms weights may be used, and who accepted them.
 
 The OpenRAIL licences bind whoever uses the weights to restrictions of use (their attachment A),
-so they must be accepted before any byte is pulled, as must Coqui's, which allows neither the
-weights nor what is made with them to be used commercially; MIT and Creative Commons ask for no consent.
+and Coqui's allows neither weights nor what is made with them to be used commercially: these must
+be accepted before any byte is pulled. MIT and Creative Commons ask for no consent.
 """
 
 from __future__ import annotations
