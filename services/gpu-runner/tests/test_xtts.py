@@ -200,6 +200,25 @@ async def test_a_pickle_that_would_run_a_program_is_refused(
     assert not (tmp_path / "ran").exists()
 
 
+def test_all_languages_are_read_and_each_word_has_its_place(xtts: Xtts) -> None:
+    told = json.loads(xtts.ask("xtts_languages.py", xtts.weights / "vocab.json"))
+    assert len(told["languages"]) == 17
+    for code, said in told["languages"].items():
+        words = said["words"]
+        assert words, code
+        edges = [edge for word in words for edge in (word["first"], word["past"])]
+        assert edges == sorted(edges), code
+        assert 0 <= edges[0] <= edges[-1] <= len(said["spoken"]), code
+        assert all(said["sounds"]), code
+        shown = "".join(word["shown"] for word in words)
+        assert shown == "".join(said["text"].split()).replace("—", " —"), code
+    english = told["languages"]["en"]
+    assert english["spoken"].startswith("doctor smith paid forty")
+    assert english["words"][3]["shown"] == "$45.50 —", "a sign alone goes with the word before"
+    assert told["languages"]["ja"]["spoken"].isascii()
+    assert all(len(piece) <= 100 and piece.endswith((",", ".")) for piece in told["pieces"])
+
+
 def test_both_stages_are_announced_with_what_they_lack(
     xtts: Xtts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

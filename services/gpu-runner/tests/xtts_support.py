@@ -20,7 +20,6 @@ from plugin_support import ROOT
 
 SOURCE = ROOT / "plugins" / "xtts"
 INSTALLED = ROOT / ".engines" / "engines" / "xtts"
-_MAKER = Path(__file__).parent / "xtts_weights.py"
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,12 @@ class Xtts:
     @property
     def python(self) -> Path:
         return self.folder / ".venv" / "bin" / "python"
+
+    def ask(self, program: str, *words: Path) -> bytes:
+        """What a program beside this one prints, run with the plug-in's libraries and modules."""
+        settings = {**os.environ, "PYTHONPATH": str(self.folder)}
+        line = [self.python, Path(__file__).parent / program, *words]
+        return subprocess.run(line, env=settings, check=True, stdout=subprocess.PIPE).stdout
 
     def trial(self, kind: str, place: Path, inputs: Mapping[str, Path], **more: Any) -> Trial:
         """A stage of this kind, to be run in its own folder."""
@@ -100,8 +105,7 @@ def installed(folder: Path) -> Iterator[Xtts]:
         pytest.skip("make setup-engines makes the environment of xtts")
     weights = folder / "weights"
     made = Xtts(place, weights)
-    settings = {**os.environ, "PYTHONPATH": str(place)}
-    subprocess.run([made.python, _MAKER, weights], env=settings, check=True, capture_output=True)
+    made.ask("xtts_weights.py", weights)
     yield made
 
 
