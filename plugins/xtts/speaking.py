@@ -62,39 +62,61 @@ def speak(job, say):
     manner = Manner(
         params["language"], params["speed"], params["temperature"], params["repetition_penalty"]
     )
-    rate = model.args.output_sample_rate
-    pause = np.zeros(round(params["pause"] * rate), np.float32)
-    parts, words, phonemes, at, unended = [], [], [], 0, 0
+    take = Take(model.args.output_sample_rate, params["pause"])
+    unended = 0
     for index, sentence in enumerate(sentences):
         said = utter(model, sentence, voice, manner, job["seed"] + index)
         unended += not said.ended
-        own_words, own_phonemes = timings.of_sentence(sentence, said.places, said.samples, rate)
-        words += [(text, start + at / rate, end + at / rate) for text, start, end in own_words]
-        phonemes += [
-            (each, start + at / rate, end + at / rate) for each, start, end in own_phonemes
-        ]
-        parts += [said.samples, pause] if index < len(sentences) - 1 else [said.samples]
-        at += sum(map(len, parts[-2:])) if index < len(sentences) - 1 else len(said.samples)
+        take.add(sentence, said)
         if index == 0:
             first = Path(job["scratch"]) / "first-sentence.wav"
-            soundfile.write(first, levelled(said.samples), rate)
+            soundfile.write(first, levelled(said.samples), take.rate)
             say("sample", path=str(first), caption="first sentence", step=1)
         say("progress", done=index + 1, total=len(sentences), unit="sentence")
     if unended:
         say("line", level="warning", message=f"{unended} sentences did not end by themselves")
-    samples = np.concatenate(parts)
-    soundfile.write(output / "speech.wav", levelled(samples), rate, subtype="PCM_16")
-    told = timings.as_json(words, phonemes, len(samples) / rate, rate)
+    samples = take.samples()
+    duration = len(samples) / take.rate
+    soundfile.write(output / "speech.wav", levelled(samples), take.rate, subtype="PCM_16")
+    told = timings.as_json(take.words, take.phonemes, duration, take.rate)
     (output / "timings.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
     metrics = {
-        "duration": round(len(samples) / rate, 3),
+        "duration": round(duration, 3),
         "sentences": len(sentences),
-        "words": len(words),
+        "words": len(take.words),
         "unended_sentences": unended,
         "similarity": likeness(model, samples, voice),
         "timings": "approximate",
     }
     return {"speech": ["speech.wav"], "timings": ["timings.json"]}, metrics
+
+
+class Take:
+    """All sentences one after the other, with their timings."""
+
+    def __init__(self, rate, pause_s):
+        self.rate = rate
+        self.words, self.phonemes = [], []
+        self._pause = np.zeros(round(pause_s * rate), np.float32)
+        self._parts, self._length = [], 0
+
+    def add(self, sentence, said):
+        """Put a sentence at the end."""
+        if self._parts:
+            self._append(self._pause)
+        begin = self._length / self.rate
+        own = timings.of_sentence(sentence, said.places, said.samples, self.rate)
+        for spans, new in zip((self.words, self.phonemes), own, strict=True):
+            spans += [(text, begin + start, begin + end) for text, start, end in new]
+        self._append(said.samples)
+
+    def samples(self):
+        """The whole of it."""
+        return np.concatenate(self._parts)
+
+    def _append(self, samples):
+        self._parts.append(samples)
+        self._length += len(samples)
 
 
 @torch.inference_mode()

@@ -28,7 +28,16 @@ from gpu_runner.plugins.table import ManifestError
 INDEX_SETTING = "TORCH_INDEX"
 _CHECK_WITHIN_S = 300.0
 _TOLD_LINES = 3
-_OURS = ("PYTHONPATH", "PYTHONHOME", "MYSPINBOT_", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
+# Of these the last would keep the check from leaving compiled what every stage will import.
+_KEPT_BACK = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "MYSPINBOT_",
+    "PIP_USER",
+    "PIP_TARGET",
+    "PIP_PREFIX",
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +231,7 @@ def _run(
     return subprocess.run(  # noqa: S603 - whoever installs an engine trusts it
         words,
         cwd=folder,
-        env={name: value for name, value in settings.items() if not name.startswith(_OURS)},
+        env={name: value for name, value in settings.items() if not name.startswith(_KEPT_BACK)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
