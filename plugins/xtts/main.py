@@ -17,7 +17,11 @@ def main():
     """Do the job whose folder is the only argument."""
     say = telling.Speaker()
     libraries.prepare()
-    job = json.loads((Path(sys.argv[1]) / "job.json").read_text(encoding="utf-8"))
+    answer(json.loads((Path(sys.argv[1]) / "job.json").read_text(encoding="utf-8")), say)
+
+
+def answer(job, say):
+    """Do a job and say how it ended."""
     if job["kind"] == "train_voice":
         from learning import learn as work
     else:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from gpu_runner import protocol
+from gpu_runner.plugins import parameters
 from gpu_runner.plugins.check.trial import Trial
 from gpu_runner.plugins.manifest import load
 from plugin_support import ROOT
@@ -38,6 +39,29 @@ class Xtts:
         settings = {**os.environ, "PYTHONPATH": str(self.folder)}
         line = [self.python, Path(__file__).parent / program, *words]
         return subprocess.run(line, env=settings, check=True, stdout=subprocess.PIPE).stdout
+
+    def job(
+        self,
+        kind: str,
+        place: Path,
+        inputs: Mapping[str, Path],
+        *,
+        params: Mapping[str, Any] | None = None,
+        weights: Path | None = None,
+    ) -> dict[str, Any]:
+        """A job as the host writes it, all of whose results go to one place."""
+        schema = load(self.folder / kind).schema
+        return {
+            "kind": kind,
+            "params": parameters.complete(schema, params or {}),
+            "inputs": {name: [str(path)] for name, path in inputs.items()},
+            "output": str(place),
+            "scratch": str(place),
+            "resume": None,
+            "weights": str(weights or self.weights),
+            "device": "cpu",
+            "seed": 7,
+        }
 
     def trial(self, kind: str, place: Path, inputs: Mapping[str, Path], **more: Any) -> Trial:
         """A stage of this kind, to be run in its own folder."""
