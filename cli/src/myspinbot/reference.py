@@ -39,7 +39,7 @@ error, so pipes get nothing but results: tables become lines with tabs, and noth
 | 0 | done |
 | 1 | a job failed or was cancelled, a check of `doctor` failed, or the program met what it did not expect |
 | 2 | the command was called wrongly |
-| 3 | no system answers, or a part of it is away; of `up`: another system holds the data folder; of `models pull`: the hub is away, or another pull is at work |
+| 3 | no system answers, or a part of it is away; of `up`: another system holds the data folder; of `models pull` and `engines install`: the hub is away, or another one is at work |
 | 4 | the system refused the request |
 | 5 | what was asked for does not exist |
 | 6 | the token is missing, wrong, or may not do this |
@@ -55,7 +55,7 @@ An error says its cause and, on the next line, what to do.
 | `--token`, `--token-file` | `MYSPINBOT_TOKEN` | API token; the local system's owner needs none given |
 | `--home` | `MYSPINBOT_HOME` | data folder of the local system; without, `$XDG_DATA_HOME/myspinbot` or `~/.local/share/myspinbot` |
 | | `MYSPINBOT_MODELS` | folder of pulled weights; without, `models` in the data folder |
-| | `MYSPINBOT_BASE_SD15`, `MYSPINBOT_BASE_SDXL` | a base of your own for that engine: [models.md](models.md) |
+| | `MYSPINBOT_BASE_SD15`, `MYSPINBOT_BASE_SDXL`, `MYSPINBOT_BASE_XTTS` | a base of your own for that engine: [models.md](models.md) |
 | | `MYSPINBOT_PLUGINS` | folders of engines that others bring, with `:` between them, besides `engines` in the data folder: [plugins.md](plugins.md) |
 
 What stands in a command line can be seen by others and stays in the history: give tokens by the variable or by a file. The
