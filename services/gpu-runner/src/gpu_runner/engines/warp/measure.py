@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpu_runner.engines.warp.articulation import MouthTrack
-    from gpu_runner.engines.warp.inputs import Sitter
+    from gpu_runner.engines.warp.film import Take
     from gpu_runner.engines.warp.timings import Timings
 
 INNER_UPPER, INNER_LOWER = (82, 13, 312), (87, 14, 317)
@@ -133,14 +133,15 @@ def background(mesh: Mesh, shape: tuple[int, int]) -> NDArray[np.bool_]:
 class Witness:
     """Watches a video while it is rendered and says afterwards what there was to see."""
 
-    def __init__(self, sitter: Sitter, mouth: MouthTrack, timings: Timings, fps: int) -> None:
-        """Get ready to watch `sitter` make the movement `mouth`."""
-        self._mouth, self._fps = mouth, fps
+    def __init__(self, take: Take, mouth: MouthTrack, timings: Timings, fps: int) -> None:
+        """Get ready to watch `take` make the movement `mouth`."""
+        self._take, self._mouth, self._fps = take, mouth, fps
+        sitter = take.sitter
         left, top, right, bottom = sitter.region
         self._window = slice(top, bottom), slice(left, right)
         self._scale = min(1.0, KEPT_SIDE / max(right - left, bottom - top))
+        self._corner = left, top
         self._portrait = self._face(sitter.canvas)
-        self._mesh = sitter.mesh.moved(-left, -top, self._scale)
         self._gaps = np.zeros(0)
         self._pauses = timings.pauses(PAUSE)
         self._spread = sample_indices(len(mouth.opening))
@@ -166,6 +167,11 @@ class Witness:
         beauty = [abs(self._mouth.opening[i] - 0.04) + blink[i] for i in self._spread]
         return self._spread[int(np.argmin(beauty))]
 
+    def _gap(self, face: NDArray[np.uint8], picture: int) -> float:
+        """`lip_gap` of a face that was cut out of a frame of this picture."""
+        left, top = self._corner
+        return lip_gap(face, self._take.mesh_of(picture).moved(-left, -top, self._scale))
+
     def _face(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         face = rgb[self._window]
         if self._scale == 1:
@@ -174,10 +180,13 @@ class Witness:
         small = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         return np.asarray(small, dtype=np.uint8)
 
-    def measures(self, at_rest: NDArray[np.uint8]) -> dict[str, float | None]:
-        """What was seen; `at_rest` is a frame with closed lips, as the zero of all gaps."""
-        rest = lip_gap(self._face(at_rest), self._mesh)
-        seen = {i: lip_gap(frame, self._mesh) - rest for i, frame in self._kept.items()}
+    def measures(self) -> dict[str, float | None]:
+        """What was seen; gaps are counted from those of each picture with closed lips."""
+        shown = {i: self._take.picture_at(i) for i in self._kept}
+        rest = {
+            one: self._gap(self._face(self._take.at_rest(one)), one) for one in set(shown.values())
+        }
+        seen = {i: self._gap(frame, shown[i]) - rest[shown[i]] for i, frame in self._kept.items()}
         self._gaps = np.array([seen[i] for i in self._spread])
         opening, loudness = self._mouth.opening, self._mouth.loudness
         silent = self._silent()
