@@ -11,6 +11,7 @@ from contracts.events import Quality
 from gpu_runner.catalogue import Engine
 from gpu_runner.engines.diffusion.config import LARGE_PRESETS, MINI_PRESETS, Presets
 from gpu_runner.engines.diffusion.portrait import LARGE_PORTRAIT_PRESETS
+from gpu_runner.engines.i2v.params import SCENE_PRESETS
 
 
 def _engine(
@@ -25,6 +26,7 @@ def _engine(
     checkpoints: bool = False,
     spreads: bool = False,
     weights: str | None = None,
+    qualities: tuple[Quality, ...] = tuple(Quality),
 ) -> Engine:
     """An engine of this package; `typical_s` is for all qualities, or for each, draft first.
 
@@ -45,6 +47,7 @@ def _engine(
         checkpoints=checkpoints,
         spreads=spreads,
         weights=weights,
+        qualities=qualities,
     )
 
 
@@ -107,4 +110,15 @@ ENGINES: tuple[Engine, ...] = (
         )
     ),
     _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10, version="2"),
+    # Only by name: that its weights were pulled shall not change what everybody's videos look like.
+    _engine(
+        "i2v",
+        "render_video",
+        "A talking face in a moving scene",
+        Lane.GPU,
+        None,
+        presets=SCENE_PRESETS,
+        weights="i2v",
+        qualities=(),
+    ),
 )

@@ -38,5 +38,12 @@ OPENRAIL_PP_M = Licence(
     "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
     True,
 )
+# The card of the hub says "other", and names it in a field of its own.
+SVD_COMMUNITY = Licence(
+    "Stable Video Diffusion Community License (limits commercial use)",
+    "other",
+    "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt",
+    True,
+)
 MIT = Licence("MIT", "mit", "https://opensource.org/license/mit", False)
 CC_BY = Licence("CC BY 4.0", "cc-by-4.0", "https://creativecommons.org/licenses/by/4.0/", False)

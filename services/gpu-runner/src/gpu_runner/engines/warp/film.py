@@ -113,6 +113,7 @@ def film(
     take: Take,
     began: float,
     progress: Callable[[int, int, str], None],
+    told: Mapping[str, Any] | None = None,
 ) -> StageResult:
     """Render all frames of `take` and write everything that a talking video consists of.
 
@@ -122,6 +123,7 @@ def film(
         take: who says it.
         began: when preparation began, by `time.perf_counter`.
         progress: told of frames that are done, of how many, with a message.
+        told: what enters the metrics besides.
 
     """
     params: VideoParams = context.params
@@ -167,6 +169,7 @@ def film(
         "audio_seconds": round(lengths.audio, 3),
         "stream_difference_seconds": round(abs(lengths.video - lengths.audio), 4),
         **take.told(),
+        **(told or {}),
         "unknown_phonemes": sum(not is_known(each.symbol) for each in phonemes),
         **witness.measures(),
     }

@@ -36,9 +36,7 @@ class Portrait(Take):
         lids = build_lids(face, drawn=self._drawn) if params.blink else None
         self._blinks = lids is not None
         self._renderer = Renderer(face, lids, drawn=self._drawn, goes_on=sitter.goes_on())
-        self._backdrop = Backdrop(
-            sitter.canvas, sitter.region, sitter.mesh, params.background_blur
-        )
+        self._backdrop = Backdrop(sitter.canvas, sitter.region, sitter.mesh, params.background_blur)
         motion = live(speech.mouth.loudness, speech.timings.pauses(PAUSE), params.fps, rng)
         self.eyes_shut = motion.blink
         self._story = moments(speech.mouth, motion, params.motion)
