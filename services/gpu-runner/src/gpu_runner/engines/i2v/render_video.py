@@ -62,7 +62,7 @@ def run(context: StageContext, base: Path | None = None) -> StageResult:
         share = SCENE_SHARE + (1 - SCENE_SHARE) * done / total
         context.report.progress(100 * share, 100, "%", message or "video")
 
-    return film(context, speech, take, began, progress, told)
+    return film(context, speech, take, began, progress, told=told)
 
 
 def take_of(

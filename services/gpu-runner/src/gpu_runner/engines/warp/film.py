@@ -113,6 +113,7 @@ def film(
     take: Take,
     began: float,
     progress: Callable[[int, int, str], None],
+    *,
     told: Mapping[str, Any] | None = None,
 ) -> StageResult:
     """Render all frames of `take` and write everything that a talking video consists of.
