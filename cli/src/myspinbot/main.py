@@ -15,6 +15,7 @@ from myspinbot.commands import (
     dlq,
     doctor,
     download,
+    engines,
     events,
     jobs,
     logs,
@@ -119,6 +120,7 @@ add(app, "fork", steer.fork, _STEER)
 add(app, "delete", steer.delete, _STEER)
 app.add_typer(profiles.app, name="profiles", rich_help_panel=_KEEP)
 app.add_typer(models.app, name="models", rich_help_panel=_KEEP)
+app.add_typer(engines.app, name="engines", rich_help_panel=_KEEP)
 app.add_typer(pipelines.app, name="pipelines", rich_help_panel=_KEEP)
 app.add_typer(tokens.app, name="tokens", rich_help_panel=_REACH)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=_REACH)

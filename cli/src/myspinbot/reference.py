@@ -39,7 +39,7 @@ error, so pipes get nothing but results: tables become lines with tabs, and noth
 | 0 | done |
 | 1 | a job failed or was cancelled, a check of `doctor` failed, or the program met what it did not expect |
 | 2 | the command was called wrongly |
-| 3 | no system answers, or a part of it is away; of `up`: another system holds the data folder; of `models pull`: the hub is away, or another pull is at work |
+| 3 | no system answers, or a part of it is away; of `up`: another system holds the data folder; of `models pull` and `engines install`: the hub is away, or another one is at work |
 | 4 | the system refused the request |
 | 5 | what was asked for does not exist |
 | 6 | the token is missing, wrong, or may not do this |

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,7 @@ import typer
 from myspinbot.backup.meter import Work, work
 from myspinbot.commands.options import HomeOption, JsonOption, examples, home_of, run
 from myspinbot.errors import FAILED, MISUSED, CommandError
-from myspinbot.replaying.programs import Message, Settings, told_by
+from myspinbot.replaying.programs import Message, Settings, last_of, of_runner
 from myspinbot.screen import document, hint, plain, size, table
 
 _PROGRAM = "gpu_runner.models"
@@ -41,7 +40,7 @@ def list_(*, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """
 
     async def listing() -> None:
-        told = await _last(_told(home, "list"))
+        told = await last_of(_told(home, "list"))
         if as_json:
             document(told)
             return
@@ -104,7 +103,7 @@ def pull(
 
     async def pulling() -> None:
         at = ("--revision", revision) if revision else ()
-        planned = (await _last(_told(home, "plan", model, *at)))["plan"]
+        planned = (await last_of(_told(home, "plan", model, *at)))["plan"]
         if dry_run and as_json:
             document(planned)
             return
@@ -114,7 +113,7 @@ def pull(
         consent = ("--accepted-by", getpass.getuser()) if _consent(planned, accept_licence) else ()
         # The commit that was shown, also if a branch has moved on meanwhile.
         words = ("pull", model, "--revision", planned["revision"], *consent)
-        made = await _metered(f"Pulling {model}", _told(home, *words))
+        made = await last_of(_metered(f"Pulling {model}", _told(home, *words)))
         if as_json:
             document(made)
         else:
@@ -141,7 +140,7 @@ def verify(
     named = str(Path(model).expanduser().absolute()) if "/" in model else model
 
     async def verifying() -> None:
-        found = await _metered(f"Verifying {model}", _told(home, "verify", named))
+        found = await last_of(_metered(f"Verifying {model}", _told(home, "verify", named)))
         damages = found["damages"]
         if as_json:
             document(found)
@@ -170,7 +169,7 @@ def path(model: ModelArgument, *, as_json: JsonOption = False, home: HomeOption 
     """Print the folder of a model's weights: a directory as diffusers saves it."""
 
     async def telling() -> None:
-        told = await _last(_told(home, "path", model))
+        told = await last_of(_told(home, "path", model))
         if as_json:
             document(told)
         else:
@@ -180,40 +179,25 @@ def path(model: ModelArgument, *, as_json: JsonOption = False, home: HomeOption 
 
 
 def _told(home: Path | None, *words: str) -> AsyncGenerator[Message, None]:
-    if find_spec("gpu_runner") is None:
-        raise CommandError(
-            "The runner, whose weights these are, is not installed beside this command.",
-            f"Call `python -m {_PROGRAM}` where the runner is installed.",
-        )
     settings = Settings(models=home_of(home).weights(os.environ))
-    return told_by(_PROGRAM, list(words), settings)
+    return of_runner(_PROGRAM, "weights", list(words), settings)
 
 
-async def _last(messages: AsyncGenerator[Message, None]) -> Message:
-    """What a program says in the end."""
-    return await _metered(None, messages)
-
-
-async def _metered(title: str | None, messages: AsyncGenerator[Message, None]) -> Message:
-    """What a program says in the end, with a bar for how far it is."""
-    answer: Message | None = None
+async def _metered(
+    title: str, messages: AsyncGenerator[Message, None]
+) -> AsyncGenerator[Message, None]:
+    """All but how far a program is, which a bar shows."""
     with ExitStack() as shown:
         meter: Work | None = None
         async with aclosing(messages):
             async for message in messages:
                 if "end" not in message:
-                    answer = message
-                elif title is not None:
-                    position = message["position"]
-                    if meter is None:
-                        meter = shown.enter_context(work(title, message["end"], done=position))
-                    meter.advance(position - meter.done)
-    if answer is None:
-        raise CommandError(
-            f"{_PROGRAM} ended without an answer.",
-            f"`{sys.executable} -m {_PROGRAM} list` may tell why.",
-        )
-    return answer
+                    yield message
+                    continue
+                position = message["position"]
+                if meter is None:
+                    meter = shown.enter_context(work(title, message["end"], done=position))
+                meter.advance(position - meter.done)
 
 
 def _tell_plan(planned: dict[str, Any], *, files: bool) -> None:

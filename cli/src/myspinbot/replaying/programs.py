@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ _LONGEST_LINE = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the log is and who we are there; database and folder of weights, if needed."""
+    """Where the log is and who we are there; database, data folder and weights, if needed."""
 
     broker: BrokerAddress | None = None
     database: str | None = None
     models: Path | None = None
+    home: Path | None = None
 
     def environment(self) -> Mapping[str, str]:
         """The settings as a service reads them."""
@@ -46,6 +48,8 @@ class Settings:
             settings["MYSPINBOT_DATABASE_URL"] = self.database
         if self.models is not None:
             settings["MYSPINBOT_MODELS"] = str(self.models)
+        if self.home is not None:
+            settings["MYSPINBOT_HOME"] = str(self.home)
         return settings
 
 
@@ -93,6 +97,32 @@ async def told_by(
     if failure is not None:
         exit_status = status if status in STATUSES else failure.exit_status
         raise CommandError(failure.cause, failure.remedy, exit_status)
+
+
+def of_runner(
+    module: str, what: str, arguments: list[str], settings: Settings
+) -> AsyncGenerator[Message, None]:
+    """What a program of the runner tells; CommandError if no runner is installed here."""
+    if find_spec("gpu_runner") is None:
+        raise CommandError(
+            f"The runner, whose {what} these are, is not installed beside this command.",
+            f"Call `python -m {module}` where the runner is installed.",
+        )
+    return told_by(module, arguments, settings)
+
+
+async def last_of(messages: AsyncGenerator[Message, None]) -> Message:
+    """What a program says in the end; CommandError if it says nothing."""
+    answer: Message | None = None
+    async with contextlib.aclosing(messages):
+        async for message in messages:
+            answer = message
+    if answer is None:
+        raise CommandError(
+            "A program of the runner ended without an answer.",
+            "Check that all parts of MySpinBot are installed beside this command.",
+        )
+    return answer
 
 
 async def _read(stream: asyncio.StreamReader | None) -> str:

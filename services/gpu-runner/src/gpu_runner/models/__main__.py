@@ -7,56 +7,39 @@ and no runner. Ends with the statuses of docs/cli.md.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from gpu_runner.models.errors import Fault, ModelError
 from gpu_runner.models.licence import Acceptance
 from gpu_runner.models.lock import Damage, Lock, damages, read_lock
 from gpu_runner.models.manifest import MODELS, Model, find
 from gpu_runner.models.store import State, Store, models_folder
+from gpu_runner.tool import Parser, parser_of, status_of, tell
 
 if TYPE_CHECKING:
     from gpu_runner.models.pulling import Plan
 
-_INTERRUPTED = 130
 _TELL_EVERY_S = 0.1
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells of misuse as of every error."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with status 2."""
-        _tell({"error": message, "remedy": "see --help"})
-        sys.exit(Fault.MISUSED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; the exit status."""
     given = _parser().parse_args(arguments)
     store = Store(models_folder(os.environ))
-    try:
-        return int(given.work(store, given))
-    except ModelError as error:
-        _tell({"error": error.cause, "remedy": error.remedy})
-        return error.fault
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    return status_of(lambda: int(given.work(store, given)))
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m gpu_runner.models", description="Weights of models.")
-    parser.add_argument("--progress", choices=("json",), default="json")
+def _parser() -> Parser:
+    parser = parser_of("gpu_runner.models", "Weights of models.")
     words = parser.add_subparsers(required=True, metavar="WORD")
 
-    def word(name: str, work: Callable[[Store, argparse.Namespace], int], told: str) -> _Parser:
+    def word(name: str, work: Callable[[Store, argparse.Namespace], int], told: str) -> Parser:
         made = words.add_parser(name, help=told)
         made.set_defaults(work=work)
         return made
@@ -78,7 +61,7 @@ def _parser() -> _Parser:
 
 
 def _list(store: Store, _: argparse.Namespace) -> int:
-    _tell({"folder": str(store.root), "models": [_told(store, model) for model in MODELS]})
+    tell({"folder": str(store.root), "models": [_told(store, model) for model in MODELS]})
     return 0
 
 
@@ -118,7 +101,7 @@ def _licence(model: Model) -> dict[str, Any]:
 
 
 def _plan(store: Store, given: argparse.Namespace) -> int:
-    _tell({"plan": _plan_told(store, _planned(store, given))})
+    tell({"plan": _plan_told(store, _planned(store, given))})
     return 0
 
 
@@ -176,7 +159,7 @@ def _pull(store: Store, given: argparse.Namespace) -> int:
         now=lambda: datetime.now(UTC),
         told=_throttled(planned.offer.size_bytes),
     )
-    _tell({"pulled": _plain(lock), "path": str(store.folder(lock.model))})
+    tell({"pulled": _plain(lock), "path": str(store.folder(lock.model))})
     return 0
 
 
@@ -190,7 +173,7 @@ def _verify(store: Store, given: argparse.Namespace) -> int:
         else:
             done += each
             told(done)
-    _tell(
+    tell(
         {
             "verified": lock.model,
             "path": str(folder),
@@ -222,9 +205,9 @@ def _path(store: Store, given: argparse.Namespace) -> int:
     if find(given.model).source is None:
         from gpu_runner.engines.mini.base import BASE
 
-        _tell({"path": str(BASE)})
+        tell({"path": str(BASE)})
     else:
-        _tell({"path": str(store.usable(given.model))})
+        tell({"path": str(store.usable(given.model))})
     return 0
 
 
@@ -232,23 +215,18 @@ def _throttled(end: int) -> Callable[[int], None]:
     """Tells how far it is, a few times a second."""
     last = 0.0
 
-    def tell(position: int) -> None:
+    def advance(position: int) -> None:
         nonlocal last
         moment = time.monotonic()
         if moment - last >= _TELL_EVERY_S or position >= end:
             last = moment
-            _tell({"position": position, "end": end})
+            tell({"position": position, "end": end})
 
-    return tell
+    return advance
 
 
 def _plain(told: Acceptance | Lock | Damage | None) -> Any:
     return None if told is None else told.model_dump(mode="json", by_alias=True)
-
-
-def _tell(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,26 +1,11 @@
-"""What can go wrong with weights; each kind has the exit status that docs/cli.md tells."""
+"""What can go wrong with weights."""
 
 from __future__ import annotations
 
-from enum import IntEnum
+from gpu_runner.faults import Fault, ToldError
+
+__all__ = ["Fault", "ModelError"]
 
 
-class Fault(IntEnum):
-    """Whose turn it is, as an exit status."""
-
-    FAILED = 1
-    MISUSED = 2
-    AWAY = 3
-    REFUSED = 4
-    ABSENT = 5
-    FORBIDDEN = 6
-
-
-class ModelError(Exception):
+class ModelError(ToldError):
     """Weights cannot be had or used: why, and what to do next."""
-
-    def __init__(self, cause: str, remedy: str, fault: Fault = Fault.FAILED) -> None:
-        super().__init__(f"{cause}. {remedy}")
-        self.cause = cause
-        self.remedy = remedy
-        self.fault = fault

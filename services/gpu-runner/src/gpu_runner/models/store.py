@@ -7,14 +7,13 @@ whoever finds a model's folder finds all of it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from gpu_runner.grown import HeldError, held, put_in_place
 from gpu_runner.models.errors import Fault, ModelError
 from gpu_runner.models.lock import Lock, lacking, read_lock
 
@@ -86,33 +85,21 @@ class Store:
 
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[None]:
-        """Be the only one who pulls a model; ModelError if somebody else does.
-
-        The kernel frees the lock when its holder dies, however it dies.
-        """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = (self.root / f".{name}.lock").open("a+")
-        except OSError as error:
-            raise ModelError(
-                f"the folder of weights {self.root} cannot be used: {error.strerror}",
-                "Choose another one with MYSPINBOT_MODELS",
-            ) from error
-        with file:
+        """Be the only one who pulls a model; ModelError if somebody else does."""
+        with contextlib.ExitStack() as holding:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                holder = file.read().strip()
+                holding.enter_context(held(self.root / f".{name}.lock"))
+            except HeldError as error:
                 raise ModelError(
-                    f"the model {name} is being pulled already"
-                    + (f" by process {holder}" * bool(holder)),
+                    f"the model {name} is being pulled already{error.by_whom}",
                     "Wait until it has ended; what it has got is kept if it is stopped",
                     Fault.AWAY,
                 ) from error
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            except OSError as error:
+                raise ModelError(
+                    f"the folder of weights {self.root} cannot be used: {error.strerror}",
+                    "Choose another one with MYSPINBOT_MODELS",
+                ) from error
             yield
 
     def begin(self, name: str) -> Path:
@@ -130,10 +117,6 @@ class Store:
 
     def install(self, name: str) -> Path:
         """Put the grown folder in the place of what was there before."""
-        folder, old = self.folder(name), self.root / f".{name}.old"
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.replace(old)
-        self.partial(name).replace(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        folder = self.folder(name)
+        put_in_place(self.partial(name), folder)
         return folder

@@ -14,7 +14,7 @@ from contracts.commands import Lane
 from pydantic import TypeAdapter, ValidationError
 
 from gpu_runner.catalogue import Engine
-from gpu_runner.plugins import manifest
+from gpu_runner.plugins import environment, manifest
 from gpu_runner.plugins.manifest import ManifestError, Plugin
 
 log = structlog.get_logger(__name__)
@@ -27,30 +27,31 @@ _LONGEST_NAME = 48
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def engines_folder(environment: Mapping[str, str]) -> Path:
+def engines_folder(settings: Mapping[str, str]) -> Path:
     """Where plug-ins of the local system are: `engines` below its data folder."""
-    data = Path(environment.get("XDG_DATA_HOME") or "~/.local/share") / "myspinbot"
-    return (Path(environment.get("MYSPINBOT_HOME") or data) / "engines").expanduser().absolute()
+    data = Path(settings.get("XDG_DATA_HOME") or "~/.local/share") / "myspinbot"
+    return (Path(settings.get("MYSPINBOT_HOME") or data) / "engines").expanduser().absolute()
 
 
-def folders(environment: Mapping[str, str]) -> list[Path]:
+def folders(settings: Mapping[str, str]) -> list[Path]:
     """The folders of all plug-ins, in the order in which they are preferred."""
-    named = [Path(each).expanduser() for each in environment.get(SETTING, "").split(os.pathsep)]
+    named = [Path(each).expanduser() for each in settings.get(SETTING, "").split(os.pathsep)]
     places = [place for place in named if place != Path()]
     for place in places:
         if not place.is_dir():
             log.warning("plugins.no_such_folder", folder=str(place))
-    found = [each for place in (*places, engines_folder(environment)) for each in _within(place)]
+    installed = engines_folder(settings)
+    found = [each for place in (*places, installed) for each in _within(place, installed)]
     return list(dict.fromkeys(each.resolve() for each in found))
 
 
-def plugged_in(environment: Mapping[str, str], others: Iterable[Engine] = ()) -> Iterator[Engine]:
+def plugged_in(settings: Mapping[str, str], others: Iterable[Engine] = ()) -> Iterator[Engine]:
     """Every plug-in as an engine, also those that cannot be used: they say why.
 
     `others` are the engines that are there without them, and keep their names.
     """
     taken = {(engine.kind, engine.name) for engine in others}
-    for folder in folders(environment):
+    for folder in folders(settings):
         engine = engine_of(folder)
         if (engine.kind, engine.name) in taken:
             reason = f"there is another engine {engine.name} for {engine.kind}"
@@ -91,6 +92,7 @@ def _engine(plugin: Plugin) -> Engine:
         typical_s=told.typical_s,
         qualities=told.qualities,
         checkpoints=told.checkpoints,
+        weights=told.model,
         plugin=plugin.folder,
         schema=plugin.schema,
         lacking=plugin.lacking,
@@ -123,9 +125,19 @@ def _name(given: Any) -> str | None:
         return None
 
 
-def _within(place: Path) -> Iterator[Path]:
-    """A plug-in's own folder, or those of the plug-ins in it."""
-    if (place / manifest.FILE).exists():
-        yield place
-    elif place.is_dir():
-        yield from (each for each in sorted(place.iterdir()) if (each / manifest.FILE).exists())
+def _within(place: Path, installed: Path) -> Iterator[Path]:
+    """A place's own plug-ins, or those of the folders in it.
+
+    Where an environment was installed with its plug-ins, these serve instead of their source.
+    """
+    if not place.is_dir():
+        return
+    own = list(environment.plugins_in(place))
+    if own:
+        yield from own
+        return
+    for each in sorted(place.iterdir()):
+        hidden = each.name.startswith(".")
+        source = place != installed and (each / environment.FILE).exists()
+        if not hidden and not (source and (installed / each.name).exists()):
+            yield from environment.plugins_in(each)

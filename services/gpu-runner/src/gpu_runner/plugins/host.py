@@ -23,6 +23,7 @@ from pydantic import RootModel
 
 from gpu_runner import protocol
 from gpu_runner.child import die_with_parent
+from gpu_runner.models.weights import weights_of
 from gpu_runner.plugins import parameters
 from gpu_runner.plugins.manifest import PROTOCOL, ManifestError, Plugin, load
 from gpu_runner.plugins.messages import BreachError, Lines, Reader
@@ -48,7 +49,8 @@ def run(context: StageContext) -> StageResult:
     """Do a stage by the plug-in in `context.plugin`.
 
     Raises:
-        StageError: `plugin-broken`, `plugin-incomplete`, `invalid-params`; `plugin-faulty` if it
+        StageError: `plugin-broken`, `plugin-incomplete`, `weights-absent`, `invalid-params`;
+            `plugin-faulty` if it
             does not keep to the protocol, `plugin-crashed` if it ends without a word; or the
             failure that the plug-in tells of.
 
@@ -131,6 +133,7 @@ def _write_job(context: StageContext, plugin: Plugin, params: Mapping[str, Any])
         "output": str(context.output),
         "scratch": str(scratch),
         "resume": str(context.resume) if context.resume else None,
+        "weights": str(weights_of(model)) if (model := plugin.manifest.model) else None,
         "device": context.device,
         "seed": context.seed,
         "threads": processors(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,74 +12,73 @@ from contracts.base import Name
 from contracts.capabilities import Weights
 from contracts.commands import Lane
 from contracts.events import Quality
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, StringConstraints, ValidationError
+from pydantic import Field, PositiveFloat, StringConstraints
 
-from gpu_runner.plugins import parameters
+from gpu_runner.models.errors import ModelError
+from gpu_runner.models.manifest import find
+from gpu_runner.plugins import environment, parameters, table
+from gpu_runner.plugins.environment import Environment
+from gpu_runner.plugins.table import ManifestError, Table, Title, Word
 
-FILE = "plugin.toml"
+__all__ = ["FILE", "PROTOCOL", "Manifest", "ManifestError", "Plugin", "load", "read_table"]
+
+FILE = environment.PLUGIN
 PROTOCOL: Literal[1] = 1
-_LARGEST = 1 << 20
-
-_Title = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-_Word = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
 
 
-class ManifestError(Exception):
-    """A plug-in cannot be used as it stands. The message says why, and names no path."""
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class NeededWeights(_Table):
+class NeededWeights(Table):
     """What somebody must get first: `files`, relative to the plug-in, absolute or with `~`."""
 
-    name: _Title
+    name: Title
     size_bytes: int = Field(ge=0)
-    licence: _Title
+    licence: Title
     how_to_get: Annotated[str, StringConstraints(min_length=1, max_length=500)]
-    files: tuple[_Word, ...] = Field(min_length=1)
+    files: tuple[Word, ...] = Field(min_length=1)
 
 
-class Manifest(_Table):
+class Manifest(Table):
     """`plugin.toml`. Each field is explained in docs/plugins.md."""
 
     protocol: Literal[1]
     kind: Name
     name: Name
     version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+_-]{1,40}$")]
-    title: _Title
+    title: Title
     lane: Lane
-    licence: _Title
-    command: tuple[_Word, ...] = Field(min_length=1)
+    licence: Title
+    command: tuple[Word, ...] = Field(min_length=1)
     parameters: dict[str, Any] | str = Field(default_factory=dict)
     presets: dict[Quality, dict[str, Any]] = Field(default_factory=dict)
     qualities: tuple[Quality, ...] = ()
     typical_s: dict[Quality, PositiveFloat] = Field(default_factory=dict)
     checkpoints: bool = False
     deterministic: bool = False
+    model: str | None = None
     weights: tuple[NeededWeights, ...] = ()
     setup: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A plug-in whose manifest is right. `schema` is the JSON Schema of its parameters."""
+    """A plug-in whose manifest is right. `schema` is the JSON Schema of its parameters.
+
+    `environment` is what its program runs in, if that is one of its own.
+    """
 
     folder: Path
     manifest: Manifest
     schema: dict[str, Any]
+    environment: Environment | None = None
 
     def command(self) -> list[str]:
         """The program and its arguments, with a folder in front of what is relative to it.
 
         Raises ManifestError if there is no such program.
         """
-        words = [
-            word.replace("{python}", sys.executable).replace("{plugin}", str(self.folder))
-            for word in self.manifest.command
-        ]
+        own = self.environment
+        if own is not None and not own.made:
+            raise ManifestError("its environment is not installed")
+        words = [self._placed(word) for word in self.manifest.command]
         # Without a slash it is a program of the machine, as for every shell.
         first = str(self.folder / words[0]) if "/" in words[0] else words[0]
         found = shutil.which(first)
@@ -103,8 +101,25 @@ class Plugin:
         try:
             self.command()
         except ManifestError as error:
-            lacks.append(unusable(str(error), self.manifest.licence, self.manifest.setup))
+            own = self.environment
+            lacks.append(
+                unusable(str(error), self.manifest.licence, self.manifest.setup)
+                if own is None or own.made
+                else own.lacking()
+            )
         return tuple(lacks)
+
+    def _placed(self, word: str) -> str:
+        """A word of the manifest with places for their names."""
+        places = {
+            "{python}": sys.executable,
+            "{plugin}": str(self.folder),
+        }
+        if self.environment is not None:
+            places[environment.WORD] = str(self.environment.interpreter)
+        for name, place in places.items():
+            word = word.replace(name, place)
+        return word
 
 
 def unusable(reason: str, licence: str, remedy: str = "") -> Weights:
@@ -119,16 +134,7 @@ def unusable(reason: str, licence: str, remedy: str = "") -> Weights:
 
 def read_table(folder: Path) -> dict[str, Any]:
     """What `plugin.toml` of a folder says, unchecked; ManifestError if it cannot be read."""
-    try:
-        raw = (folder / FILE).read_bytes()
-    except OSError as error:
-        raise ManifestError(f"{FILE} cannot be read: {error.strerror}") from error
-    if len(raw) > _LARGEST:
-        raise ManifestError(f"{FILE} is larger than 1 MiB")
-    try:
-        return tomllib.loads(raw.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ManifestError(f"{FILE} is no TOML: {error}") from error
+    return table.read(folder / FILE)
 
 
 def load(folder: Path) -> Plugin:
@@ -139,18 +145,14 @@ def load(folder: Path) -> Plugin:
 
     """
     folder = folder.absolute()
-    try:
-        manifest = Manifest.model_validate(read_table(folder))
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:8]
-        )
-        raise ManifestError(f"{FILE}: {told}") from error
+    manifest = table.load(folder / FILE, Manifest)
     try:
         schema = parameters.schema_of(folder, manifest.parameters)
         for quality, preset in manifest.presets.items():
             if wrong := parameters.faults(schema, preset):
                 raise ManifestError(f"{FILE}: the preset {quality} is not valid: {wrong}")
-    except parameters.SchemaError as error:
+        if manifest.model is not None:
+            find(manifest.model)
+    except (parameters.SchemaError, ModelError) as error:
         raise ManifestError(str(error)) from error
-    return Plugin(folder, manifest, schema)
+    return Plugin(folder, manifest, schema, environment.of(folder))
