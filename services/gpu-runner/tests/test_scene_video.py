@@ -55,7 +55,9 @@ def svd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[StageContext, StageResult]:
     """A swaying portrait that speaks."""
     folder = tmp_path_factory.mktemp("filmed")
-    here = context(folder, woman(), Params(size=256))  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("test_warp_render.SENTENCE", "mɑmɑ bɑ  pɑp tu bɑ")
+        here = context(folder, woman(), Params(size=256))  # type: ignore[arg-type]
     speech = read_script(here)
     sitter = read_sitter(here.one("portrait"), "1:1", 256)
     take, told = take_of(here, sitter, speech, swaying(sitter.canvas, 6), RATE)
