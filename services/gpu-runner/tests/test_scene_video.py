@@ -28,7 +28,7 @@ from gpu_runner.stage import StageContext, StageError, StageResult
 from mini_support import Memory
 from numpy.typing import NDArray
 from test_warp_render import context, decoded, drawing, woman
-from video_support import swaying, write_ltx, write_svd, write_wan
+from video_support import swaying, tokenize_as_published, write_ltx, write_svd, write_wan
 
 RATE = 7.0
 SMALL = {"size": 256, "scene_side": 128, "pictures": 5, "steps": 1}
@@ -156,6 +156,8 @@ def test_each_kind_of_model_is_told_by_its_directory_and_draws(
     write: Callable[[Path], Path], family: object, rate: float, tmp_path: Path
 ) -> None:
     source = open_source(write(tmp_path))
+    if family is LTX:
+        tokenize_as_published(tmp_path)
     assert source.family is family
     params = Params(**SMALL | {"pictures": source.family.count(3), "steps": 2})
     model = Model(source, params, "cpu")
@@ -176,6 +178,14 @@ def test_each_kind_of_model_is_told_by_its_directory_and_draws(
     assert not np.array_equal(one, draw("rain", 2))
     assert not np.array_equal(one, draw("rain", 1, first[::-1].copy()))
     assert np.array_equal(one, draw("a desert", 1)) is not source.family.worded
+
+
+def test_a_model_draws_in_half_precision_and_in_pieces(tmp_path: Path) -> None:
+    source = open_source(write_ltx(tmp_path))
+    params = Params(**SMALL | {"precision": "bf16", "vae_tiles": True})
+    drawn = Model(source, params, "cpu").draw(_gradient(), "rain", 1, lambda: None)
+    assert len(drawn) == source.family.count(5)
+    assert source.weights(2)["vae"] * 2 == source.weights(4)["vae"]
 
 
 @pytest.mark.usefixtures("few_words")

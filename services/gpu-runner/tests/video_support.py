@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
+import sentencepiece
 import torch
 from diffusers import (
     AutoencoderKLLTXVideo,
@@ -155,6 +157,26 @@ def write_ltx(directory: Path) -> Path:
     )
     pipeline.save_pretrained(directory)
     return directory
+
+
+def tokenize_as_published(directory: Path) -> None:
+    """Leave of the tokenizer what LTX-Video is published with: a SentencePiece model alone."""
+    words = ["rain falls", "a desert at noon", "hair moves in a light breeze"]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(words),
+        model_writer=model,
+        vocab_size=len(TOKENS),
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    folder = directory / "tokenizer"
+    (folder / "tokenizer.json").unlink()
+    (folder / "spiece.model").write_bytes(model.getvalue())
 
 
 def _tokenizer() -> T5Tokenizer:
