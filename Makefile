@@ -25,7 +25,7 @@ export DEMO_VOICE := $(call given,VOICE)
 export DEMO_SCRIPT := $(call given,SCRIPT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness images sbom clean
+.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness images sbom clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -49,12 +49,18 @@ help:
 	@echo "make images  build the images of a deployment, with what they are made of attached to them"
 	@echo "make sbom    write what each image is made of, as CycloneDX files in build/sbom"
 	@echo "make setup   install into .venv (the others do it when needed)"
+	@echo "make setup-engines"
+	@echo "             install engines with environments of their own, for their tests"
 	@echo "make clean   remove .venv and caches; your data stays"
 
 setup: .venv/.installed
 
 # With what tests need besides.
 setup-dev: .venv/.installed-dev
+
+# Engines with environments of their own, for their tests: none of them is needed otherwise.
+setup-engines: .venv/.installed
+	@$(BIN)/myspinbot engines install --home .engines xtts
 
 demo: .venv/.installed
 	@$(BIN)/myspinbot demo \
@@ -135,7 +141,7 @@ sbom: .venv-sbom/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sbom .engines .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/.python:
 	@command -v $(PYTHON) > /dev/null || { \

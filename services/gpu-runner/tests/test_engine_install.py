@@ -133,6 +133,19 @@ def test_without_its_environment_an_engine_says_the_command_that_makes_it(
     assert lacking.size_bytes == 2000
 
 
+@pytest.mark.parametrize("name", ["..", "../elsewhere", "/", ""])
+def test_only_what_is_among_the_engines_is_ever_removed(workshop: Workshop, name: str) -> None:
+    workshop.write()
+    shelf = Shelf(workshop.root / "shelf")
+    shelf.root.mkdir()
+    (workshop.root / "elsewhere").mkdir()
+    (workshop.root / "elsewhere" / "environment.toml").touch()
+    with pytest.raises(ToldError, match="not installed"):
+        making.remove(name, shelf)
+    assert (workshop.root / "elsewhere" / "environment.toml").exists()
+    assert list(shelf.root.iterdir()) == []
+
+
 def test_the_source_of_an_engine_gives_way_to_what_is_installed(workshop: Workshop) -> None:
     workshop.write()
     settings = {**workshop.settings, "MYSPINBOT_PLUGINS": str(workshop.root)}

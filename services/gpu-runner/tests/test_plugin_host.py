@@ -160,3 +160,41 @@ def test_lines_are_put_together_from_what_comes_in_pieces() -> None:
     assert [line for piece in pieces for line in lines.feed(piece)] == [b'{"a": 1}', b"{}"]
     with pytest.raises(BreachError):
         list(lines.feed(b"x" * (1 << 20) + b"y\n"))
+
+
+def test_speech_without_subtitles_gets_them_of_its_timings(tmp_path: Path) -> None:
+    said = """
+words = [("Good", 0.1, 0.3), ("morning.", 0.3, 0.9), ("It", 1.2, 1.3), ("rains.", 1.3, 1.8)]
+spans = [{"text": text, "start": start, "end": end} for text, start, end in words]
+timings = {"sample_rate": 24000, "duration": 2.0, "words": spans}
+timings["phonemes"] = [{"symbol": "", "start": 0, "end": 2.0}]
+(output / "timings.json").write_text(json.dumps(timings))
+say("done", outputs={"timings": ["timings.json"]})
+"""
+    plugin = write_plugin(tmp_path / "one", said, kind="synthesize_speech")
+    vtt, srt = run_plugin(plugin, tmp_path / "place").outputs["subtitles"]
+    cues = vtt.read_text().split("\n\n")[1:]
+    assert [cue.splitlines()[2] for cue in cues] == ["Good morning.", "It rains."]
+    assert "00:00:01,200 --> " in srt.read_text()
+
+
+def test_a_plug_in_is_told_where_the_weights_are_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYSPINBOT_BASE_XTTS", str(tmp_path / "mine"))
+    (tmp_path / "mine").mkdir()
+    plugin = write_plugin(tmp_path / "one", DONE, 'model = "xtts"')
+    run_plugin(plugin, tmp_path / "place")
+    assert job_of(tmp_path / "place")["weights"] == str(tmp_path / "mine")
+    monkeypatch.delenv("MYSPINBOT_BASE_XTTS")
+    monkeypatch.setenv("MYSPINBOT_MODELS", str(tmp_path / "models"))
+    with pytest.raises(StageError) as absent:
+        run_plugin(plugin, tmp_path / "other")
+    assert absent.value.code == "weights-absent"
+    assert "myspinbot models pull xtts" in absent.value.remedy
+
+
+def test_a_model_that_nobody_knows_breaks_the_manifest(tmp_path: Path) -> None:
+    plugin = write_plugin(tmp_path / "one", DONE, 'model = "no_such"')
+    with pytest.raises(StageError, match="no model 'no_such'"):
+        run_plugin(plugin, tmp_path / "place")

@@ -1,7 +1,8 @@
 """Under which terms weights may be used, and who accepted them.
 
 The OpenRAIL licences bind whoever uses the weights to restrictions of use (their attachment A),
-so they must be accepted before any byte is pulled; MIT and Creative Commons ask for no consent.
+and Coqui's allows neither weights nor what is made with them to be used commercially: these must
+be accepted before any byte is pulled. MIT and Creative Commons ask for no consent.
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ SVD_COMMUNITY = Licence(
     "Stable Video Diffusion Community License (limits commercial use)",
     "other",
     "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt",
+    True,
+)
+CPML = Licence(
+    "Coqui Public Model License 1.0.0 (not for commercial use)",
+    "other",
+    "https://huggingface.co/coqui/XTTS-v2/blob/main/LICENSE.txt",
     True,
 )
 MIT = Licence("MIT", "mit", "https://opensource.org/license/mit", False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from gpu_runner.models.errors import Fault, ModelError
 from gpu_runner.models.licence import (
     CC_BY,
+    CPML,
     MIT,
     OPENRAIL_M,
     OPENRAIL_PP_M,
@@ -127,6 +128,20 @@ MODELS: tuple[Model, ...] = (
             ),
             _TERMS,
             4_510_000_000,
+        ),
+    ),
+    Model(
+        "xtts",
+        "XTTS 2, speech in 17 languages",
+        "the engine xtts",
+        CPML,
+        Source(
+            "coqui/XTTS-v2",
+            "6c2b0d75eae4b7047358e3b6bd9325f857d43f77",
+            # There are no safetensors of it: its engine reads these as weights only.
+            ("config.json", "vocab.json", "model.pth", "dvae.pth"),
+            (*_TERMS, "LICENSE.txt"),
+            2_080_000_000,
         ),
     ),
 )

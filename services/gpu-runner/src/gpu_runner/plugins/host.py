@@ -27,6 +27,7 @@ from gpu_runner.models.weights import weights_of
 from gpu_runner.plugins import parameters
 from gpu_runner.plugins.manifest import PROTOCOL, ManifestError, Plugin, load
 from gpu_runner.plugins.messages import BreachError, Lines, Reader
+from gpu_runner.plugins.subtitles import write_subtitles
 from gpu_runner.stage import StageContext, StageError, StageResult, processors
 
 JOB_FILE = "job.json"
@@ -90,7 +91,17 @@ def run(context: StageContext) -> StageResult:
         raise _crashed(plugin, process.returncode)
     if isinstance(ending, protocol.Failed):
         raise StageError(ending.code, ending.cause, ending.remedy, retryable=ending.retryable)
-    return StageResult(ending.outputs, ending.metrics)
+    return StageResult(_completed(plugin, ending.outputs, context.output), ending.metrics)
+
+
+def _completed(
+    plugin: Plugin, outputs: dict[str, list[Path]], folder: Path
+) -> dict[str, list[Path]]:
+    """With what follows from the outputs, so that not every author has to make it."""
+    lacking = plugin.manifest.kind == "synthesize_speech" and not outputs.get("subtitles")
+    if not lacking or not outputs.get("timings"):
+        return outputs
+    return {**outputs, "subtitles": write_subtitles(outputs["timings"][0], folder)}
 
 
 def environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:

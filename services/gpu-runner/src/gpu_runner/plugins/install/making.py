@@ -28,7 +28,16 @@ from gpu_runner.plugins.table import ManifestError
 INDEX_SETTING = "TORCH_INDEX"
 _CHECK_WITHIN_S = 300.0
 _TOLD_LINES = 3
-_OURS = ("PYTHONPATH", "PYTHONHOME", "MYSPINBOT_", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
+# Of these the last would keep the check from leaving compiled what every stage will import.
+_KEPT_BACK = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "MYSPINBOT_",
+    "PIP_USER",
+    "PIP_TARGET",
+    "PIP_PREFIX",
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +81,7 @@ def install(
     with _alone(name, shelf):
         _check_source(wanted)
         folder, partial = shelf.folder(name), shelf.partial(name)
-        if folder.exists() and not (folder / environment.FILE).exists():
-            raise ToldError(
-                f"the engine {name} in {shelf.root} was put there by hand",
-                "Move it away first: nothing that was not installed is replaced",
-            )
+        _refuse_made_by_hand(folder)
         grown = _copied(wanted, partial)
         _take_over(folder, grown)
         if grown.made:
@@ -92,21 +97,27 @@ def install(
 
 def remove(name: str, shelf: Shelf) -> int:
     """Take an engine away, whole or not; how many bytes that freed. ToldError if there is none."""
+    # Of what is there, so that a name with a path in it means nothing.
+    there = list(shelf.root.iterdir()) if shelf.root.is_dir() else []
+    found = [each for each in (shelf.folder(name), shelf.partial(name)) if each in there]
+    if not found:
+        raise ToldError(
+            f"the engine {name} is not installed", "`myspinbot engines list`", Fault.ABSENT
+        )
     with _alone(name, shelf):
-        folder, partial = shelf.folder(name), shelf.partial(name)
-        found = [each for each in (folder, partial) if each.exists()]
-        if not found:
-            raise ToldError(
-                f"the engine {name} is not installed", "`myspinbot engines list`", Fault.ABSENT
-            )
-        if folder.exists() and not (folder / environment.FILE).exists():
-            raise ToldError(
-                f"the engine {name} in {shelf.root} was put there by hand", "Remove its folder"
-            )
+        _refuse_made_by_hand(shelf.folder(name))
         freed = sum(map(_size_of, found))
         for each in found:
             take_away(each)
     return freed
+
+
+def _refuse_made_by_hand(folder: Path) -> None:
+    if folder.exists() and not (folder / environment.FILE).exists():
+        raise ToldError(
+            f"{folder} was not installed, but put there by hand",
+            "Move it away: nothing that was not installed is replaced or removed",
+        )
 
 
 @contextlib.contextmanager
@@ -222,7 +233,7 @@ def _run(
     return subprocess.run(  # noqa: S603 - whoever installs an engine trusts it
         words,
         cwd=folder,
-        env={name: value for name, value in settings.items() if not name.startswith(_OURS)},
+        env={name: value for name, value in settings.items() if not name.startswith(_KEPT_BACK)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -16,9 +16,6 @@ from gpu_runner.plugins.environment import Environment
 from gpu_runner.plugins.found import SETTING, engines_folder
 from gpu_runner.plugins.table import ManifestError
 
-_SHIPPED = Path(__file__).resolve().parents[6] / "plugins"
-"""In the repository, if this program runs from there."""
-
 NOT_COPIED = ("__pycache__", ".*")
 """What is no part of an engine; its environment among it."""
 
@@ -73,7 +70,7 @@ def known(settings: Mapping[str, str]) -> dict[str, Environment]:
         Path(each).expanduser() for each in settings.get(SETTING, "").split(os.pathsep) if each
     ]
     found: dict[str, Environment] = {}
-    for place in (*named, _SHIPPED, engines_folder(settings)):
+    for place in (*named, *_shipped(), engines_folder(settings)):
         for root in _roots(place):
             try:
                 each = environment.at(root)
@@ -108,6 +105,13 @@ def source(named: str, settings: Mapping[str, str]) -> Environment:
             Fault.ABSENT,
         )
     return engines[named]
+
+
+def _shipped() -> Iterator[Path]:
+    """The engines of the project's repository, if this program runs from there."""
+    for parent in Path(__file__).resolve().parents:
+        if (parent / "plugins" / "audiogram").is_dir():
+            yield parent / "plugins"
 
 
 def _roots(place: Path) -> Iterator[Path]:
