@@ -34,8 +34,6 @@ SHORTEST = 0.5
 # Of the stage's time, by a guess: the model takes most of it.
 SCENE_SHARE = 0.8
 
-__all__ = ["Params", "run"]
-
 
 def run(context: StageContext, base: Path | None = None) -> StageResult:
     """Draw a scene that begins with the portrait, and let the person speak in it.
@@ -89,7 +87,8 @@ def take_of(
     seen = f"the face is seen in {len(meshes)} of {len(pictures)} pictures of the scene"
     if len(meshes) >= max(2.0, SHORTEST * rate):
         context.report.line(seen, Level.INFO if len(meshes) == len(pictures) else Level.WARNING)
-        scene = Scene(pictures[: len(meshes)], meshes, speech, params.fps, rate)
+        shown = pictures[: len(meshes)]
+        scene = Scene(sitter, shown, meshes, speech, fps=params.fps, rate=rate)
         return scene, {"scene": "moving", **told}
     context.report.line(
         f"{seen}: the portrait speaks without it. Another seed, prompt or model may do better",

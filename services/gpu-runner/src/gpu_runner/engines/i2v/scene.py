@@ -8,6 +8,7 @@ what is seen is moved along the optical flow, since a model draws fewer of them 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -48,15 +49,18 @@ class Scene(Take):
 
     def __init__(
         self,
+        sitter: Sitter,
         pictures: Sequence[Rgb],
         meshes: Sequence[Mesh],
         speech: Speech,
+        *,
         fps: int,
         rate: float,
     ) -> None:
         """Prepare a scene.
 
         Args:
+            sitter: the portrait that it began with, by which likeness is measured.
             pictures: the scene, each (height, width, 3), at least one.
             meshes: the face in each of them.
             speech: what is said.
@@ -66,7 +70,7 @@ class Scene(Take):
         """
         self._pictures, self._meshes = pictures, meshes
         shape = (pictures[0].shape[0], pictures[0].shape[1])
-        self.sitter = Sitter(pictures[0], meshes[0], _region(shape, meshes))
+        self.sitter = replace(sitter, region=_region(shape, meshes))
         face, mesh = self._face(0)
         self._drawn = is_drawing(face, mesh.points)
         self._story = moments(speech.mouth, stillness(speech.count))

@@ -58,7 +58,7 @@ class Speech:
 
 
 class Take(Protocol):
-    """Frames of somebody who speaks. `sitter` is the first picture, with its lips as they were.
+    """Frames of somebody who speaks. `sitter` is the portrait, with its lips as they were.
 
     A take has one picture or several, numbered from 0, of which its frames are made.
     """
