@@ -45,7 +45,7 @@ def test_a_model_is_pulled_verified_and_found(command: Command, tmp_path: Path) 
     assert command("models", "verify", "sd15").out.endswith("as pulled\n")
     listed = json.loads(command("models", "list", "--json").out)
     states = {each["name"]: each["state"] for each in listed["models"]}
-    absent = dict.fromkeys(("sdxl", "sdxl-vae", "xtts"), "absent")
+    absent = dict.fromkeys(("sdxl", "sdxl-vae", "i2v", "xtts"), "absent")
     assert states == {"mini": "packaged", "sd15": "ready", **absent}
     [sd15] = [each for each in listed["models"] if each["name"] == "sd15"]
     assert (sd15["sizeIsApproximate"], bool(sd15["acceptance"]["by"])) == (False, True)

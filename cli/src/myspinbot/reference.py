@@ -55,7 +55,7 @@ An error says its cause and, on the next line, what to do.
 | `--token`, `--token-file` | `MYSPINBOT_TOKEN` | API token; the local system's owner needs none given |
 | `--home` | `MYSPINBOT_HOME` | data folder of the local system; without, `$XDG_DATA_HOME/myspinbot` or `~/.local/share/myspinbot` |
 | | `MYSPINBOT_MODELS` | folder of pulled weights; without, `models` in the data folder |
-| | `MYSPINBOT_BASE_SD15`, `MYSPINBOT_BASE_SDXL`, `MYSPINBOT_BASE_XTTS` | a base of your own for that engine: [models.md](models.md) |
+| | `MYSPINBOT_BASE_SD15`, `MYSPINBOT_BASE_SDXL`, `MYSPINBOT_BASE_I2V`, `MYSPINBOT_BASE_XTTS` | a base of your own for that engine: [models.md](models.md) |
 | | `MYSPINBOT_PLUGINS` | folders of engines that others bring, with `:` between them, besides `engines` in the data folder: [plugins.md](plugins.md) |
 
 What stands in a command line can be seen by others and stays in the history: give tokens by the variable or by a file. The

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 from contracts.stagelog import Level
 from gpu_runner.plugins import host
 from gpu_runner.stage import StageContext, StageResult
@@ -92,6 +96,18 @@ def run_plugin(
         plugin=plugin,
     )
     return host.run(context)
+
+
+def plugin_module(plugin: Path, name: str, patch: pytest.MonkeyPatch) -> ModuleType:
+    """A module of a plug-in, imported here; modules of others with its names are put aside."""
+    own = {file.stem for file in plugin.glob("*.py")}
+    for each in own:
+        patch.delitem(sys.modules, each, raising=False)
+    patch.syspath_prepend(str(plugin))
+    module = importlib.import_module(name)
+    for each in own & sys.modules.keys():
+        patch.delitem(sys.modules, each)
+    return module
 
 
 def job_of(place: Path) -> dict[str, object]:

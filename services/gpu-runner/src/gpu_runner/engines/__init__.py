@@ -14,6 +14,7 @@ from contracts.events import Quality
 from gpu_runner.catalogue import Engine
 from gpu_runner.engines.diffusion.config import LARGE_PRESETS, MINI_PRESETS, Presets
 from gpu_runner.engines.diffusion.portrait import LARGE_PORTRAIT_PRESETS
+from gpu_runner.engines.i2v.params import SCENE_PRESETS
 from gpu_runner.engines.openai.write_script import lacking as lacking_writer
 from gpu_runner.models import upscaler
 
@@ -70,7 +71,7 @@ ENGINES: tuple[Engine, ...] = (
         Lane.GPU,
         (30, 37, 79),
         presets=MINI_PRESETS,
-        version="3",
+        version="4",
         checkpoints=True,
         spreads=True,
         weights="mini",
@@ -101,7 +102,13 @@ ENGINES: tuple[Engine, ...] = (
     ),
     _engine("world", "synthesize_speech", "Speech in the matched voice", Lane.CPU, 16, version="4"),
     _engine(
-        "mini", "generate_portrait", "A portrait by base and LoRA", Lane.GPU, 17, weights="mini"
+        "mini",
+        "generate_portrait",
+        "A portrait by base and LoRA",
+        Lane.GPU,
+        17,
+        version="2",
+        weights="mini",
     ),
     *(
         engine
@@ -146,5 +153,16 @@ ENGINES: tuple[Engine, ...] = (
         lacking=upscaler.lacking,
         variant=upscaler.variant,
     ),
-    _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10, version="2"),
+    _engine("warp", "render_video", "A talking face by image warping", Lane.CPU, 10, version="3"),
+    # Only by name: that its weights were pulled shall not change what everybody's videos look like.
+    _engine(
+        "i2v",
+        "render_video",
+        "A talking face in a moving scene",
+        Lane.GPU,
+        None,
+        presets=SCENE_PRESETS,
+        weights="i2v",
+        qualities=(),
+    ),
 )

@@ -39,6 +39,13 @@ OPENRAIL_PP_M = Licence(
     "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
     True,
 )
+# The card of the hub says "other", and names it in a field of its own.
+SVD_COMMUNITY = Licence(
+    "Stable Video Diffusion Community License (limits commercial use)",
+    "other",
+    "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt",
+    True,
+)
 CPML = Licence(
     "Coqui Public Model License 1.0.0 (not for commercial use)",
     "other",

@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpu_runner.models.errors import Fault, ModelError
-from gpu_runner.models.licence import CC_BY, CPML, MIT, OPENRAIL_M, OPENRAIL_PP_M, Licence
+from gpu_runner.models.licence import (
+    CC_BY,
+    CPML,
+    MIT,
+    OPENRAIL_M,
+    OPENRAIL_PP_M,
+    SVD_COMMUNITY,
+    Licence,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,26 @@ MODELS: tuple[Model, ...] = (
             ("config.json", "diffusion_pytorch_model.safetensors"),
             _TERMS,
             334_700_000,
+        ),
+    ),
+    Model(
+        "i2v",
+        "Stable Video Diffusion XT, half precision",
+        "the engine i2v",
+        SVD_COMMUNITY,
+        Source(
+            "stabilityai/stable-video-diffusion-img2vid-xt",
+            "9e43909513c6714f1bc78bcb44d96e733cd242aa",
+            (
+                *_PIPELINE,
+                *_UNET,
+                *_VAE,
+                "image_encoder/config.json",
+                "image_encoder/model.fp16.safetensors",
+                "feature_extractor/*",
+            ),
+            _TERMS,
+            4_510_000_000,
         ),
     ),
     Model(

@@ -1,8 +1,8 @@
 """A base of the user's own in the place of one that is pulled, named where the runner is.
 
 `MYSPINBOT_BASE_SD15` and `MYSPINBOT_BASE_SDXL` each name a diffusers directory or one safetensors
-file, `MYSPINBOT_BASE_XTTS` a directory with the files of the pulled model. Who may send jobs cannot
-name one: it would tell what files that machine has.
+file, `MYSPINBOT_BASE_I2V` a diffusers directory, `MYSPINBOT_BASE_XTTS` a directory with the files
+of the pulled model. Who may send jobs cannot name one: it would tell what files that machine has.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-REPLACEABLE = ("sd15", "sdxl", "xtts")
+REPLACEABLE = ("sd15", "sdxl", "i2v", "xtts")
 _LOOKED_AT = 65536
 _DIGITS = 8
 _WEIGHTS = (".safetensors", ".pth", ".onnx")

@@ -26,7 +26,13 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 """Folders of a diffusers directory, by engine."""
 TITLES = {"sd15": "Stable Diffusion 1.5", "sdxl": "Stable Diffusion XL"}
-_WITHOUT_WEIGHTS = {"scheduler", "tokenizer", "tokenizer_2"}
+_WITHOUT_WEIGHTS = {
+    "feature_extractor",
+    "image_processor",
+    "scheduler",
+    "tokenizer",
+    "tokenizer_2",
+}
 _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
 _CONV_IN = f"{_UNET}input_blocks.0.0.weight"
 _TEXT = {
@@ -74,7 +80,7 @@ def open_source(path: Path, family: str, settings: Path | None = None) -> Source
             f"Set {setting(family)} to a diffusers directory or a safetensors file",
         )
     if path.suffix.lower() in PICKLED:
-        raise _pickled()
+        raise pickled()
     _require_file(path, family)
     if settings is None:
         raise StageError(
@@ -92,48 +98,54 @@ def variant_of(folder: Path) -> str | None:
 
 
 def _require_directory(path: Path, family: str) -> None:
-    index = _read(path / "model_index.json")
+    index = read_json(path / "model_index.json")
     if not index:
         if any(one.suffix in PICKLED for one in path.iterdir()):
-            raise _pickled()
+            raise pickled()
         raise StageError(
             "base-unreadable",
             "the directory is no base: it has no readable model_index.json",
             "Name the directory that diffusers has saved, in which the folder `unet` is",
         )
     found = "sdxl" if index.get("text_encoder_2") else "sd15"
-    unet = _read(path / "unet" / "config.json")
+    unet = read_json(path / "unet" / "config.json")
     if not str(index.get("_class_name", "")).startswith("StableDiffusion"):
         raise _of_another(family, "another architecture")
     if found == "sd15" and unet.get("cross_attention_dim") == _WIDTH_OF_SD2:
         found = "Stable Diffusion 2"
     _require_family(family, found)
     for part in PARTS[family]:
-        _require_part(path / part, part)
-    if unet.get("in_channels") != _read(path / "vae" / "config.json").get("latent_channels"):
+        require_part(path / part, part)
+    if unet.get("in_channels") != read_json(path / "vae" / "config.json").get("latent_channels"):
         raise _of_another(family, "a base for inpainting or editing")
 
 
-def _require_part(folder: Path, part: str) -> None:
+def require_part(folder: Path, part: str) -> None:
+    """See that a part of a diffusers directory is all there, and holds nothing pickled.
+
+    Raises:
+        StageError: `base-incomplete`, `base-pickled`, `base-unreadable`.
+
+    """
     if part in _WITHOUT_WEIGHTS:
         if not any(_sized(folder.glob("*.json"))):
-            raise _half(part)
+            raise half(part)
         return
-    if not _read(folder / "config.json"):
-        raise _half(part)
+    if not read_json(folder / "config.json"):
+        raise half(part)
     weights = list(folder.glob("*.safetensors"))
     if not weights:
-        raise _pickled() if any(one.suffix in PICKLED for one in folder.iterdir()) else _half(part)
+        raise pickled() if any(one.suffix in PICKLED for one in folder.iterdir()) else half(part)
     for one in weights:
-        _names(one, part)
+        shapes_of(one, part)
     for index in folder.glob("*.safetensors.index*.json"):
-        shards = set(_read(index).get("weight_map", {}).values())
+        shards = set(read_json(index).get("weight_map", {}).values())
         if not shards <= {one.name for one in weights}:
-            raise _half(part)
+            raise half(part)
 
 
 def _require_file(path: Path, family: str) -> None:
-    names = _names(path, "file")
+    names = shapes_of(path, "file")
     if not any(name.startswith(_UNET) for name in names):
         lora = any("lora" in name for name in names)
         raise StageError(
@@ -146,10 +158,10 @@ def _require_file(path: Path, family: str) -> None:
         None,
     )
     if found is None:
-        raise _half("text encoder")
+        raise half("text encoder")
     _require_family(family, found)
     if not any(name.startswith(_VAE) for name in names):
-        raise _half("VAE")
+        raise half("VAE")
     if names.get(_CONV_IN, (0, _PLAIN_CHANNELS))[1] != _PLAIN_CHANNELS:
         raise _of_another(family, "a base for inpainting or editing")
 
@@ -159,7 +171,7 @@ def _require_family(wanted: str, found: str) -> None:
         raise _of_another(wanted, TITLES.get(found, found), found if found in TITLES else None)
 
 
-def _names(path: Path, part: str) -> dict[str, tuple[int, ...]]:
+def shapes_of(path: Path, part: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a safetensors file, whose end is checked to be where it should."""
     try:
         with safe_open(path, framework="np") as opened:
@@ -175,7 +187,7 @@ def _names(path: Path, part: str) -> dict[str, tuple[int, ...]]:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty if there is none."""
     try:
         content = json.loads(path.read_bytes())
@@ -188,7 +200,8 @@ def _sized(paths: Iterable[Path]) -> Iterable[Path]:
     return (path for path in paths if path.stat().st_size)
 
 
-def _half(part: str) -> StageError:
+def half(part: str) -> StageError:
+    """A part is missing."""
     return StageError(
         "base-incomplete",
         f"the base has no {part}, or not all of it",
@@ -196,7 +209,8 @@ def _half(part: str) -> StageError:
     )
 
 
-def _pickled() -> StageError:
+def pickled() -> StageError:
+    """Weights are there, but could run anything."""
     return StageError(
         "base-pickled",
         "the weights are pickled, and opening such a file can run any program that is in it",

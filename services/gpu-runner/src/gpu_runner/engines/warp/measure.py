@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 
 from gpu_runner.engines.warp.articulation import LEAD
+from gpu_runner.engines.warp.eyes import is_drawing
 from gpu_runner.engines.warp.following import Lips
 from gpu_runner.faces.identity import distance, embed
 from gpu_runner.faces.mesh import Mesh, refine_mesh
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpu_runner.engines.warp.articulation import MouthTrack
-    from gpu_runner.engines.warp.inputs import Sitter
+    from gpu_runner.engines.warp.film import Take
     from gpu_runner.engines.warp.timings import Timings
 
 INNER_UPPER, INNER_LOWER = (82, 13, 312), (87, 14, 317)
@@ -135,16 +136,17 @@ def background(mesh: Mesh, shape: tuple[int, int]) -> NDArray[np.bool_]:
 class Witness:
     """Watches a video while it is rendered and says afterwards what there was to see."""
 
-    def __init__(
-        self, sitter: Sitter, mouth: MouthTrack, timings: Timings, fps: int, *, drawn: bool
-    ) -> None:
-        """Get ready to watch `sitter`, `drawn` or photographed, make the movement `mouth`."""
-        self._mouth, self._fps, self._drawn = mouth, fps, drawn
+    def __init__(self, take: Take, mouth: MouthTrack, timings: Timings, fps: int) -> None:
+        """Get ready to watch `take` make the movement `mouth`."""
+        self._take, self._mouth, self._fps = take, mouth, fps
+        sitter = take.sitter
+        portrait, mesh = sitter.portrait()
+        self._drawn = is_drawing(portrait, mesh.points)
         left, top, right, bottom = sitter.region
         self._window = slice(top, bottom), slice(left, right)
         self._scale = min(1.0, KEPT_SIDE / max(right - left, bottom - top))
+        self._corner = left, top
         self._portrait = self._face(sitter.canvas)
-        self._mesh = sitter.mesh.moved(-left, -top, self._scale)
         self._gaps = np.zeros(0)
         self._pauses = timings.pauses(PAUSE)
         self._spread = sample_indices(len(mouth.opening))
@@ -178,10 +180,11 @@ class Witness:
         small = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         return np.asarray(small, dtype=np.uint8)
 
-    def measures(self, at_rest: NDArray[np.uint8]) -> dict[str, float | None]:
-        """What was seen; `at_rest` is a frame with closed lips, as the zero of all gaps."""
-        gap = self._gap_of(self._face(at_rest))
-        seen = {i: gap(frame) for i, frame in self._kept.items()}
+    def measures(self) -> dict[str, float | None]:
+        """What was seen; gaps are counted from those of each picture with closed lips."""
+        shown = {i: self._take.picture_at(i) for i in self._kept}
+        gaps = {picture: self._gap_of(picture) for picture in set(shown.values())}
+        seen = {i: gaps[shown[i]](frame) for i, frame in self._kept.items()}
         self._gaps = np.array([seen[i] for i in self._spread])
         opening, loudness = self._mouth.opening, self._mouth.loudness
         silent = self._silent()
@@ -203,12 +206,15 @@ class Witness:
             "identity_distance": _rounded(identity_distance(self._portrait, some)),
         }
 
-    def _gap_of(self, rest: NDArray[np.uint8]) -> Callable[[NDArray[np.uint8]], float]:
-        """What measures a frame's gap, with the face at `rest` as its zero."""
+    def _gap_of(self, picture: int) -> Callable[[NDArray[np.uint8]], float]:
+        """What measures the gap in faces of frames of this picture, from closed lips on."""
+        left, top = self._corner
+        mesh = self._take.mesh_of(picture).moved(-left, -top, self._scale)
+        rest = self._face(self._take.at_rest(picture))
         if not self._drawn:
-            return Lips(rest, refine_mesh(rest, self._mesh, looks=4)).gap
-        shut = lip_gap(rest, self._mesh)
-        return lambda frame: lip_gap(frame, self._mesh) - shut
+            return Lips(rest, refine_mesh(rest, mesh, looks=4)).gap
+        shut = lip_gap(rest, mesh)
+        return lambda frame: lip_gap(frame, mesh) - shut
 
     def tracks(self) -> dict[str, list[float]]:
         """The openings behind the measures, for plots; ask for `measures` first."""

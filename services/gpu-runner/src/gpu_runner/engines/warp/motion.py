@@ -43,6 +43,11 @@ class MotionTrack:
     breath: NDArray[np.float64]
 
 
+def stillness(frames: int) -> MotionTrack:
+    """No movement, for somebody who is moved by something else."""
+    return MotionTrack(*(np.zeros(frames) for _ in range(6)))
+
+
 def live(
     loudness: NDArray[np.float64],
     pauses: Sequence[tuple[float, float]],
