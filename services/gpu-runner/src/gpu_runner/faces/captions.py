@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -116,5 +115,8 @@ def _background(lab: NDArray[np.float32]) -> str:
 
 def _lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """CIE Lab of sRGB bytes: lightness 0-100."""
+    # Not for who only reads captions: OpenCV takes 15 MB.
+    import cv2
+
     scaled = (rgb / np.float32(255)).astype(np.float32)
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2Lab), np.float32)

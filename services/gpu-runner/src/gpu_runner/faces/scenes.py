@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpu_runner.faces.crops import CROP_SIDE, Area, cut
-from gpu_runner.faces.mesh import Mesh
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gpu_runner.faces.crops import Area
+    from gpu_runner.faces.mesh import Mesh
 
 BESIDE, ABOVE, BELOW = 0.5, 0.25, 0.75
 """How far a scene goes beyond the square, in its sides: twice as wide and as high in all."""
@@ -58,6 +58,9 @@ def scene_around(rgb: NDArray[np.uint8], square: Area, others: Sequence[Mesh]) -
     The square is `CROP_SIDE` pixels wide in it. Where nobody can be kept out, or there is nothing
     more, it is the square alone.
     """
+    # A training reads scenes, and shall not load what cuts them: OpenCV takes 15 MB.
+    from gpu_runner.faces.crops import CROP_SIDE, cut
+
     scale = CROP_SIDE / square.width
     for area in _areas(rgb, square):
         left, top = round((square.left - area.left) * scale), round((square.top - area.top) * scale)
@@ -78,6 +81,8 @@ def _areas(rgb: NDArray[np.uint8], square: Area) -> Iterator[Area]:
     right = max(square.right, min(float(width), square.right + BESIDE * side))
     top = min(square.top, max(0.0, square.top - ABOVE * side))
     bottom = max(square.bottom, min(float(height), square.bottom + BELOW * side))
+    from gpu_runner.faces.crops import Area
+
     yield Area(left, top, right, bottom)
     yield Area(square.left, top, right, bottom)
     yield Area(left, top, square.right, bottom)

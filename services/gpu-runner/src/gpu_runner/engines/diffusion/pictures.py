@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -45,12 +44,12 @@ def cut_to(scene: Scene, shape: Shape) -> Rgb:
 
 def shrink(picture: Rgb, side: int) -> Rgb:
     """`picture` averaged down to [side, side, 3]."""
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    return _resized(picture, side, side, Image.Resampling.BOX)
 
 
 def enlarge(picture: Rgb, side: int) -> Rgb:
     """`picture` scaled up smoothly to [side, side, 3]."""
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return _resized(picture, side, side, Image.Resampling.BICUBIC)
 
 
 def resize(picture: Rgb, side: int) -> Rgb:
@@ -62,9 +61,14 @@ def fit(picture: Rgb, shape: Shape) -> Rgb:
     """`picture` at the height and width of `shape`, whichever way that is."""
     if picture.shape[:2] == shape:
         return picture
-    method = cv2.INTER_AREA if picture.shape[0] > shape.height else cv2.INTER_CUBIC
-    scaled = cv2.resize(picture, (shape.width, shape.height), interpolation=method)
-    return np.asarray(scaled, np.uint8)
+    smaller = picture.shape[0] > shape.height
+    method = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
+    return _resized(picture, shape.width, shape.height, method)
+
+
+def _resized(picture: Rgb, width: int, height: int, method: Image.Resampling) -> Rgb:
+    # Not by OpenCV: nothing else of a training needs it, and it takes 15 MB to load.
+    return np.asarray(Image.fromarray(picture).resize((width, height), method), np.uint8)
 
 
 def inner(picture: Rgb, zoom: float) -> Rgb:
