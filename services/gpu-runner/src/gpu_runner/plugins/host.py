@@ -22,8 +22,8 @@ from contracts.stagelog import Level
 from pydantic import RootModel
 
 from gpu_runner import protocol
-from gpu_runner.child import die_with_parent
 from gpu_runner.models.weights import weights_of
+from gpu_runner.orphan import die_with_parent
 from gpu_runner.plugins import parameters
 from gpu_runner.plugins.manifest import PROTOCOL, ManifestError, Plugin, load
 from gpu_runner.plugins.messages import BreachError, Lines, Reader

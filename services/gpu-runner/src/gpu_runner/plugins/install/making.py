@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from gpu_runner.child import die_with_parent
 from gpu_runner.faults import Fault, ToldError
 from gpu_runner.grown import HeldError, held, put_in_place, take_away
+from gpu_runner.orphan import die_with_parent
 from gpu_runner.plugins import environment, manifest
 from gpu_runner.plugins.environment import Environment
 from gpu_runner.plugins.install.sources import NOT_COPIED, Shelf
