@@ -93,7 +93,7 @@ def test_what_to_say_may_come_through_a_pipe(
 
 
 def test_a_topic_asks_for_a_video(api: str, photos: Path, command: Command) -> None:
-    made = command("submit", str(photos), "--topic", "my garden")
+    made = command("submit", str(photos), *SAYING, "--topic", "my garden")
     shown = json.loads(command("show", made.out.strip(), "--json").out)
     assert (shown["type"], shown["topic"], shown["script"]) == ("generate", "my garden", None)
     assert "my garden" in command("show", made.out.strip()).out
@@ -104,7 +104,7 @@ def test_music_is_sent_with_a_video(
 ) -> None:
     song = tmp_path / "song.wav"
     song.write_bytes(recording(1.0))
-    made = command("submit", str(photos), "--script", "Sing.", "--music", str(song))
+    made = command("submit", str(photos), *SAYING, "--script", "Sing.", "--music", str(song))
     shown = json.loads(command("show", made.out.strip(), "--json").out)
     assert shown["inputs"][-1]["input"] == "music"
 

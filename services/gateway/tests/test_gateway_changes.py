@@ -198,7 +198,8 @@ async def test_a_fork_that_cannot_be_is_told_why(
 async def test_a_fork_has_another_topic_where_its_parent_had_one(
     api: httpx.AsyncClient, broker: Broker, words: str, status: int
 ) -> None:
-    asked = await api.post("/api/generate", files={"image": PHOTO}, data={words: "The sea."})
+    said = {**CONSENT_FORM, words: "The sea."}
+    asked = await api.post("/api/generate", files={"image": PHOTO}, data=said)
     story = Story(broker, asked.json()["jobId"])
     await story.plan()
     [first, *_] = (await api.get(f"/api/jobs/{story.job}")).json()["stages"]

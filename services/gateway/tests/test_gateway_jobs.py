@@ -51,16 +51,18 @@ async def test_a_form_brings_music_for_a_video_and_only_for_a_video(
     api: httpx.AsyncClient, log: EventLog
 ) -> None:
     files = [("image", ("a.png", PHOTO)), ("music", ("song.wav", RECORDING))]
-    answer = await api.post("/api/generate", files=files, data={"script": "Hello."})
+    answer = await api.post("/api/generate", files=files, data={**CONSENT_FORM, "script": "Hello."})
     assert answer.status_code == 202, answer.text
     request = (await log.fold(answer.json()["jobId"])).request
     assert request is not None
     assert [one.media_type for one in request.inputs["music"]] == ["audio/wav"]
-    refused = await api.post("/api/train", files=files)
+    refused = await api.post("/api/train", files=files, data=CONSENT_FORM)
     assert (refused.status_code, refused.json()["field"]) == (422, "music")
     for music, kind in ((b"text, and no music", "not-a-recording"), (PHOTO, "not-a-recording")):
         sent = [files[0], ("music", ("song.wav", music))]
-        refused = await api.post("/api/generate", files=sent, data={"script": "Hello."})
+        refused = await api.post(
+            "/api/generate", files=sent, data={**CONSENT_FORM, "script": "Hello."}
+        )
         assert refused.json()["type"] == f"/problems/{kind}"
 
 
@@ -68,7 +70,9 @@ async def test_a_video_has_its_own_words_or_a_topic_that_its_owner_sees_again(
     api: httpx.AsyncClient, log: EventLog
 ) -> None:
     files = [("image", ("a.png", PHOTO))]
-    answer = await api.post("/api/generate", files=files, data={"topic": " my garden "})
+    answer = await api.post(
+        "/api/generate", files=files, data={**CONSENT_FORM, "topic": " my garden "}
+    )
     assert answer.status_code == 202, answer.text
     job = answer.json()["jobId"]
     request = (await log.fold(job)).request
@@ -82,9 +86,11 @@ async def test_a_video_has_its_own_words_or_a_topic_that_its_owner_sees_again(
         ({"topic": "a" * 2001}, "longer than 2,000"),
         ({"topic": "a\x00b"}, "topic"),
     ):
-        refused = await api.post("/api/generate", files=files, data=words)
+        refused = await api.post("/api/generate", files=files, data={**CONSENT_FORM, **words})
         assert (refused.status_code, fault in refused.text) == (422, True), refused.text
-    assert (await api.post("/api/train", files=files, data={"topic": "a"})).status_code == 422
+    assert (
+        await api.post("/api/train", files=files, data={**CONSENT_FORM, "topic": "a"})
+    ).status_code == 422
 
 
 async def test_a_photo_that_is_sent_twice_is_kept_once(

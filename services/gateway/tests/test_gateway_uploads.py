@@ -95,9 +95,10 @@ async def test_uploaded_music_goes_into_a_video_and_into_no_training(
 ) -> None:
     music = await uploaded(api, WAV + b"music", "music")
     uploads = {"photos": [await uploaded(api, photo(seed=13))], "music": music}
-    refused = await api.post("/api/train", json={"uploads": uploads})
+    refused = await api.post("/api/train", json={"uploads": uploads, "consent": CONSENT})
     assert (refused.status_code, refused.json()["detail"]) == (422, "A training takes no music.")
-    answer = await api.post("/api/generate", json={"uploads": uploads, "script": "Sing."})
+    wish = {"uploads": uploads, "script": "Sing.", "consent": CONSENT}
+    answer = await api.post("/api/generate", json=wish)
     assert answer.status_code == 202, answer.text
     request = (await log.fold(answer.json()["jobId"])).request
     assert request is not None
