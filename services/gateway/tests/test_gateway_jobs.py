@@ -51,7 +51,8 @@ async def test_a_form_brings_music_for_a_video_and_only_for_a_video(
     api: httpx.AsyncClient, log: EventLog
 ) -> None:
     files = [("image", ("a.png", PHOTO)), ("music", ("song.wav", RECORDING))]
-    answer = await api.post("/api/generate", files=files, data={**CONSENT_FORM, "script": "Hello."})
+    said = {**CONSENT_FORM, "script": "Hello."}
+    answer = await api.post("/api/generate", files=files, data=said)
     assert answer.status_code == 202, answer.text
     request = (await log.fold(answer.json()["jobId"])).request
     assert request is not None
