@@ -200,7 +200,7 @@ def test_no_log_and_no_span_holds_what_a_person_wrote(
 
 def test_capabilities_name_jobs_engines_and_devices(stack: RunningStack) -> None:
     told = stack.get("/api/capabilities")
-    assert set(told["kinds"]) == STAGES
+    assert set(told["kinds"]) == STAGES | {"write_script", "upscale"}
     assert [offer["type"] for offer in told["jobs"]] == ["train", "generate", "generate"]
     assert told["runners"][0]["devices"]
 

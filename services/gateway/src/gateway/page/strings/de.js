@@ -218,7 +218,7 @@ export const strings = {
   nowAt: (count) => `Jetzt · ${number(count)} Ereignisse`,
   thenAt: (index, count, time, name) => `${time} · ${name} · Ereignis ${number(index)} von ${number(count)}`,
   events: {
-    ConsentGiven: "Einwilligung gegeben", JobRequested: "Angefordert", JobPlanned: "Geplant", JobCompleted: "Auftrag fertig", JobFailed: "Auftrag gescheitert", JobCancelled: "Auftrag abgebrochen",
+    JobRequested: "Angefordert", ConsentGiven: "Einwilligung gegeben", JobPlanned: "Geplant", JobCompleted: "Auftrag fertig", JobFailed: "Auftrag gescheitert", JobCancelled: "Auftrag abgebrochen",
     JobCancelRequested: "Anhalten verlangt", DeadLetterDropped: "Abgelegt", JobRetryRequested: "Neuer Versuch verlangt", JobDeleted: "Gelöscht", ProfileErased: "Person gelöscht",
     StageScheduled: "Eingereiht", StageStarted: "Begonnen", StageCheckpointed: "Gesichert", StageSampled: "Probe",
     StageCompleted: "Beendet", StageFailed: "Gescheitert", StageReused: "Übernommen", StageRetryScheduled: "Gleich neuer Versuch", StageSkipped: "Übersprungen",
