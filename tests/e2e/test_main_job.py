@@ -201,7 +201,8 @@ def test_no_log_and_no_span_holds_what_a_person_wrote(
 def test_capabilities_name_jobs_engines_and_devices(stack: RunningStack) -> None:
     told = stack.get("/api/capabilities")
     assert set(told["kinds"]) == STAGES | {"write_script", "upscale"}
-    assert [offer["type"] for offer in told["jobs"]] == ["train", "generate", "generate"]
+    # A video of photos or of a profile, each with words of its own or about a topic.
+    assert [offer["type"] for offer in told["jobs"]] == ["train", *["generate"] * 4]
     assert told["runners"][0]["devices"]
 
 
