@@ -30,7 +30,7 @@ def test_a_trained_text_encoder_is_in_the_file_and_has_learned(
     params = train_lora.Params.model_validate({**FEW, "text_encoder": True, "dora": True})
     context = make_context(tmp_path, params, {"faces": [face]})
     result = train_lora.run(context, base)
-    assert 0 <= result.metrics["checkpoint_pause"] < 0.5
+    assert 0 <= result.metrics["checkpoint_pause"] < 0.05
     tensors = load_file(result.outputs["lora"][0])
     words = {name: each for name, each in tensors.items() if name.startswith("text_encoder.")}
     assert any("lora_B" in name and each.abs().sum() > 0 for name, each in words.items())
