@@ -100,6 +100,19 @@ async def test_the_library_still_parses_with_ours_and_gives_the_rest_to_this_met
     assert callers == ["_process_msg", "_pour"]
 
 
+async def test_a_flush_is_behind_what_was_sent_before_it(admin: Broker) -> None:
+    """The library's ping once overtook a subscription, which then missed what it was meant for."""
+    sent: list[bytes] = []
+    transport = admin.client._transport
+    assert transport is not None
+    write, writelines = transport.write, transport.writelines
+    transport.write = lambda data: (sent.append(bytes(data)), write(data))[1]
+    transport.writelines = lambda lines: (sent.extend(map(bytes, lines)), writelines(lines))[1]
+    await admin.client.subscribe(admin.client.new_inbox())
+    await admin.client.flush()
+    assert [line.split()[0] for line in sent] == [b"SUB", b"PING"]
+
+
 SENT = [
     Frame(
         b"jobs.1.A",

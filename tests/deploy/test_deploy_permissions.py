@@ -10,7 +10,7 @@ import httpx
 import nats
 import pytest
 from contracts.events import JobRequested, JobType
-from eventlog.broker import connect
+from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
 from eventlog.permissions import ROLES
 from eventlog.server_config import render_users
@@ -155,23 +155,22 @@ async def test_the_broker_syncs_each_event_before_it_says_that_it_has_it(
 
 
 @pytest.fixture
-async def listener(server: NatsServer) -> AsyncIterator[nats.aio.client.Client]:
+async def listener(server: NatsServer) -> AsyncIterator[Broker]:
     """Somebody who hears what the victim of a forged delivery would."""
-    address = server.address("admin")
-    client = await nats.connect(address.url, nkeys_seed=str(address.seed_file))
-    yield client
-    await client.close()
+    broker = await connect(server.address("admin"))
+    yield broker
+    await broker.close()
 
 
 async def test_a_consumer_that_pushes_still_gets_past_the_permissions(
-    server: NatsServer, listener: nats.aio.client.Client
+    server: NatsServer, listener: Broker
 ) -> None:
     """What is known to remain (docs/operations.md, nats-server issue 8274).
 
     Should the broker come to refuse it, this fails, and the page has one warning less.
     """
-    heard = await listener.subscribe(subjects.stop("forged", "s", 1))
-    await listener.flush()
+    heard = await listener.client.subscribe(subjects.stop("forged", "s", 1))
+    await listener.client.flush()
     projector = await connect(server.address("projector"))
     config = {
         "name": "forger",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nats.aio.client import Client
+from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
@@ -100,6 +100,14 @@ class QuickClient(Client):
         """Unsubscribe."""
         self.sinks.pop(subscription._id, None)  # noqa: SLF001
         await subscription.unsubscribe()
+
+    async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:
+        """Return when the broker has seen all that was sent until now, subscriptions among it.
+
+        The library's own writes its ping at once, which may overtake what waits to be written.
+        """
+        await self._flush_pending(force_flush=True)
+        await super().flush(timeout)
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
