@@ -7,10 +7,11 @@ import secrets
 import pytest
 from contracts.events import JobRequested, JobType
 from eventlog.broker import Broker
-from eventlog.client import Frame, QuickClient, read_headers
+from eventlog.client import Frame, QuickClient, Sink, read_headers
 from eventlog.log import EventLog
-from eventlog.reader import read_log, read_stored_log
+from eventlog.reader import EVERYTHING, read_log, read_stored_log
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 
 REQUEST = JobRequested(type=JobType.TRAIN, owner="me")
 
@@ -47,6 +48,39 @@ async def test_who_follows_gets_an_event_before_the_window_is_full(admin: Broker
             if len(told) == 3:
                 break
             told.append(await log.tell("alone", REQUEST))
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["one between others", "the last one"])
+@pytest.mark.parametrize("only", [EVERYTHING, ("jobs.*.events.JobRequested",)])
+async def test_a_message_that_was_lost_on_its_way_is_read_again_and_is_no_gap(
+    admin: Broker, monkeypatch: pytest.MonkeyPatch, last: bool, only: tuple[str, ...]
+) -> None:
+    """A server that dies takes with it what a consumer has sent, and a reader's connection holds
+    or is made again before it knows."""
+    log = EventLog(admin, "test")
+    before = (await log.position()).last_sequence
+    end = await tell_many(log, batches=1, size=5)
+    unlucky, lost = end if last else end - 2, list[bytes]()
+    pour = admin.client.pour
+
+    async def lossy_pour(inbox: str, sink: Sink) -> Subscription:
+        def lossy(frame: Frame) -> None:
+            if not lost and frame.reply.rsplit(b".", 4)[1:2] == [b"%d" % unlucky]:
+                lost.append(frame.reply)
+            else:
+                sink(frame)
+
+        return await pour(inbox, lossy)
+
+    monkeypatch.setattr(admin.client, "pour", lossy_pour)
+    read: list[int] = []
+    async with asyncio.timeout(20):
+        async for batch in read_stored_log(admin, before, only=only):
+            read += [event.sequence for event in batch]
+            if read[-1] == end:
+                break
+    assert lost
+    assert read == list(range(before + 1, end + 1))
 
 
 BLOCKS = [

@@ -38,6 +38,7 @@ _EXPIRES_S = 30.0
 _SECOND = 1_000_000_000
 _HEARTBEAT = b"NATS/1.0 100"
 _REFUSED = b"NATS/1.0 409"
+_SENT = "Nats-Last-Consumer"
 _UNSENT = "Nats-Pending-Messages"
 
 E = TypeVar("E", Recorded, Stored)
@@ -49,11 +50,17 @@ class _Window:
 
     It is handed on when it is full or nothing more is on its way: a reader that is far behind
     gets long lists, whose costs it pays once, and one that follows gets each event at once.
+
+    The consumer counts what it sends, and does not send again what went to a server that died with
+    it: `lost` says that this happened. What the consumer itself leaves out is missing from the log,
+    which is another matter.
     """
 
     size: int
     arrived: deque[Frame] = field(default_factory=deque)
     awaited: int = 0
+    taken: int = 0
+    lost: bool = False
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
     def receive(self, frame: Frame) -> None:
@@ -69,8 +76,9 @@ async def read_log(
 ) -> AsyncIterator[list[Recorded]]:
     """Every event after a sequence, in order, in lists of at most `window`, without end.
 
-    Survives the loss of the connection and of the broker. Raises GapError when events are
-    missing from the log, and UnknownEventError when one cannot be understood.
+    Survives the loss of the connection, of the broker and of messages on their way. Raises
+    GapError when events are missing from the log, and UnknownEventError when one cannot be
+    understood.
     """
     async for events in _read(broker, after, window, _recorded):
         yield events
@@ -174,6 +182,9 @@ async def _read_once(
                 return
             if frames := _take(incoming):
                 yield frames
+            if incoming.lost:
+                log.warning("reader.lost", consumer=name)
+                return
     finally:
         forget()
         await _leave(broker, name, subscription)
@@ -203,13 +214,23 @@ async def _stirred(incoming: _Window) -> bool:
 
 
 def _take(incoming: _Window) -> list[Frame]:
+    """What has arrived, up to the first message before which another was lost."""
     frames: list[Frame] = []
     while incoming.arrived and len(frames) < incoming.size:
         frame = incoming.arrived.popleft()
         if frame.reply:
+            incoming.lost = _consumer_sequence(frame) != incoming.taken + 1
+            if incoming.lost:
+                return frames
             frames.append(frame)
+            incoming.taken += 1
             incoming.awaited -= 1
-        elif not frame.headers.startswith(_HEARTBEAT):
+        elif frame.headers.startswith(_HEARTBEAT):
+            # Of the last message nothing else would tell.
+            incoming.lost = int(frame.read_headers().get(_SENT, 0)) > incoming.taken
+            if incoming.lost:
+                return frames
+        else:
             # A request ended early: its time is over, or the consumer is gone.
             unsent = frame.read_headers().get(_UNSENT)
             incoming.awaited -= int(unsent) if unsent else incoming.awaited
@@ -244,6 +265,10 @@ def _recorded(frame: Frame) -> Recorded:
 def _stored(frame: Frame) -> Stored:
     sequence = _sequence(frame.reply.decode())
     return stored_event(frame.read_headers(), frame.body, sequence, frame.subject.decode())
+
+
+def _consumer_sequence(frame: Frame) -> int:
+    return int(frame.reply.rsplit(b".", 3)[1])
 
 
 def _sequence(reply: str) -> int:
