@@ -25,7 +25,7 @@ from gpu_runner.speech.speaker import (
 )
 
 _STEP_DB = 1.0
-_WINDOW_STEP_SECONDS = 0.8
+_WINDOW_STEP_SECONDS = 1.6
 _RAGGED_COST = 5e-4
 """Similarity that a square decibel between neighbouring bands must bring."""
 

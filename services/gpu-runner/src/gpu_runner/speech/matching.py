@@ -10,16 +10,18 @@ vocoder costs clarity.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_runner.speech import conversion as world
+from gpu_runner.speech import probes
 from gpu_runner.speech.colouring import coloured
 from gpu_runner.speech.conversion import LIMIT_DB, Analysis, Conversion
 from gpu_runner.speech.kokoro import Kokoro, base_voices
 from gpu_runner.speech.narrator import trimmed
+from gpu_runner.speech.probes import Probe
 from gpu_runner.speech.profile import VoiceProfile
 from gpu_runner.speech.search import Axis, Point, climb
 from gpu_runner.speech.sound import Samples, join
@@ -33,7 +35,7 @@ _WORTH = 0.01
 _MATCH_STRENGTH = 0.7
 _FIRST_STEP = 0.2
 _OFFSET_SHARE = 0.15
-_COARSE_SHARE = 0.3
+_COARSE_SHARE = 0.4
 _PITCH_AXES = (
     Axis(-1.5, 1.5, 0.15),  # octaves of pitch
     Axis(-1.0, 1.0, 0.4),  # octaves of melody's range
@@ -88,7 +90,7 @@ class Try:
 class Budget:
     """How many styles and how many conversions may be tried.
 
-    Three in ten of the conversions are a search of pitch, melody and formants, the others steps of
+    Four in ten of the conversions are a search of pitch, melody and formants, the others steps of
     the colour's gradient.
     """
 
@@ -101,6 +103,9 @@ class _Candidate:
     timbre: NDArray[np.float32]
     prosody: NDArray[np.float32]
     offset: NDArray[np.float32]
+    packaged: int | None = None
+    """Which of the packaged voices it is, if it is one as it stands."""
+
     score: float = -1.0
 
 
@@ -138,25 +143,25 @@ class VoiceMatcher:
         self._tries = 0
         self._best: dict[str, float] = {}
 
-    def match(self, budget: Budget, short_probe: str, long_probes: Sequence[str]) -> Match:
-        """Search; probes are sentences in Kokoro's symbols, of about two and four seconds."""
-        nearest, style = self._search_style(budget.styles, short_probe)
-        spoken = [self._speak(style, probe) for probe in long_probes]
+    def match(self, budget: Budget) -> Match:
+        """Search."""
+        nearest, style = self._search_style(budget.styles)
+        spoken = [self._speak(style, probe) for probe in probes.LONG]
         conversion, score = self._search_conversion(budget.conversions, spoken)
         return Match(self._profile(style, conversion), score, self._profile(nearest), self._tries)
 
-    def _search_style(self, tries: int, probe: str) -> tuple[_Candidate, _Candidate]:
+    def _search_style(self, tries: int) -> tuple[_Candidate, _Candidate]:
         """The best packaged voice, and the best style found around it."""
         candidates = []
-        for weights in np.eye(len(self._names), dtype=np.float32):
-            pure = _Candidate(weights, weights, np.zeros(STYLE_WIDTH, np.float32))
-            candidates.append(self._scored(pure, probe))
+        for index, weights in enumerate(np.eye(len(self._names), dtype=np.float32)):
+            pure = _Candidate(weights, weights, np.zeros(STYLE_WIDTH, np.float32), index)
+            candidates.append(self._scored(pure))
         nearest = best = max(candidates, key=lambda candidate: candidate.score)
         scale = np.concatenate([voice.mean(axis=0) for voice in base_voices().values()])
         scale = scale.reshape(len(self._names), STYLE_WIDTH).std(axis=0)
         step = _FIRST_STEP
         for _ in range(tries - len(candidates)):
-            child = self._scored(self._mutated(best, scale, step), probe)
+            child = self._scored(self._mutated(best, scale, step))
             # The one-fifth rule: about one success in five steps keeps the step as it is.
             step = min(0.6, step * 1.5) if child.score > best.score else max(0.05, step * 0.9)
             best = max(best, child, key=lambda candidate: candidate.score)
@@ -175,18 +180,18 @@ class VoiceMatcher:
             (parent.offset + noise * scale).astype(np.float32),
         )
 
-    def _scored(self, candidate: _Candidate, probe: str) -> _Candidate:
+    def _scored(self, candidate: _Candidate) -> _Candidate:
         """How like the target this style is once pitch and colour are roughly matched."""
-        analysis = world.analyse(self._speak(candidate, probe))
+        analysis = world.analyse(self._speak(candidate, probes.SHORT))
         rough = self._conversion(analysis, (self._pitch_gap(analysis), 0.0, 0.0, _MATCH_STRENGTH))
         sound = world.synthesise(analysis, rough)
         score = similarity(self._encoder.embed(sound), self._target.fit) - _cost(rough)
         self._count("style", score)
-        return _Candidate(candidate.timbre, candidate.prosody, candidate.offset, score)
+        return replace(candidate, score=score)
 
-    def _search_conversion(self, tries: int, probes: Sequence[Samples]) -> tuple[Conversion, float]:
-        """The best conversion of these probes, and their similarity to the target with it."""
-        analyses = [world.analyse(probe) for probe in probes]
+    def _search_conversion(self, tries: int, spoken: Sequence[Samples]) -> tuple[Conversion, float]:
+        """The best conversion of this speech, and its similarity to the target with it."""
+        analyses = [world.analyse(each) for each in spoken]
         first = analyses[0]
 
         def score(point: Point) -> float:
@@ -208,7 +213,7 @@ class VoiceMatcher:
             stepped=lambda value: self._count("colour", value),
         )
         converted = self._likeness([world.synthesise(each, found) for each in analyses])
-        untouched = self._likeness(probes)
+        untouched = self._likeness(spoken)
         if converted - _cost(found) < untouched + _WORTH:
             return Conversion(), untouched
         return found, converted
@@ -234,9 +239,11 @@ class VoiceMatcher:
             return 0.0
         return float(np.clip(np.log2(self._target.pitch_hz / pitch), -1.5, 1.5))
 
-    def _speak(self, candidate: _Candidate, probe: str) -> Samples:
+    def _speak(self, candidate: _Candidate, probe: Probe) -> Samples:
+        if candidate.packaged is not None:
+            return probe.spoken_by(self._names[candidate.packaged])
         style = self._profile(candidate).style()
-        return trimmed(self._kokoro.speak(probe, style)).samples
+        return trimmed(self._kokoro.speak(probe.symbols, style)).samples
 
     def _profile(self, candidate: _Candidate, conversion: Conversion | None = None) -> VoiceProfile:
         return VoiceProfile(

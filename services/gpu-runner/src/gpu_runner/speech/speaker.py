@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_runner.speech.sound import RATE, Samples, amplify, level, resample
-from gpu_runner.stage import StageError
+from gpu_runner.stage import StageError, processors
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +49,7 @@ class SpeakerEncoder:
         import torch
 
         # Two threads wait for each other at every one of the 480 small steps: ten times slower.
+        # Where it is worth while, each half of the windows has one of its own (`halves`).
         torch.set_num_threads(1)
         self._lstm = torch.nn.LSTM(_BANDS, _HIDDEN, num_layers=3, batch_first=True)
         self._linear = torch.nn.Linear(_HIDDEN, _HIDDEN)
@@ -67,18 +68,17 @@ class SpeakerEncoder:
             ValueError: the sound is silent.
 
         """
-        import torch
-
-        with torch.inference_mode():
-            spectra = torch.from_numpy(power_spectrogram(samples))
-            return np.asarray(self.embed_spectra([spectra], step_seconds).numpy())
+        return normalised(self.embed_windows(samples, step_seconds).mean(axis=0))
 
     def embed_spectra(self, spectra: Sequence[torch.Tensor], step_seconds: float) -> torch.Tensor:
         """The speaker of several sounds, as a tensor of shape (256,) that has a gradient.
 
         Each of `spectra` has shape (frames, 201), as `power_spectrogram` gives it.
         """
-        mean = self._embed_windows(spectra, step_seconds).mean(dim=0)
+        from gpu_runner.speech.halves import in_halves
+
+        windows = self._windows(spectra, step_seconds)
+        mean = in_halves(self._forward, windows, processors()).mean(dim=0)
         return mean / mean.norm()
 
     def embed_windows(self, samples: Samples, step_seconds: float) -> NDArray[np.float32]:
@@ -87,9 +87,9 @@ class SpeakerEncoder:
 
         with torch.inference_mode():
             spectra = torch.from_numpy(power_spectrogram(samples))
-            return np.asarray(self._embed_windows([spectra], step_seconds).numpy())
+            return np.asarray(self._forward(self._windows([spectra], step_seconds)).numpy())
 
-    def _embed_windows(self, spectra: Sequence[torch.Tensor], step_seconds: float) -> torch.Tensor:
+    def _windows(self, spectra: Sequence[torch.Tensor], step_seconds: float) -> torch.Tensor:
         import torch
 
         filters = torch.from_numpy(_mel_filters().T).float()
@@ -101,7 +101,7 @@ class SpeakerEncoder:
                 mel = torch.nn.functional.pad(mel, (0, 0, 0, _PARTIAL - len(mel)))
             starts = [*range(0, len(mel) - _PARTIAL, step), len(mel) - _PARTIAL]
             windows += [mel[start : start + _PARTIAL] for start in starts]
-        return self._forward(torch.stack(windows))
+        return torch.stack(windows)
 
     def _forward(self, windows: torch.Tensor) -> torch.Tensor:
         import torch

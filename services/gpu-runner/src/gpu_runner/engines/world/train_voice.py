@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from gpu_runner.speech.profile import VoiceProfile
     from gpu_runner.speech.speaker import SpeakerEncoder
 
-SHORT_PROBE = "My voice is warm and clear."
-LONG_PROBES = (
-    "She thought about how far the green boat would go.",
-    "Most of the children were playing under the old oak trees near the church.",
-    "Yesterday we bought some bread, cheese and fruit at the market.",
-)
 PREVIEW = (
     "This is how the new voice sounds. It can read whatever you write, from a short note to a long "
     "story."
@@ -44,7 +38,7 @@ _COLOURS = {"softened": 0.6, "toned": 0.8, "converted": 1.0}
 _WORTH = 0.01
 """Similarity by which each step away from a packaged voice must pay."""
 
-_TRIES = {"draft": (5, 64), "standard": (24, 120), "best": (120, 240)}
+_TRIES = {"draft": (5, 50), "standard": (24, 120), "best": (120, 240)}
 
 
 class Params(BaseModel):
@@ -62,7 +56,7 @@ class Params(BaseModel):
     ] = None
     conversion_tries: Annotated[
         int | None,
-        Field(ge=3, le=5000, description="Conversions to try; by effort 64, 120 or 240"),
+        Field(ge=3, le=5000, description="Conversions to try; by effort 50, 120 or 240"),
     ] = None
 
 
@@ -83,7 +77,6 @@ def run(context: StageContext) -> StageResult:
 
     from gpu_runner.speech.kokoro import Kokoro
     from gpu_runner.speech.matching import Budget, VoiceMatcher, measure
-    from gpu_runner.speech.phonemes import pronounce
     from gpu_runner.speech.profile import save_profile
     from gpu_runner.speech.sound import RATE, read_wav, write_wav
     from gpu_runner.speech.speaker import SpeakerEncoder, similarity
@@ -110,11 +103,7 @@ def run(context: StageContext) -> StageResult:
         np.random.default_rng(context.seed),
         lambda tried: _tell(context, tried, total),
     )
-    match = matcher.match(
-        budget,
-        pronounce(SHORT_PROBE).symbols,
-        [pronounce(probe).symbols for probe in LONG_PROBES],
-    )
+    match = matcher.match(budget)
     context.report.line(
         f"{match.tries} tries in {time.monotonic() - started:.1f} s; nearest packaged voice: "
         f"{_nearest(match)}; similarity {match.similarity_fit:.3f}"
