@@ -249,6 +249,24 @@ def test_what_an_engine_has_trained_is_used_by_its_namesake() -> None:
     assert command.engine == "large"
 
 
+def test_a_voice_is_spoken_by_the_engine_that_was_asked_to_make_it() -> None:
+    """Even by one that is used by name alone, and fits no quality by itself."""
+    kinds = ("prepare_dataset", "train_lora", "train_voice", "synthesize_speech")
+    named = [an_engine(kind, "cloned", qualities=()) for kind in kinds[2:]]
+    fleet = a_fleet([*(an_engine(kind, "matched") for kind in kinds), *named])
+    for engines, expected in (({"train_voice": "cloned"}, "cloned"), ({}, "matched")):
+        request = train(
+            type=e.JobType.GENERATE,
+            inputs=artifacts("photos", "clip", "script"),
+            engines=engines,
+        )
+        story = Story(fleet=fleet).given(request).then().runs("prepare_dataset", "faces", "clip")
+        story = story.then().runs("train_voice", "voice").then()
+        command = story.state.stages["synthesize_speech"].command
+        assert command is not None
+        assert command.engine == expected
+
+
 def test_quality_stands_for_parameters_and_the_users_own_come_first() -> None:
     presets = {e.Quality.DRAFT: {"steps": 10, "rank": 4}}
     fleet = a_fleet([an_engine("prepare_dataset", presets=presets)])

@@ -35,8 +35,8 @@ class Fleet:
     ) -> EngineManifest | None:
         """The engine to use: the one asked for, or the best fit for the quality.
 
-        Of those that fit alike, one named as the `makers` of its inputs: what one engine trains,
-        another of its kind may not be able to use.
+        One named as the `makers` of its inputs comes first: what one engine trains, another of its
+        kind may not be able to use.
         """
         usable = [
             candidate
@@ -65,9 +65,9 @@ class Fleet:
 
 def _misfit(
     candidate: EngineManifest, quality: Quality, makers: frozenset[str]
-) -> tuple[int, bool, str]:
-    """How far an engine is from the wanted quality; then a stranger is; a name settles a draw."""
+) -> tuple[bool, int, str]:
+    """A stranger is farther than any namesake; then how far from the quality; then by name."""
     order = list(Quality)
     distances = [abs(order.index(quality) - order.index(own)) for own in candidate.qualities]
     distance = min(distances, default=len(order))
-    return distance, candidate.engine not in makers, candidate.engine
+    return candidate.engine not in makers, distance, candidate.engine

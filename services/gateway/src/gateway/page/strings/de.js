@@ -21,7 +21,7 @@ export const strings = {
   // Create
   hero: "Aus Fotos und einer Stimme wird ein sprechendes Video",
   lead: "Ein paar Fotos, eine kurze Aufnahme und der Text, der gesprochen werden soll.",
-  heroLead: "Gesichter und Stimmen bleiben auf den eigenen Rechnern. Nichts wird anderswohin gesendet.",
+  heroLead: "Gesichter und Stimmen bleiben auf den eigenen Rechnern.",
   who: "Wer spricht?",
   newPerson: "Jemand Neues",
   newPersonHint: "aus Fotos",

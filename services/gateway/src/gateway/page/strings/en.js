@@ -21,7 +21,7 @@ export const strings = {
   // Create
   hero: "Photos and a voice become a talking video",
   lead: "A few photos, a short recording, and what they should say.",
-  heroLead: "Faces and voices stay on your own machines. Nothing is sent anywhere else.",
+  heroLead: "Faces and voices stay on your own machines.",
   who: "Who speaks?",
   newPerson: "Someone new",
   newPersonHint: "from photos",
