@@ -2,9 +2,9 @@
 
 Four steps, from coarse to fine, each scored by the speaker encoder on the first half of the
 clip: every packaged voice; small random steps in the space of Kokoro's styles around the best (a
-(1+1) evolution strategy); a pattern search over WORLD's pitch, melody and formants; then the
-colour, by the encoder's gradient. "No conversion" competes with the rest and wins ties, because a
-vocoder costs clarity.
+(1+1) evolution strategy); then, for as many of them as there is time for, a pattern search over
+WORLD's pitch, melody and formants, and the colour, by the encoder's gradient. "No conversion"
+competes with the rest and wins ties, because a vocoder costs clarity.
 """
 
 from __future__ import annotations
@@ -63,11 +63,18 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """A fitted voice, its score on the first half, and the best packaged voice as it is."""
+class Fit:
+    """A fitted voice, and its similarity to the first half."""
 
     profile: VoiceProfile
-    similarity_fit: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Fitted voices, the most promising one first, and the best packaged voice as it is."""
+
+    fits: tuple[Fit, ...]
     nearest: VoiceProfile
     tries: int
 
@@ -88,14 +95,20 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many styles and how many conversions may be tried.
+    """How many styles may be tried, how many voices are fitted, by how many conversions each.
 
-    Four in ten of the conversions are a search of pitch, melody and formants, the others steps of
-    the colour's gradient.
+    How like a voice is before it is fitted tells little of how like it can be made, so to fit
+    several is what more time is best spent on. Four in ten of the conversions are a search of
+    pitch, melody and formants, the others steps of the colour's gradient.
     """
 
     styles: int
+    voices: int
     conversions: int
+
+    @property
+    def tries(self) -> int:
+        return self.styles + self.voices * self.conversions
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,27 +158,33 @@ class VoiceMatcher:
 
     def match(self, budget: Budget) -> Match:
         """Search."""
-        nearest, style = self._search_style(budget.styles)
-        spoken = [self._speak(style, probe) for probe in probes.LONG]
-        conversion, score = self._search_conversion(budget.conversions, spoken)
-        return Match(self._profile(style, conversion), score, self._profile(nearest), self._tries)
+        packaged, best = self._search_style(budget.styles)
+        nearest = packaged[0]
+        candidates = packaged if best is nearest else [best, *packaged]
+        fits = []
+        for candidate in candidates[: budget.voices]:
+            spoken = [self._speak(candidate, probe) for probe in probes.LONG]
+            conversion, likeness = self._search_conversion(budget.conversions, spoken)
+            fits.append(Fit(self._profile(candidate, conversion), likeness))
+        return Match(tuple(fits), self._profile(nearest), self._tries)
 
-    def _search_style(self, tries: int) -> tuple[_Candidate, _Candidate]:
-        """The best packaged voice, and the best style found around it."""
-        candidates = []
+    def _search_style(self, tries: int) -> tuple[list[_Candidate], _Candidate]:
+        """The packaged voices, the best one first, and the best style found around that."""
+        packaged = []
         for index, weights in enumerate(np.eye(len(self._names), dtype=np.float32)):
             pure = _Candidate(weights, weights, np.zeros(STYLE_WIDTH, np.float32), index)
-            candidates.append(self._scored(pure))
-        nearest = best = max(candidates, key=lambda candidate: candidate.score)
+            packaged.append(self._scored(pure))
+        packaged.sort(key=lambda candidate: -candidate.score)
+        best = packaged[0]
         scale = np.concatenate([voice.mean(axis=0) for voice in base_voices().values()])
         scale = scale.reshape(len(self._names), STYLE_WIDTH).std(axis=0)
         step = _FIRST_STEP
-        for _ in range(tries - len(candidates)):
+        for _ in range(tries - len(packaged)):
             child = self._scored(self._mutated(best, scale, step))
             # The one-fifth rule: about one success in five steps keeps the step as it is.
             step = min(0.6, step * 1.5) if child.score > best.score else max(0.05, step * 0.9)
             best = max(best, child, key=lambda candidate: candidate.score)
-        return nearest, best
+        return packaged, best
 
     def _mutated(self, parent: _Candidate, scale: NDArray[np.float32], step: float) -> _Candidate:
         def nudge(weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -185,7 +204,7 @@ class VoiceMatcher:
         analysis = world.analyse(self._speak(candidate, probes.SHORT))
         rough = self._conversion(analysis, (self._pitch_gap(analysis), 0.0, 0.0, _MATCH_STRENGTH))
         sound = world.synthesise(analysis, rough)
-        score = similarity(self._encoder.embed(sound), self._target.fit) - _cost(rough)
+        score = similarity(self._encoder.embed(sound), self._target.fit) - cost(rough)
         self._count("style", score)
         return replace(candidate, score=score)
 
@@ -197,7 +216,7 @@ class VoiceMatcher:
         def score(point: Point) -> float:
             converted = self._conversion(first, point)
             sound = world.synthesise(first, converted)
-            found = similarity(self._encoder.embed(sound), self._target.fit) - _cost(converted)
+            found = similarity(self._encoder.embed(sound), self._target.fit) - cost(converted)
             self._count("conversion", found)
             return found
 
@@ -214,7 +233,7 @@ class VoiceMatcher:
         )
         converted = self._likeness([world.synthesise(each, found) for each in analyses])
         untouched = self._likeness(spoken)
-        if converted - _cost(found) < untouched + _WORTH:
+        if converted - cost(found) < untouched + _WORTH:
             return Conversion(), untouched
         return found, converted
 
@@ -262,7 +281,7 @@ class VoiceMatcher:
         self._tried(Try(self._tries, what, score, best))
 
 
-def _cost(conversion: Conversion) -> float:
+def cost(conversion: Conversion) -> float:
     """What a strong conversion costs in naturalness, on the scale of similarity."""
     return float(
         0.03 * abs(np.log2(conversion.pitch))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from gpu_runner.stage import StageContext, StageError, StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from gpu_runner.speech.conversion import Conversion
     from gpu_runner.speech.kokoro import Kokoro
     from gpu_runner.speech.matching import Match, Target, Try
     from gpu_runner.speech.narrator import Speech
@@ -32,13 +34,14 @@ PREVIEW = (
 
 _LONGEST_CLIP_SECONDS = 60.0
 _HIGHEST_WORD_ERROR_RATE = 0.1
-_COLOURS = {"softened": 0.6, "toned": 0.8, "converted": 1.0}
+_COLOURS = {"converted": 1.0, "toned": 0.8, "softened": 0.6}
 """Shares of the colour: a voice with less of it takes the place of one that is not understood."""
 
 _WORTH = 0.01
 """Similarity by which each step away from a packaged voice must pay."""
 
-_TRIES = {"draft": (5, 50), "standard": (24, 120), "best": (120, 240)}
+_BUDGETS = {"draft": (5, 1, 50), "standard": (5, 3, 50), "best": (60, 6, 80)}
+"""Styles that are tried, voices that are fitted, conversions that are tried for each of them."""
 
 
 class Params(BaseModel):
@@ -52,11 +55,16 @@ class Params(BaseModel):
     ] = "draft"
     style_tries: Annotated[
         int | None,
-        Field(ge=5, le=1000, description="Voices to try; by effort 5, 24 or 120 if not given"),
+        Field(ge=5, le=1000, description="Voices to try; by effort 5, 5 or 60 if not given"),
     ] = None
     conversion_tries: Annotated[
         int | None,
-        Field(ge=3, le=5000, description="Conversions to try; by effort 50, 120 or 240"),
+        Field(
+            ge=3,
+            le=5000,
+            description="Conversions to try for each of the 1, 3 or 6 voices that an effort fits; "
+            "by effort 50, 50 or 80",
+        ),
     ] = None
 
 
@@ -83,9 +91,9 @@ def run(context: StageContext) -> StageResult:
 
     params: Params = context.params
     started = time.monotonic()
-    styles, conversions = _TRIES[params.effort]
-    budget = Budget(params.style_tries or styles, params.conversion_tries or conversions)
-    total = budget.styles + budget.conversions
+    styles, voices, conversions = _BUDGETS[params.effort]
+    budget = Budget(params.style_tries or styles, voices, params.conversion_tries or conversions)
+    total = budget.tries
     context.report.progress(0, total, "try", "loading the models")
     clip = read_wav(context.one("clip"))[: round(_LONGEST_CLIP_SECONDS * RATE)]
     if clip.size < 2 * RATE:
@@ -106,7 +114,7 @@ def run(context: StageContext) -> StageResult:
     match = matcher.match(budget)
     context.report.line(
         f"{match.tries} tries in {time.monotonic() - started:.1f} s; nearest packaged voice: "
-        f"{_nearest(match)}; similarity {match.similarity_fit:.3f}"
+        f"{_name(match.nearest)}; similarity {match.fits[0].similarity:.3f}"
     )
     chosen = _choose(match, target, encoder, kokoro, context.report.line)
     profile, speech = chosen.voice.profile, chosen.voice.speech
@@ -118,14 +126,14 @@ def run(context: StageContext) -> StageResult:
     save_profile(voice, profile)
     write_wav(preview, speech.samples)
     metrics = {
-        "similarity_fit": round(match.similarity_fit, 4),
+        "similarity_fit": round(similarity(encoder.embed(speech.samples), target.fit), 4),
         "similarity_heldout": round(similarity(encoder.embed(speech.samples), target.heldout), 4),
         "similarity_unconverted": round(
             similarity(encoder.embed(chosen.packaged.samples), target.heldout), 4
         ),
         "ceiling": round(target.ceiling, 4),
         "word_error_rate": round(chosen.word_error_rate, 4),
-        "nearest_base": _nearest(match),
+        "nearest_base": _name(match.nearest),
         "base_voices": len(profile.bases),
         "chosen": chosen.voice.name,
         "pitch_ratio": round(profile.conversion.pitch, 3),
@@ -145,9 +153,9 @@ def _tell(context: StageContext, tried: Try, total: int) -> None:
     context.report.values(tried.number, similarity=tried.score, best=tried.best)
 
 
-def _nearest(match: Match) -> str:
-    """The packaged voice that is most like the clip's."""
-    return match.nearest.bases[int(match.nearest.timbre.argmax())]
+def _name(voice: VoiceProfile) -> str:
+    """The packaged voice that it has most of."""
+    return voice.bases[int(voice.timbre.argmax())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,55 +191,74 @@ def _choose(
 
     A search fits its own probes too well at times; so the simpler voices it started from
     compete again, on sentences that it never spoke, and win ties. Only the first half of
-    the clip is looked at. If none is understood, the packaged voice is the clearest.
+    the clip is looked at. Of a voice that is not understood less colour is tried, and if none
+    is understood, the packaged voice is the clearest.
     """
     from gpu_runner.speech.recognizer import Recognizer, spoken_word_error_rate
     from gpu_runner.speech.speaker import similarity
 
-    voices = _voices(match, kokoro)
-    scores = {
-        voice.name: similarity(encoder.embed(voice.speech.samples), target.fit) for voice in voices
-    }
+    def rating(voice: _Voice) -> float:
+        return similarity(encoder.embed(voice.speech.samples), target.fit) - _WORTH * voice.steps
+
+    packaged, families = _candidates(match, kokoro)
     recognizer = Recognizer()
-    packaged = voices[0]
-    for voice in sorted(voices, key=lambda each: _WORTH * each.steps - scores[each.name]):
+    errors = {}
+    pool = [(rating(voice), voice, softer) for softer in families for voice in [next(softer)]]
+    while pool:
+        found = max(pool, key=lambda each: each[0])
+        pool.remove(found)
+        rated, voice, softer = found
         heard = recognizer.transcribe(voice.speech.samples)
-        error_rate = spoken_word_error_rate(voice.speech.spoken_words, heard)
-        tell(f"{voice.name}: similarity {scores[voice.name]:.3f}, word errors {error_rate:.2f}")
-        if error_rate <= _HIGHEST_WORD_ERROR_RATE:
-            return _Choice(voice, error_rate, packaged.speech)
-    heard = recognizer.transcribe(packaged.speech.samples)
-    error_rate = spoken_word_error_rate(packaged.speech.spoken_words, heard)
-    return _Choice(packaged, error_rate, packaged.speech)
+        errors[voice.name] = spoken_word_error_rate(voice.speech.spoken_words, heard)
+        tell(f"{voice.name}: rated {rated:.3f}, word errors {errors[voice.name]:.2f}")
+        if errors[voice.name] <= _HIGHEST_WORD_ERROR_RATE:
+            return _Choice(voice, errors[voice.name], packaged.speech)
+        pool += [(rating(less), less, softer) for less in islice(softer, 1)]
+    return _Choice(packaged, errors[packaged.name], packaged.speech)
 
 
-def _voices(match: Match, kokoro: Kokoro) -> list[_Voice]:
-    """The nearest packaged voice first, then all others that were found, each with the preview."""
-    import numpy as np
-
+def _candidates(match: Match, kokoro: Kokoro) -> tuple[_Voice, list[Iterator[_Voice]]]:
+    """The nearest packaged voice, and all that compete, each with those of less colour after it."""
     from gpu_runner.speech.conversion import Conversion
-    from gpu_runner.speech.narrator import narrate, revoiced
+    from gpu_runner.speech.narrator import narrate
     from gpu_runner.speech.script import read_script
 
     sentences = read_script(PREVIEW.encode())
-    mixture = replace(match.profile, conversion=Conversion())
-    voices = [_Voice("packaged", 0, match.nearest, narrate(sentences, match.nearest, kokoro))]
-    if not np.array_equal(mixture.style(), match.nearest.style()):
-        voices.append(_Voice("mixture", 1, mixture, narrate(sentences, mixture, kokoro)))
-    found = match.profile.conversion
-    if found.is_none:
-        return voices
-    return voices + [
-        _Voice(
+    packaged = _Voice("packaged", 0, match.nearest, narrate(sentences, match.nearest, kokoro))
+    families = [iter([packaged])]
+    for fit in match.fits:
+        plain = replace(fit.profile, conversion=Conversion())
+        if _same(plain, match.nearest):
+            voice = packaged
+        else:
+            own = bool(plain.offset.any())
+            name = "mixture" if own else _name(plain)
+            voice = _Voice(name, int(own), plain, narrate(sentences, plain, kokoro))
+            if own:
+                families.append(iter([voice]))
+        if not fit.profile.conversion.is_none:
+            families.append(_coloured(voice, fit.profile.conversion))
+    return packaged, families
+
+
+def _coloured(voice: _Voice, conversion: Conversion) -> Iterator[_Voice]:
+    """With all of the conversion's colour, then with less and less."""
+    from gpu_runner.speech.narrator import revoiced
+
+    for suffix, share in _COLOURS.items():
+        softened = conversion.softened(share)
+        yield _Voice(
             f"{voice.name}-{suffix}",
             voice.steps + 1,
-            replace(voice.profile, conversion=conversion),
-            revoiced(voice.speech, conversion),
+            replace(voice.profile, conversion=softened),
+            revoiced(voice.speech, softened),
         )
-        for suffix, share in _COLOURS.items()
-        for conversion in [found.softened(share)]
-        for voice in voices
-    ]
+
+
+def _same(one: VoiceProfile, other: VoiceProfile) -> bool:
+    import numpy as np
+
+    return np.array_equal(one.style(), other.style())
 
 
 def _ingredients(profile: VoiceProfile) -> dict[str, object]:
