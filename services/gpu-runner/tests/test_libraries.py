@@ -9,7 +9,8 @@ SEE = """
 import gc, sys
 import gpu_runner.engines.diffusion.stages
 assert gc.isenabled()
-for name in ("scipy", "boto3", "jinja2", "torch._dynamo.convert_frame"):
+unused = ("scipy", "boto3", "jinja2", "sympy", "torch.distributed.tensor")
+for name in (*unused, "torch._dynamo.convert_frame"):
     assert name not in sys.modules, name
 assert "diffusers.models.transformers.transformer_flux" not in sys.modules
 import scipy
@@ -18,6 +19,11 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel, UNet2DModel
 import torch
 assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item() == 2
 assert "torch._dynamo.convert_frame" in sys.modules
+from torch.distributed.tensor import DTensor
+from transformers import T5EncoderModel, CLIPVisionModelWithProjection, GenerationMixin
+import transformers.distributed.mixin, transformers.distributed.fsdp
+from accelerate import Accelerator
+Accelerator(cpu=True)
 assert UNet2DConditionModel is sys.modules["diffusers.models.unets"].UNet2DConditionModel
 """
 
