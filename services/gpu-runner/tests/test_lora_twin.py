@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -84,6 +85,11 @@ def weights(result: StageResult) -> dict[str, torch.Tensor]:
     return dict(load_file(result.outputs["lora"][0]))
 
 
+def open_pipes() -> int:
+    ends = Path("/proc/self/fd").iterdir()
+    return sum(end.is_fifo() for end in ends)
+
+
 def gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
@@ -137,6 +143,20 @@ def test_a_twin_that_is_killed_for_want_of_memory_is_done_without(
     assert gone(born[0])
     assert result.metrics["steps"] == STEPS
     assert any("memory" in line and "2" in line for _, line in report.said_lines)
+
+
+def test_without_memory_for_a_twin_one_learns_alone(
+    train: Train, born: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> int:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(os, "fork", refused)
+    before = open_pipes()
+    result = train("alone")
+    assert not born
+    assert result.metrics["steps"] == STEPS
+    assert open_pipes() == before
 
 
 def test_a_twin_needs_a_processor_and_a_picture_of_its_own() -> None:

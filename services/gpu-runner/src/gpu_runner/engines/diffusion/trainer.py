@@ -45,7 +45,7 @@ from gpu_runner.engines.diffusion.optimizers import make_optimizer, set_rate
 from gpu_runner.engines.diffusion.order import seed_step
 from gpu_runner.engines.diffusion.precision import number_format
 from gpu_runner.engines.diffusion.rates import rate_fraction
-from gpu_runner.engines.diffusion.twin import Twin, may_have_twin
+from gpu_runner.engines.diffusion.twin import Twin, TwinLostError, may_have_twin
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -179,7 +179,9 @@ class LoraTrainer:
         """
         self._model.train()
         if self._wants_twin():
-            self._twin = Twin(list(self._weights.values()), self._learn_as_twin)
+            # It is for speed alone.
+            with contextlib.suppress(TwinLostError):
+                self._twin = Twin(list(self._weights.values()), self._learn_as_twin)
         try:
             return self._run(hooks)
         finally:

@@ -34,7 +34,7 @@ Learn = Callable[[int], float]
 
 
 class TwinLostError(MemoryError):
-    """The twin has ended, which it does only if there is no memory for it."""
+    """There is no twin any more, or none came to be: there was no memory for it."""
 
 
 def may_have_twin(device: torch.device, pictures: int) -> bool:
@@ -49,11 +49,13 @@ class Twin:
 
     `weights` are moved to where it sees them. `learn` is what it does at each step: what the
     caller knows now, it knows.
+
+    Raises:
+        TwinLostError: there is no memory for it from the first, or no process.
+
     """
 
     def __init__(self, weights: Sequence[torch.nn.Parameter], learn: Learn) -> None:
-        _move(weights)
-        self._gradients = _shared_like(weights)
         self._threads = torch.get_num_threads()
         theirs, self._questions = os.pipe()
         self._answers, answers = os.pipe()
@@ -62,7 +64,15 @@ class Twin:
         gc.freeze()
         torch.set_num_threads(1)
         parent = os.getpid()
-        self._pid = os.fork()
+        try:
+            _move(weights)
+            self._gradients = _shared_like(weights)
+            self._pid = os.fork()
+        except OSError as error:
+            for end in (theirs, self._questions, self._answers, answers):
+                os.close(end)
+            torch.set_num_threads(self._threads)
+            raise TwinLostError from error
         if not self._pid:
             os.close(self._questions)
             os.close(self._answers)
