@@ -8,6 +8,10 @@ import sys
 SEE = """
 import gc, sys
 import gpu_runner.engines.diffusion.stages
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+layer = torch.nn.Sequential(torch.nn.Linear(4, 4))
+inject_adapter_in_model(LoraConfig(target_modules=["0"]), layer)
 assert gc.isenabled()
 unused = ("scipy", "boto3", "jinja2", "sympy", "torch.distributed.tensor")
 for name in (*unused, "torch._dynamo.convert_frame"):
@@ -16,7 +20,6 @@ assert "diffusers.models.transformers.transformer_flux" not in sys.modules
 import scipy
 from diffusers.models.transformers import FluxTransformer2DModel
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel, UNet2DModel
-import torch
 assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item() == 2
 assert "torch._dynamo.convert_frame" in sys.modules
 from torch.distributed.tensor import DTensor

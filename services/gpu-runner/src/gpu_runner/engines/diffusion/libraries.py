@@ -67,6 +67,7 @@ def load() -> None:
         _keep_transformers_together()
         for name in _USED:
             import_module(name)
+        _keep_adapters_together()
     if compiler is not None:
         sys.meta_path.insert(0, _Closed(compiler))
     # All of it stays, and need not be looked through again.
@@ -130,6 +131,12 @@ def _keep_transformers_together() -> None:
     """
     for name in ("transformers.utils.import_utils", "transformers.utils"):
         import_module(name).is_torch_distributed_available = lambda: False  # type: ignore[attr-defined]
+
+
+def _keep_adapters_together() -> None:
+    """Tell peft that no layer it adapts is spread over machines, before it looks for such layers."""
+    layers = import_module("peft.tuners.tuners_utils")
+    layers._torch_supports_distributed = False  # type: ignore[attr-defined]
 
 
 @contextmanager
