@@ -166,6 +166,8 @@ def judged(pairs: list[Pair], steps: int) -> Goals:
     goals.at_most("process start to first step", median(lambda p: p.own["to_first_s"]), 5, "s")
     trained_s = median(lambda p: p.own["to_last_s"])
     goals.at_most(f"process start to step {steps}", trained_s, 45, "s")
+    paused = 100 * median(lambda p: p.own["checkpoint_pause"])
+    goals.at_most("time for which checkpoints stop the training", paused, 5, "%")
     return goals
 
 

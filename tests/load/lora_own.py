@@ -39,7 +39,7 @@ def main(pictures: Path, output: Path, params: dict) -> None:
     told = Told(output)
     scratch = output / "scratch"
     scratch.mkdir()
-    run(
+    result = run(
         StageContext(
             params=Params.model_validate(params),
             inputs={"faces": sorted(pictures.glob("*.png"))},
@@ -50,7 +50,7 @@ def main(pictures: Path, output: Path, params: dict) -> None:
             report=Notes(told),
         )
     )
-    told.write()
+    told.write(checkpoint_pause=float(result.metrics["checkpoint_pause"]))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Told:
             wait_for_turn(int(os.environ[BATON]))
             self.waited_s += time.perf_counter() - begun
 
-    def write(self) -> None:
+    def write(self, **more: float) -> None:
         """Keep all for who started this process."""
         started_s = psutil.Process(os.getpid()).create_time()
         told = {
@@ -51,6 +51,7 @@ class Told:
             "trained_bytes": self.trained_bytes,
             "peak_bytes": peak_bytes(),
             "losses": self.losses,
+            **more,
         }
         (self.folder / "told.json").write_text(json.dumps(told))
 
