@@ -159,6 +159,23 @@ def test_a_recording_that_cannot_serve_is_refused_with_a_remedy(
     assert not (tmp_path / "out.wav").exists()
 
 
+@pytest.mark.parametrize("hertz", [50.0, 60.0])
+def test_a_voice_over_mains_hum_is_heard_and_kept_without_it(
+    hertz: float, speech: Samples, tmp_path: Path
+) -> None:
+    """A man's recording was once refused as none of speech: the pitch found was a hum's."""
+    seconds = np.arange(speech.size) / RATE
+    hum = 2.0 * np.std(speech) * np.sin(2 * np.pi * hertz * seconds)
+    clean = prepare_clip(wav(tmp_path / "clean.wav", speech), tmp_path / "clean-out.wav")
+    report = prepare_clip(wav(tmp_path / "in.wav", speech + hum), tmp_path / "out.wav")
+    assert report.median_pitch_hz == pytest.approx(clean.median_pitch_hz, rel=0.05)
+    assert report.speech_seconds == pytest.approx(clean.speech_seconds, rel=0.05)
+    kept = read_wav(tmp_path / "out.wav")
+    power = np.abs(np.fft.rfft(kept)) ** 2
+    at = np.fft.rfftfreq(kept.size, 1 / RATE)
+    assert power[np.abs(at - hertz) < 1.0].max() < 1e-4 * power.max()
+
+
 @pytest.mark.parametrize("hertz", [50.0, 220.0, 1000.0])
 def test_a_tone_is_no_speech(hertz: float, tmp_path: Path) -> None:
     tone = 0.3 * np.sin(2 * np.pi * hertz * SECONDS)

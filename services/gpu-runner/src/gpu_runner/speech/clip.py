@@ -21,6 +21,7 @@ from gpu_runner.speech.sound import (
     SILENCE_DBFS,
     Samples,
     amplify,
+    high_pass,
     join,
     level,
     resample,
@@ -36,6 +37,9 @@ SPEECH_LEVEL_DBFS = -23.0
 
 _RECOMMENDED_SPEECH_SECONDS = 8.0
 _SILENT_DBFS = -65.0
+_RUMBLE_HZ = (62.0, 72.0)
+"""Below any voice: mains hum of 50 or 60 Hz, steps, wind; nothing is left of the lower, all of the
+higher."""
 _MARGIN_SECONDS = 0.2
 _NOISY_BELOW_DB = 18.0
 _QUIET_BELOW_DBFS = -42.0
@@ -102,13 +106,13 @@ def prepare_clip(path: Path, out_wav: Path) -> ClipReport:
     """
     recording = decode(path, LONGEST_CLIP_SECONDS)
     loudest = _loudest_channel(recording)
-    if level(loudest) < _SILENT_DBFS:
+    samples = high_pass(resample(loudest, recording.rate, RATE), *_RUMBLE_HZ)
+    if level(samples) < _SILENT_DBFS:
         raise StageError(
             "clip-silent",
-            "the voice clip is silent",
+            "the voice clip is silent, or holds nothing but a hum",
             "Check the microphone, listen to the file, and record again",
         )
-    samples = resample(loudest, recording.rate, RATE)
     flags = activity.speech_frames(samples)
     pitch = activity.pitch(samples)
     speech_seconds = float(np.count_nonzero(flags)) * activity.FRAME_SECONDS

@@ -104,6 +104,16 @@ def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
     return np.asarray(soxr.resample(samples, rate, new_rate), dtype=np.float32)
 
 
+def high_pass(samples: Samples, stop_hz: float, pass_hz: float, rate: int = RATE) -> Samples:
+    """Mono sound without what lies below ``stop_hz``, all of it from ``pass_hz`` on, no phase."""
+    # A length whose factors are small is transformed fast.
+    length = -(-samples.size // rate) * rate
+    spectrum = np.fft.rfft(samples, length)
+    rising = (np.fft.rfftfreq(length, 1.0 / rate) - stop_hz) / (pass_hz - stop_hz)
+    spectrum *= np.sin(0.5 * np.pi * np.clip(rising, 0.0, 1.0)) ** 2
+    return np.fft.irfft(spectrum, length)[: samples.size].astype(np.float32)
+
+
 def level(samples: Samples) -> float:
     """Root-mean-square level in dB relative to full scale."""
     if samples.size == 0:
