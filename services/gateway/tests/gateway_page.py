@@ -31,7 +31,7 @@ async def choose(page: Page, photos: Sequence[Any] = (), clip: Any = None) -> No
 async def fill(page: Page, name: str = "Ada", words: str = "Hello, it is me.") -> None:
     """Everything that a video needs, except consent."""
     await choose(page, [file("me.png", ME)], file("me.wav", CLIP, "audio/wav"))
-    await expect(page.locator(".clip audio")).to_have_count(1)
+    await expect(page.locator(".clip").first.locator("audio")).to_have_count(1)
     await page.get_by_role("textbox", name="Script").fill(words)
     await page.get_by_role("textbox", name="Name").fill(name)
 

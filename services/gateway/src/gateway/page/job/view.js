@@ -139,7 +139,8 @@ export function jobView(id, { at = null, speed = null, tab = null } = {}) {
         return null;
       });
       // Meanwhile somebody may have gone elsewhere in time.
-      if (wanted !== sequence || found === null) return;
+      if (wanted !== sequence) return;
+      if (found === null) wanted = null;
       past = found;
     }
     render();
@@ -152,7 +153,8 @@ export function jobView(id, { at = null, speed = null, tab = null } = {}) {
     element.classList.toggle("past", past !== null);
     header.show(past ? { ...shown, name: job.name } : shown, past !== null || playback);
     if (playback) slider.show(whole.events, journal.events.at(-1).sequence, tape.playing ? "playing" : ended ? "ended" : "paused");
-    else slider.show(journal.events, position);
+    // On the way to a moment too: news that come meanwhile must not take the slider back.
+    else slider.show(journal.events, wanted);
     const looked = shown.stages.find((one) => one.id === picked) ?? interesting(shown);
     graph.show(shown, looked?.id);
     const until = past === null ? null : journal.events.find((event) => event.sequence === position).time;

@@ -134,9 +134,9 @@ def _keep_transformers_together() -> None:
 
 
 def _keep_adapters_together() -> None:
-    """Tell peft that no layer it adapts is spread over machines, before it looks for such layers."""
+    """Tell peft that no layer that it adapts is spread over machines, as it asks of each."""
     layers = import_module("peft.tuners.tuners_utils")
-    layers._torch_supports_distributed = False  # type: ignore[attr-defined]
+    setattr(layers, "_torch_supports_distributed", False)  # noqa: B010
 
 
 @contextmanager
