@@ -61,7 +61,8 @@ def settings(template: Object, objects: list[Object]) -> dict[str, str]:
     maps = {item["metadata"]["name"]: item["data"] for item in of(objects, "ConfigMap")}
     found: dict[str, str] = {}
     for source in container(template).get("envFrom", ()):
-        found |= maps[source["configMapRef"]["name"]]
+        if not source.get("secretRef", {}).get("optional"):
+            found |= maps[source["configMapRef"]["name"]]
     for variable in container(template).get("env", ()):
         found[variable["name"]] = variable.get("value", "")
     return found
