@@ -41,7 +41,7 @@ from contracts import subjects
 from tests.support.cluster import Cluster, broker_cluster
 from tests.support.objectstore import object_store
 from tests.support.ports import free_ports
-from tests.support.samples import post_generate
+from tests.support.samples import LITTLE, post_generate
 from tests.support.video import assert_shows_and_sounds
 from tests.support.views import assert_views_match_log
 
@@ -50,14 +50,6 @@ pytestmark = pytest.mark.long
 LIGHT_JOBS = 2
 LIGHT_STAGES = 2
 MAIN_STAGES = 6
-# Every stage by its real engine, only with little to do.
-LITTLE = {
-    "train_lora": {"steps": 24, "checkpoint_every": 2, "sample_every": 0, "batch_size": 1},
-    "train_voice": {"effort": "draft", "style_tries": 5, "conversion_tries": 3},
-    "synthesize_speech": {"check_words": False},
-    "generate_portrait": {"steps": 4, "samples": 1},
-    "render_video": {"size": 256},
-}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.samples import post_generate
+from tests.support.samples import LITTLE, post_generate
 from tests.support.stack import SERVICES, RunningStack, running_stack
 
 pytestmark = pytest.mark.long
@@ -21,7 +21,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 
 def test_a_job_survives_the_death_of_each_service(stack: RunningStack) -> None:
-    accepted = post_generate(stack.api, seed="7", script="Nothing is lost. We go on.")
+    words = "Nothing is lost. We go on."
+    accepted = post_generate(stack.api, seed="7", script=words, params=LITTLE)
     job = accepted.json()["jobId"]
     highest = 0.0
     dead = []

@@ -30,6 +30,14 @@ QUICK: dict[str, dict[str, Any]] = {
     "train_lora": {"steps": 24, "checkpoint_every": 8, "sample_every": 12},
     "train_voice": {"effort": "draft"},
 }
+# The same with as little as there can be, for tests of all that is around the engines.
+LITTLE: dict[str, dict[str, Any]] = {
+    "train_lora": {"steps": 24, "checkpoint_every": 2, "sample_every": 0, "batch_size": 1},
+    "train_voice": {"effort": "draft", "style_tries": 5, "conversion_tries": 3},
+    "synthesize_speech": {"check_words": False},
+    "generate_portrait": {"steps": 4, "samples": 1},
+    "render_video": {"size": 256},
+}
 
 
 def sample_photos() -> list[Path]:
