@@ -152,7 +152,7 @@ class Attempt:
             event = await self._failed(failures.STORE_AWAY)
         finally:
             if self._process is not None:
-                await self._process.kill()
+                await self.bench.children.release(self._process)
             shutil.rmtree(folder, ignore_errors=True)
             await self._lines.finish()
         await self._tell(event)
@@ -249,7 +249,9 @@ class Attempt:
         self, folder: Path, task: protocol.Task, transfer: Transfer
     ) -> protocol.Done | protocol.Failed | None:
         """Run the child process and pass on what it says, until its end."""
-        self._process = await StageProcess.start(folder, task, self.threads())
+        self._process = await self.bench.children.start(
+            folder, task, self.threads(), light=self.engine.light
+        )
         trace.get_current_span().set_attribute("process.pid", self._process.pid)
         ending: protocol.Done | protocol.Failed | None = None
         async with asyncio.TaskGroup() as group:

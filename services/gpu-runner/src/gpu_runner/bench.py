@@ -13,6 +13,8 @@ from eventlog.stagelogs import StageLogs
 from servicekit.admin import Readiness
 from servicekit.objects import ObjectStore
 
+from gpu_runner.children import Children
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
@@ -29,4 +31,5 @@ class Bench:
     scratch: Path
     readiness: Readiness = field(default_factory=Readiness)
     credentials: Path | None = None
+    children: Children = field(default_factory=Children)
     clock: Callable[[], float] = time.monotonic

@@ -32,7 +32,9 @@ class Engine:
     it decides whether an earlier result may be reused. `typical_s` is by quality: seconds that it
     took where it was measured. `checkpoints` tells that `run` heeds
     `StageContext.checkpoint_wanted`, so that a runner that stops may ask for one; `spreads`, that
-    `run` may be one of several processes on as many devices: see `gpu_runner.crew`. `weights` names
+    `run` may be one of several processes on as many devices: see `gpu_runner.crew`. One that is
+    `light` loads nothing that computes, is done in a blink, and leaves its process as it was, so
+    that the next may run in it. `weights` names
     the model that it starts from: see `gpu_runner.models`. Of a plug-in, `plugin` is its folder,
     `schema` that of its parameters, and `lacking` tells what it cannot run without; `variant` tells
     one file of the operator's from another, as results differ with it. An engine with no
@@ -51,6 +53,7 @@ class Engine:
     typical_s: Mapping[Quality, float] = field(default_factory=dict)
     checkpoints: bool = False
     spreads: bool = False
+    light: bool = False
     weights: str | None = None
     qualities: tuple[Quality, ...] = _ALL
     plugin: Path | None = None

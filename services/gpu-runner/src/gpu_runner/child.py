@@ -1,7 +1,8 @@
 """The child process in which one stage runs: `python -m gpu_runner.child FOLDER`.
 
-Its death frees all memory, the accelerator's too, and it can be killed at any moment. It
-dies with its parent, so that a killed runner leaves nothing behind that computes for nobody.
+Without a folder it runs one light stage after another, whose folders it reads line by line. Its
+death frees all memory, the accelerator's too, and it can be killed at any moment. It dies with its
+parent, so that a killed runner leaves nothing behind that computes for nobody.
 """
 
 from __future__ import annotations
@@ -156,17 +157,23 @@ def _plain(metrics: Any) -> Any:
 
 
 def main() -> None:
-    """Run the stage whose folder is the only argument."""
+    """Run the stage whose folder is the only argument, or those whose folders come."""
     die_with_parent()
     # So that even a crash in native code says where it was.
     faulthandler.enable(all_threads=False)
     # Libraries print to standard output as they like; the runner listens on a copy of it.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    task = protocol.Task.model_validate_json((Path(sys.argv[1]) / protocol.TASK_FILE).read_bytes())
+    folders = sys.argv[1:] or map(str.strip, sys.stdin)
+    for folder in map(Path, folders):
+        _run(folder, channel)
+
+
+def _run(folder: Path, channel: IO[str]) -> None:
+    task = protocol.Task.model_validate_json((folder / protocol.TASK_FILE).read_bytes())
     report = LineReport(channel, task.signing)
     signal.signal(signal.SIGTERM, lambda *_: report.ask())
-    with crew.muster(task, Path(sys.argv[1])):
+    with crew.muster(task, folder):
         report.send(perform(task, report))
 
 

@@ -95,7 +95,7 @@ async def serve(service: Service) -> None:
         service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
         lanes = [each for each in lanes_of(devices, per_stage) if each[0] in allowed]
         await _needed(service, broker, store, engines)
-        async with asyncio.TaskGroup() as group:
+        async with contextlib.aclosing(bench.children), asyncio.TaskGroup() as group:
             for lane, device in lanes:
                 worker = LaneWorker(broker, bench, lane, device, engines, in_hand, tell_all)
                 group.create_task(worker.work())

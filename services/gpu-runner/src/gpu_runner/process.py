@@ -49,10 +49,15 @@ def environment(threads: int) -> dict[str, str]:
 
 
 class StageProcess:
-    """One child. `messages` ends with `Done` or `Failed`, whatever happens to the child."""
+    """One child. `messages` ends with `Done` or `Failed`, whatever happens to the child.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    One that `stays` takes a task after the other, each from `begin` to the end of `messages`.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, *, stays: bool = False) -> None:
         self._process = process
+        self._stays = stays
+        self._ended = False
         self._killed = False
         self._stderr_tail = b""
         self._drained = asyncio.create_task(self._drain())
@@ -61,12 +66,21 @@ class StageProcess:
     async def start(folder: Path, task: protocol.Task, threads: int) -> StageProcess:
         """Start the child for a task in its folder, to compute with so many threads."""
         (folder / protocol.TASK_FILE).write_text(task.model_dump_json())
-        process = await asyncio.create_subprocess_exec(
+        return StageProcess(await StageProcess._spawn(threads, str(folder)))
+
+    @staticmethod
+    async def start_staying() -> StageProcess:
+        """Start a child that waits for tasks, to compute with one thread."""
+        return StageProcess(await StageProcess._spawn(1), stays=True)
+
+    @staticmethod
+    async def _spawn(threads: int, *words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "gpu_runner.child",
-            str(folder),
-            stdin=asyncio.subprocess.DEVNULL,
+            *words,
+            stdin=asyncio.subprocess.DEVNULL if words else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_LONGEST_LINE,
@@ -74,7 +88,22 @@ class StageProcess:
             start_new_session=True,
             env={**os.environ, **environment(threads)},
         )
-        return StageProcess(process)
+
+    async def begin(self, folder: Path, task: protocol.Task) -> None:
+        """Give a child that stays its next task. ConnectionError if it is gone."""
+        self._ended = False
+        self._stderr_tail = b""
+        (folder / protocol.TASK_FILE).write_text(task.model_dump_json())
+        if self._process.stdin is None:
+            raise RuntimeError("the child was not started to stay")
+        self._process.stdin.write(f"{folder}\n".encode())
+        await self._process.stdin.drain()
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it has done its task, and waits for another."""
+        alive = self._process.returncode is None and not self._killed
+        return self._stays and self._ended and alive
 
     @property
     def pid(self) -> int:
@@ -83,7 +112,6 @@ class StageProcess:
 
     async def messages(self) -> AsyncIterator[protocol.Message]:
         """What the child says, to its end."""
-        ended = False
         if self._process.stdout is None:
             raise RuntimeError("the child was started without a pipe")
         async for raw in self._process.stdout:
@@ -92,10 +120,12 @@ class StageProcess:
             except ValidationError:
                 log.warning("stage.unreadable_message", length=len(raw))
                 continue
-            ended = ended or isinstance(message, protocol.Done | protocol.Failed)
+            self._ended = self._ended or isinstance(message, protocol.Done | protocol.Failed)
             yield message
+            if self._stays and self._ended:
+                return
         status = await self._process.wait()
-        if not ended and not self._killed:
+        if not self._ended and not self._killed:
             # What the child had started may still hold the pipe.
             self._kill_group()
             await self._drained
