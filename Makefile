@@ -26,7 +26,7 @@ export DEMO_SCRIPT := $(call given,SCRIPT)
 export DEMO_CONSENT := $(call given,CONSENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom clean
+.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-jobs bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -42,6 +42,7 @@ help:
 	@echo "make conformance"
 	@echo "             send the gateway thousands of requests made from its OpenAPI document"
 	@echo "make bench   measure speed and memory"
+	@echo "make bench-jobs  measure what a job costs besides its work"
 	@echo "make bench-live  measure how late 500 clients hear of what happens"
 	@echo "make bench-replay"
 	@echo "             measure how fast the log is folded and views are rebuilt, of 100,000 events"
@@ -107,6 +108,9 @@ conformance: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.main_job
+
+bench-jobs: .venv/.installed-dev
+	@$(BIN)/python -m tests.load.jobs
 
 bench-live: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.live

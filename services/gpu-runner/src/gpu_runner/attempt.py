@@ -122,7 +122,8 @@ class Attempt:
         folder.mkdir(parents=True)
         begun = self.bench.clock()
         stage = state.stages[command.stage]
-        await self._progress.begin(stage.fraction)
+        if self.delivery > 1 or command.attempt > 1:
+            await self._progress.begin(stage.fraction)
         try:
             await self._started(stage.checkpoint)
             ending = await self._perform(folder, stage.checkpoint)

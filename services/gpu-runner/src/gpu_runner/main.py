@@ -21,7 +21,7 @@ from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
 from eventlog.log import EventLog, utc_now
 from eventlog.queue import CommandQueue
-from eventlog.registry import ANNOUNCE_EVERY_S, announce
+from eventlog.registry import announce
 from eventlog.stagelogs import StageLogs
 from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open_store
 from servicekit.processes import lives
@@ -31,6 +31,7 @@ from servicekit.waiting import Need
 
 from contracts import subjects
 from gpu_runner import metrics
+from gpu_runner.announcer import Announcer
 from gpu_runner.bench import Bench
 from gpu_runner.catalogue import Engine
 from gpu_runner.credentials import Identity, UnusableCredentialsError
@@ -89,6 +90,7 @@ async def serve(service: Service) -> None:
             with contextlib.suppress(EventLogError):
                 await announce(broker, manifest)
 
+        announcer = Announcer(tell_all)
         await _hear_stops(broker, in_hand)
         finish_s = environment.number("DRAIN_S", _FINISH_S)
         checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
@@ -97,12 +99,12 @@ async def serve(service: Service) -> None:
         await _needed(service, broker, store, engines)
         async with contextlib.aclosing(bench.children), asyncio.TaskGroup() as group:
             for lane, device in lanes:
-                worker = LaneWorker(broker, bench, lane, device, engines, in_hand, tell_all)
+                worker = LaneWorker(
+                    broker, bench, lane, device, engines, in_hand, announcer.changed
+                )
                 group.create_task(worker.work())
             service.readiness.reached("start")
-            while True:
-                await tell_all()
-                await asyncio.sleep(ANNOUNCE_EVERY_S)
+            await announcer.run()
 
 
 async def _needed(

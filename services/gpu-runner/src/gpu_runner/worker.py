@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -29,7 +30,8 @@ from gpu_runner.waiting import first_of
 log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S = 2.0
-_HINT_WAIT_S = 1.0
+_HINT_WAIT_S = 0.2
+"""A hint may be here before the queue has what it hints at."""
 _CATCH_UP_S = 20.0
 _SETTLE_S = 5.0
 
@@ -85,7 +87,10 @@ class LaneWorker:
     engines: Mapping[tuple[str, str], Engine]
     in_hand: InHand
     busy_changed: Callable[[], Awaitable[None]]
-    _hints: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(maxsize=64))
+    _promising: dict[str, float] = field(default_factory=dict)
+    """Kinds that may have a command, next first, and for how many seconds to wait for it."""
+    _stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    _looked_at: float = float("-inf")
 
     async def work(self) -> None:
         """Take and do commands until the runner leaves."""
@@ -112,23 +117,26 @@ class LaneWorker:
         return await insist(open_all)
 
     def _hinted(self, kind: str) -> None:
-        with contextlib.suppress(asyncio.QueueFull):
-            self._hints.put_nowait(kind)
+        self._promising[kind] = _HINT_WAIT_S
+        self._stirred.set()
 
-    async def _next(self, queue: CommandQueue, consumers: dict[str, str]) -> Delivery | None:
-        for kind, consumer in tuple(consumers.items()):
-            if delivery := await queue.pull(consumer):
-                # Its next turn comes after all others', so that no kind waits for ever.
-                consumers[kind] = consumers.pop(kind)
+    async def _next(self, queue: CommandQueue, consumers: Mapping[str, str]) -> Delivery | None:
+        """The next command. To ask all consumers each time would cost more than a light stage."""
+        self._stirred.clear()
+        if time.monotonic() - self._looked_at > _LOOK_AGAIN_S:
+            # A hint may be lost, and what was given back or not acknowledged comes without one.
+            self._looked_at = time.monotonic()
+            self._promising = dict.fromkeys(consumers, 0.0) | self._promising
+        for kind, wait_s in tuple(self._promising.items()):
+            # If it has one, its next turn comes after all others', so that none waits for ever.
+            del self._promising[kind]
+            if kind in consumers and (delivery := await queue.pull(consumers[kind], wait_s)):
+                self._promising.setdefault(kind, 0.0)
                 return delivery
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_AGAIN_S):
-                kind = await self._hints.get()
-        except TimeoutError:
-            return None
-        if kind not in consumers:
-            return None
-        return await queue.pull(consumers[kind], wait_s=_HINT_WAIT_S)
+                await self._stirred.wait()
+        return None
 
     async def _take(self, delivery: Delivery) -> None:
         if self.in_hand.leaving:

@@ -28,8 +28,6 @@ Around = Callable[[Sequence[Recorded]], AbstractContextManager[None]]
 
 BATCH = 1000
 """Events per transaction."""
-_AHEAD = 16
-"""Batches that may be ready before they are written: as long as it takes to start a process."""
 _KEPT_STATES = 256
 
 
@@ -101,6 +99,8 @@ class Track:
         came before is written.
         """
         source, turn = aiter(batches), asyncio.Lock()
+        # No more, so that what comes while the database is busy becomes one batch.
+        ready_at_once = writer.at_once + 1
         room = asyncio.Semaphore(writer.at_once)
 
         async def write(batch: _Batch) -> None:
@@ -116,7 +116,7 @@ class Track:
                 batch = await self._prepare(events)
                 return batch, asyncio.create_task(write(batch))
 
-        ahead = deque(asyncio.create_task(prepared()) for _ in range(_AHEAD))
+        ahead = deque(asyncio.create_task(prepared()) for _ in range(ready_at_once))
         try:
             while ready := await _ended(ahead[0]):
                 batch, written = ready
