@@ -93,6 +93,26 @@ async def test_an_append_that_had_succeeded_may_be_repeated(admin: Broker, count
     assert len([item async for item in log.read_job(job)]) == 1 + count
 
 
+async def test_who_has_just_read_a_job_appends_without_asking_where_it_ends(
+    admin: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, other, job = EventLog(admin, "test"), EventLog(admin, "other"), a_job()
+    await log.tell(job, REQUEST)
+    await other.tell(job, JobCancelRequested(by="you"))
+    state = await log.fold(job)
+
+    async def asked(subject: str) -> None:
+        raise AssertionError(f"the end of {subject} was asked for")
+
+    monkeypatch.setattr(log, "last", asked)
+    sequence = await log.tell(job, JobCancelRequested(by="me"))
+    assert sequence > state.sequence
+    monkeypatch.undo()
+    await other.tell(job, JobCancelRequested(by="them"))
+    # What is read of a log that has moved on takes nothing away from who knows more.
+    assert await log.fold(job, state) != state
+
+
 async def test_only_one_of_two_requests_begins_a_job(admin: Broker) -> None:
     log, job = EventLog(admin, "test"), a_job()
     await log.append([log.record(job, REQUEST)], expected=0)

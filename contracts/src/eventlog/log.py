@@ -267,8 +267,13 @@ class EventLog:
     async def fold(self, job: str, state: JobState | None = None) -> JobState:
         """The job as it stands now, carried on from `state` if it is given."""
         state = state or initial(job)
-        async for recorded in self.read_job(job, state.sequence):
-            state = evolve(state, recorded)
+        last: Stored | None = None
+        async for stored in self.read_stored(job, state.sequence):
+            state, last = evolve(state, stored.recorded()), stored
+        known = self._ends.get(job, _End())
+        if last is not None and last.sequence > known.sequence:
+            # Who has read a job most often appends to it next.
+            self._remember(job, _End(last.sequence, last.chain or BEGIN))
         return state
 
     async def last(self, subject: str) -> Stored | None:
