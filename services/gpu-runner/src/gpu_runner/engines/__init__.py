@@ -71,7 +71,7 @@ ENGINES: tuple[Engine, ...] = (
         "train_lora",
         "LoRA on the built-in base",
         Lane.GPU,
-        (30, 37, 79),
+        (30, 48, 145),
         presets=MINI_PRESETS,
         version="4",
         checkpoints=True,
