@@ -24,6 +24,8 @@ import psutil
 import websockets
 
 from tests.load import trivial
+from tests.load.main_job import MIB, MemoryPeak
+from tests.support.goals import Goals
 from tests.support.stack import RunningStack, running_stack
 
 _WARM = 20
@@ -95,7 +97,7 @@ def cpu_s(stack: RunningStack) -> dict[str, float]:
     return spent
 
 
-async def measure(stack: RunningStack, one_by_one: int, at_once: int) -> None:
+async def measure(stack: RunningStack, one_by_one: int, at_once: int, goals: Goals) -> None:
     """Both passages, and where processor time went."""
     async with connected(stack.api, _WARM + one_by_one + at_once) as client:
         for _ in range(_WARM):
@@ -108,7 +110,9 @@ async def measure(stack: RunningStack, one_by_one: int, at_once: int) -> None:
         _tell("one by one", before, cpu_s(stack), one_by_one)
         latencies.sort()
         p99 = latencies[min(len(latencies) - 1, int(0.99 * len(latencies)))]
-        print(f"latency: p50 {statistics.median(latencies):.1f} ms, p99 {p99:.1f} ms")
+        p50 = statistics.median(latencies)
+        print(f"latency: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        goals.at_most("p99 beside p50", p99 / p50, 3, "x")
         before, begun = cpu_s(stack), time.perf_counter()
         await asyncio.gather(*(client.job() for _ in range(at_once)))
         print(f"throughput: {at_once / (time.perf_counter() - begun):.1f} jobs/s")
@@ -129,8 +133,17 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["MYSPINBOT_ENGINES"] = f"{trivial.__name__}:ENGINES"
     os.environ["PYTHONPATH"] = str(_ROOT)
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder) / "home") as stack:
-        asyncio.run(measure(stack, arguments.one_by_one, arguments.at_once))
+        goals = Goals("jobs")
+        goals.at_most("stack ready", time.monotonic() - begun, 4, "s")
+        peak = MemoryPeak(stack)
+        asyncio.run(measure(stack, arguments.one_by_one, arguments.at_once, goals))
+        peak.stop()
+        for name, size in sorted(peak.parts.items()):
+            print(f"{name:<24} {size / MIB:7.1f} MiB")
+        goals.at_most("broker and four services, peak PSS", peak.bytes / MIB, 320, "MiB")
+        goals.print()
 
 
 if __name__ == "__main__":
