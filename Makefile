@@ -109,8 +109,9 @@ conformance: .venv/.installed-dev
 bench: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.main_job
 
+# PEERS names a folder of scripts that measure other systems, VENVS the one with their environments.
 bench-jobs: .venv/.installed-dev
-	@$(BIN)/python -m tests.load.jobs
+	@$(BIN)/python -m tests.load.jobs $(if $(PEERS),--peers "$(PEERS)" --venvs "$(VENVS)")
 
 bench-live: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.live
