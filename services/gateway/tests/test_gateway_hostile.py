@@ -101,6 +101,12 @@ async def test_json_that_python_gives_up_on_is_told_as_malformed(
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed-body")
 
 
+async def test_an_answer_is_no_longer_for_mistakes_without_number(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/api/tokens", json={"name": "x"} | {f"m{n}": 0 for n in range(9999)})
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 50)
+    assert "(9998 more)" in answer.json()["detail"]
+
+
 async def test_the_fields_of_a_form_may_be_as_long_as_they_like(api: httpx.AsyncClient) -> None:
     seed = await api.post(
         "/api/train", files={"image": PHOTO}, data={**CONSENT_FORM, "seed": "9" * 5000}
