@@ -14,12 +14,11 @@ from contracts.base import make_id
 from eventlog.broker import Broker
 from eventlog.log import EventLog, utc_now
 from fastapi import Response
-from gateway.artifacts.thumbnails import shrunk
+from gateway.artifacts.shrinking import ShrinkError, shrunk
 from gateway.jobs import submissions
 from gateway.live.feed import CLIENT_BYTES
 from gateway.live.job import LiveJob
 from gateway.live.outbox import Outbox
-from gateway.problems import Problem
 from gateway_media import PHOTO
 from gateway_stack import Stack
 from gateway_story import Story
@@ -152,7 +151,7 @@ async def test_a_file_of_the_page_tells_what_it_takes(api: httpx.AsyncClient) ->
 def test_a_damaged_avif_is_told_as_damaged() -> None:
     made = io.BytesIO()
     Image.new("RGB", (64, 48), "red").save(made, "AVIF")
-    with pytest.raises(Problem, match="no-thumbnail"):
+    with pytest.raises(ShrinkError, match="damaged"):
         shrunk(made.getvalue()[:-16] + bytes(16), 64, 1_000_000)
 
 

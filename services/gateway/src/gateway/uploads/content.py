@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 
-from contracts.media import PICTURE_FORMATS
+from contracts.media import PICTURE_ERRORS, PICTURE_FORMATS
 from PIL import Image
 
 from gateway.uploads.dimensions import avif_size, webp_size
@@ -15,19 +13,6 @@ from gateway.uploads.dimensions import avif_size, webp_size
 HEAD_BYTES = 32
 """How many first bytes `picture_type` and `sound_type` need, unless the file is shorter."""
 
-HEADER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow lets through, beside OSError, when a picture is cut off or damaged."""
 _OWN_READERS = {"image/webp": webp_size, "image/avif": avif_size}
 _READ_BY_PILLOW = tuple(name for kind, name in PICTURE_FORMATS.items() if kind not in _OWN_READERS)
 _AVIF_BRANDS = (b"avif", b"avis")
@@ -96,5 +81,5 @@ def picture_size(head: bytes) -> tuple[int, int] | None:
     except Image.DecompressionBombError:
         # More than Pillow itself would open; the exact number does not matter to anybody.
         return (1 << 16, 1 << 16)
-    except HEADER_ERRORS:
+    except PICTURE_ERRORS:
         return None
