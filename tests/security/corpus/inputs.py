@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar
 
 
@@ -102,7 +103,7 @@ def hostile(place: Place, expected: Expected) -> Callable[[Make], Make]:
         name = f"{place}-{make.__name__}"
         if name in _KNOWN or not make.__doc__:
             raise ValueError(f"{name} is there already, or does not say what it tries")
-        _KNOWN[name] = Hostile(name, make.__doc__, place, expected, make)
+        _KNOWN[name] = Hostile(name, make.__doc__, place, expected, cache(make))
         return make
 
     return enter
