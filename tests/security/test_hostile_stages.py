@@ -54,6 +54,40 @@ def codes(hostile: Hostile) -> frozenset[str]:
     return hostile.expected.codes
 
 
+def task_of(folder: Path, inputs: dict[str, list[Path]]) -> protocol.Task:
+    """A task for the stage that sees files first."""
+    for name in ("output", "scratch"):
+        (folder / name).mkdir()
+    return protocol.Task(
+        module=prepare_dataset.__name__,
+        params_module=prepare_dataset.__name__,
+        params_class="Params",
+        params={},
+        inputs=inputs,
+        output=folder / "output",
+        scratch=folder / "scratch",
+        resume=None,
+        device="cpu",
+        seed=1,
+    )
+
+
+async def test_a_stage_has_no_keys_of_store_and_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY", "NATS_SEED"):
+        monkeypatch.setenv(f"MYSPINBOT_{name}", "planted")
+    monkeypatch.setenv("MYSPINBOT_MODELS", "kept")
+    process = await StageProcess.start(tmp_path, task_of(tmp_path, {}), 1)
+    told = b""
+    # Until the new program has taken the place of the copy that starts it.
+    while b"HF_HUB_OFFLINE" not in told:
+        told = Path(f"/proc/{process.pid}/environ").read_bytes()
+    await process.kill()
+    assert b"planted" not in told
+    assert b"MYSPINBOT_MODELS=kept" in told
+
+
 async def prepared(folder: Path, **inputs: list[bytes]) -> protocol.Failed:
     """How the real stage fails in its child process."""
     given: dict[str, list[Path]] = {}
@@ -61,21 +95,7 @@ async def prepared(folder: Path, **inputs: list[bytes]) -> protocol.Failed:
         given[name] = [folder / f"{name}-{number}" for number in range(len(contents))]
         for path, content in zip(given[name], contents, strict=True):
             path.write_bytes(content)
-    for name in ("output", "scratch"):
-        (folder / name).mkdir()
-    task = protocol.Task(
-        module=prepare_dataset.__name__,
-        params_module=prepare_dataset.__name__,
-        params_class="Params",
-        params={},
-        inputs=given,
-        output=folder / "output",
-        scratch=folder / "scratch",
-        resume=None,
-        device="cpu",
-        seed=1,
-    )
-    process = await StageProcess.start(folder, task, 1)
+    process = await StageProcess.start(folder, task_of(folder, given), 1)
     try:
         *_, ending = [message async for message in process.messages()]
     finally:
