@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from tests.security.corpus.inputs import Failed, Hostile, Place, Refused
 from tests.security.judging import MOST_BYTES, Cost, assert_cheap, assert_problem, costing
 from tests.support.samples import CONSENT_FORM
 
+ROOT = Path(__file__).parents[2]
 FILES = (Place.PHOTO, Place.CLIP, Place.MUSIC)
 CORPUS = corpus.every()
 
@@ -34,6 +36,8 @@ def test_the_corpus_is_large_and_says_what_it_tries() -> None:
     assert len(CORPUS) >= 60
     assert {each.place for each in CORPUS} == set(Place)
     assert all(each.tries.strip() for each in CORPUS)
+    for page in ("README.md", "docs/security.md"):
+        assert f"{len(CORPUS)} hostile inputs" in (ROOT / page).read_text(), page
 
 
 @contextlib.asynccontextmanager
