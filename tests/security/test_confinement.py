@@ -79,6 +79,13 @@ def test_a_confined_process_gets_no_more_time() -> None:
     assert told.stdout == ""
 
 
+def test_looking_for_what_is_lacking_takes_nothing_away() -> None:
+    syscalls.supported.cache_clear()
+    lacking()
+    assert Path("/etc/hostname").exists()
+    assert subprocess.run([sys.executable, "-c", "pass"], check=False).returncode == 0
+
+
 def test_nothing_is_lacking_on_linux() -> None:
     if sys.platform == "linux" and os.uname().machine in ("x86_64", "aarch64"):
         assert lacking() == ()

@@ -65,6 +65,16 @@ def form_with(place: Place, content: bytes) -> dict[str, Any]:
     return {"files": files, "data": {**CONSENT_FORM, "script": "Hello."}}
 
 
+async def look_at(api: httpx.AsyncClient, job: str) -> None:
+    """The photo is shown small, or it is said why not."""
+    small = await api.get(f"/api/jobs/{job}/inputs/photos/0/thumbnail")
+    if small.is_success:
+        assert small.content[:4] == b"RIFF"
+        assert len(small.content) < 1 << 20
+    else:
+        assert_problem(small, 404, "no-thumbnail")
+
+
 @at(*FILES)
 async def test_a_file_is_refused_at_the_door_or_kept_as_it_is(
     hostile: Hostile, attacked: Stack, api: httpx.AsyncClient
@@ -72,6 +82,8 @@ async def test_a_file_is_refused_at_the_door_or_kept_as_it_is(
     content = hostile.make()
     async with unharmed(attacked, api) as cost:
         answer = await api.post("/api/generate", **form_with(hostile.place, content))
+        if answer.status_code == 202 and hostile.place is Place.PHOTO:
+            await look_at(api, answer.json()["jobId"])
     assert_cheap(cost)
     if isinstance(hostile.expected, Refused):
         assert_problem(answer, hostile.expected.status, hostile.expected.problem)

@@ -7,13 +7,16 @@ ways around the filter. See seccomp(2) and Documentation/userspace-api/seccomp_f
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import platform
 import struct
 import sys
+import threading
+from functools import cache
 
-_PR_SET_NO_NEW_PRIVS, _PR_GET_SECCOMP, _PR_SET_SECCOMP = 38, 21, 22
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 38, 22
 _MODE_FILTER = 2
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 # Of classic BPF: load a word, compare it with a constant, return.
@@ -51,11 +54,25 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
+@cache
 def supported() -> bool:
-    """Whether this kernel and this processor are ones that the filter is for."""
+    """Whether this kernel and this processor are ones that the filter is for.
+
+    It is tried, in a thread of its own that ends with it: some kernels know the call and refuse it.
+    """
     if sys.platform != "linux" or platform.machine() not in _MACHINES:
         return False
-    return int(ctypes.CDLL(None).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0)) >= 0
+    done: list[bool] = []
+
+    def attempt() -> None:
+        with contextlib.suppress(OSError):
+            refuse()
+            done.append(True)
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    return bool(done)
 
 
 def refuse() -> None:
