@@ -26,7 +26,7 @@ export DEMO_SCRIPT := $(call given,SCRIPT)
 export DEMO_CONSENT := $(call given,CONSENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-jobs bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom clean
+.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-jobs bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom audit clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -54,6 +54,7 @@ help:
 	@echo "make bench-lora   measure the training of a LoRA against a plain script"
 	@echo "make images  build the images of a deployment, with what they are made of attached to them"
 	@echo "make sbom    write what each image is made of, as CycloneDX files in build/sbom"
+	@echo "make audit   look for known vulnerabilities in everything that is installed, by name and version"
 	@echo "make setup   install into .venv (the others do it when needed)"
 	@echo "make setup-engines"
 	@echo "             install engines with environments of their own, for their tests"
@@ -159,8 +160,25 @@ sbom: .venv-sbom/.installed
 	@.venv-sbom/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements/sbom.txt
 	@touch $@
 
+LOCKS := $(wildcard requirements/*.txt plugins/*/requirements.txt)
+
+# Every lock, what the tools of tests and builds need included, and PyTorch, which is in none. What
+# could not be looked up is a failure too, as it would pass for safe.
+audit: .venv-audit/.installed
+	@mkdir -p build
+	@echo "torch==$(TORCH)" > build/torch.txt
+	@failed=; for lock in build/torch.txt $(filter-out requirements/overrides.txt,$(LOCKS)); do \
+	  echo "$$lock"; \
+	  .venv-audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r $$lock || failed=1; \
+	done; test -z "$$failed"
+
+.venv-audit/.installed: requirements/audit.txt
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-sbom .engines .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sbom .venv-audit .engines .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/.python:
 	@command -v $(PYTHON) > /dev/null || { \

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import nats
 import pytest
+import yaml
 from contracts.events import JobRequested, JobType
 from eventlog.broker import Broker, connect
 from eventlog.log import EventLog
@@ -108,6 +110,38 @@ async def test_a_role_may_do_its_own_work_and_none_of_the_others(
         deed.what for deed in refused
     }
     assert (kept_from_its_work, let_do_others) == (set(), set())
+
+
+def published() -> tuple[Deed, ...]:
+    """Every subject of the AsyncAPI document, to be told and to be heard."""
+    channels = yaml.safe_load((ROOT / "contracts/src/contracts/asyncapi.yaml").read_text())
+    deeds = []
+    for name, channel in channels["channels"].items():
+        if channel["address"] is None:
+            # An inbox, of which each role has its own.
+            continue
+        subject = re.sub(r"{\w+}", "x", channel["address"])
+        deeds.append(Deed(name, "publish", subject, frozenset(channel["x-told-by"])))
+        deeds.append(Deed(name, "subscribe", subject, frozenset()))
+    return tuple(deeds)
+
+
+@pytest.mark.parametrize("role", SERVICES)
+async def test_a_role_tells_what_the_published_document_says_and_nothing_else(
+    server: NatsServer, role: str
+) -> None:
+    deeds = published()
+    assert len(deeds) > 60
+    refused = await refusals(server, role, deeds)
+    told = {deed.what for deed in deeds if deed.verb == "publish"}
+    silent = {deed.what for deed in refused if deed.verb == "publish"}
+    assert told - silent == {deed.what for deed in deeds if role in deed.roles}
+    # Whoever may listen, may so by a rule that has a deed in the table.
+    heard = {deed.subject for deed in deeds if deed.verb == "subscribe"}
+    heard -= {deed.subject for deed in refused if deed.verb == "subscribe"}
+    rules = [deed.subject for deed in DEEDS if deed.verb == "subscribe" and role in deed.roles]
+    starts = tuple(rule.rstrip(">*") for rule in rules)
+    assert [subject for subject in heard if not subject.startswith(starts or ("-",))] == []
 
 
 def test_the_table_speaks_of_every_role_and_of_every_service() -> None:

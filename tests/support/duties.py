@@ -93,6 +93,8 @@ DEEDS: tuple[Deed, ...] = (
     _hears("hear commands", subjects.ALL_COMMANDS, {"runner", "observer"}),
     _hears("hear progress", subjects.ALL_PROGRESS, {"gateway", "observer"}),
     _hears("hear of runners", subjects.ALL_RUNNERS, {"gateway", "planner", "observer"}),
+    _hears("hear of planners", subjects.ALL_PLANNERS, {"gateway", "observer"}),
+    _hears("hear checkpoints", subjects.ALL_CHECKPOINTS, {"observer"}),
     _hears("hear lines of attempts", subjects.ALL_STAGE_LOGS, {"gateway"}),
     _hears("hear stops", subjects.ALL_STOPS, {"runner"}),
     # What people have set up

@@ -33,6 +33,13 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 Timestamp = AwareDatetime
 
+CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
+"""For the brackets of a pattern: control characters other than tab, line feed, carriage return."""
+
+DISGUISES = CONTROLS + r"\x80-\x9f\u202a-\u202e\u2066-\u2069"
+"""For what names somebody or something: also what drives a terminal, and what turns the direction
+of writing, by which a name is shown as another one (Unicode Technical Report 36, 2.3)."""
+
 
 def _is_number(value: Any) -> Any:
     if isinstance(value, (bool, str)):

@@ -14,12 +14,11 @@ from contracts.base import make_id
 from eventlog.broker import Broker
 from eventlog.log import EventLog, utc_now
 from fastapi import Response
-from gateway.artifacts.thumbnails import shrunk
+from gateway.artifacts.shrinking import ShrinkError, shrunk
 from gateway.jobs import submissions
 from gateway.live.feed import CLIENT_BYTES
 from gateway.live.job import LiveJob
 from gateway.live.outbox import Outbox
-from gateway.problems import Problem
 from gateway_media import PHOTO
 from gateway_stack import Stack
 from gateway_story import Story
@@ -101,6 +100,12 @@ async def test_json_that_python_gives_up_on_is_told_as_malformed(
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed-body")
 
 
+async def test_an_answer_is_no_longer_for_mistakes_without_number(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/api/tokens", json={"name": "x"} | {f"m{n}": 0 for n in range(9999)})
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 50)
+    assert "(9998 more)" in answer.json()["detail"]
+
+
 async def test_the_fields_of_a_form_may_be_as_long_as_they_like(api: httpx.AsyncClient) -> None:
     seed = await api.post(
         "/api/train", files={"image": PHOTO}, data={**CONSENT_FORM, "seed": "9" * 5000}
@@ -146,7 +151,7 @@ async def test_a_file_of_the_page_tells_what_it_takes(api: httpx.AsyncClient) ->
 def test_a_damaged_avif_is_told_as_damaged() -> None:
     made = io.BytesIO()
     Image.new("RGB", (64, 48), "red").save(made, "AVIF")
-    with pytest.raises(Problem, match="no-thumbnail"):
+    with pytest.raises(ShrinkError, match="damaged"):
         shrunk(made.getvalue()[:-16] + bytes(16), 64, 1_000_000)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from contracts.graph import Binding, Graph, Stage
 from gateway.artifacts.downloads import Span, parse_range
@@ -20,6 +22,7 @@ from gateway.uploads.content import picture_size, picture_type, sound_type
 from gateway_media import RECORDING, photo
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from PIL import Image
 from servicekit.settings import Environment
 
 GRAPH = Graph(
@@ -73,6 +76,31 @@ def test_a_picture_is_known_by_its_first_bytes_and_measured_without_decoding(kin
 
 
 @pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"exif": b"Exif\0\0"}),
+        ("WEBP", {"save_all": True}),
+        ("AVIF", {"save_all": True}),
+    ],
+)
+def test_pictures_of_native_decoders_are_measured_without_these(
+    kind: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()
+    shades = [Image.new("RGB", (300, 200), shade) for shade in ("teal", "navy")]
+    more = {"append_images": shades[1:]} if "save_all" in options else {}
+    shades[0].save(file, kind, **options, **more)
+
+    def decoding(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Image, "open", decoding)
+    assert picture_size(file.getvalue()) == (300, 200)
+    assert picture_size(file.getvalue()[:29]) is None
+
+
+@pytest.mark.parametrize(
     ("head", "media_type"),
     [
         (RECORDING[:32], "audio/wav"),
@@ -94,9 +122,10 @@ def test_a_recording_is_known_by_its_first_bytes(head: bytes, media_type: str | 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_upset_the_judge_of_contents(data: bytes) -> None:
-    picture_type(data)
-    sound_type(data)
-    picture_size(data)
+    for head in (b"", b"RIFF\0\0\0\0WEBPVP8", b"\0\0\0\x0cftypavif\0\0\0\x40meta"):
+        picture_type(head + data)
+        sound_type(head + data)
+        picture_size(head + data)
 
 
 FIELDS = st.lists(

@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from myspinbot.backup.manifest import DamagedBackupError, Part, part_of
 
 _FILE = "keys.tar"
+_LARGEST = 1 << 20
+"""No key and no certificate has so many bytes."""
 
 
 def back_up(keys: Path, folder: Path) -> Part:
@@ -31,11 +33,13 @@ def restore(archive: Path, keys: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                content = tar.extractfile(member)
                 name = PurePosixPath(member.name)
-                if content is None or name.is_absolute() or ".." in name.parts:
-                    raise DamagedBackupError(archive, f"holds a strange thing, {member.name}")
                 path = keys / name
+                strange = name.is_absolute() or ".." in name.parts or path.exists()
+                # A link would be followed within the archive, to something or to nothing.
+                content = tar.extractfile(member) if member.isfile() else None
+                if content is None or strange or member.size > _LARGEST:
+                    raise DamagedBackupError(archive, f"holds a strange thing, {member.name!r}")
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "wb") as file:

@@ -18,6 +18,7 @@ from eventlog.registry import live_planners, live_runners
 from fastapi import FastAPI
 from servicekit import service
 from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open_store
+from servicekit.sandbox.confinement import tell_lacking
 from servicekit.service import Service
 from servicekit.waiting import Need
 
@@ -111,6 +112,7 @@ async def _work(
     access: Authenticator,
     app: FastAPI,
 ) -> None:
+    tell_lacking()
     async with (
         running.broker("gateway") as broker,
         # Somebody waits for the answer, and is rather told soon that there is none.

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_S = 2
+_MOST_ERRORS = 50
+"""As many as anybody corrects at once: a list of thousands is larger than what it answers."""
 
 
 class ProblemKind(Enum):
@@ -218,10 +220,10 @@ def of_validation(errors: Any) -> Problem:
             "where": ".".join(str(part) for part in error["loc"]),
             "message": str(error["msg"]).removeprefix("Value error, "),
         }
-        for error in errors
+        for error in errors[:_MOST_ERRORS]
     ]
     first = listed[0]
-    more = f" ({len(listed) - 1} more)" if len(listed) > 1 else ""
+    more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
     return Problem(
         ProblemKind.INVALID_REQUEST,
         f"{first['where'] or 'request'}: {first['message']}{more}",

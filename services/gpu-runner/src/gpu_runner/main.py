@@ -25,6 +25,7 @@ from eventlog.registry import announce
 from eventlog.stagelogs import StageLogs
 from servicekit.objects import ObjectStore, ObjectStoreError, StoreAddress, open_store
 from servicekit.processes import lives
+from servicekit.sandbox.confinement import tell_lacking
 from servicekit.service import Service, run
 from servicekit.settings import Environment, SettingsError
 from servicekit.waiting import Need
@@ -54,6 +55,7 @@ async def serve(service: Service) -> None:
     runner = environment.text("RUNNER_ID", _default_id())
     scratch = make_scratch(environment.path("SCRATCH") or Path(tempfile.gettempdir()))
     credentials = find_credentials(environment)
+    tell_lacking()
     devices = find_devices()
     allowed, per_stage = allowed_lanes(environment), devices_per_stage(environment)
     engines = {

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path, PurePath
 
 import structlog
@@ -27,6 +27,7 @@ _FRAMES = 12
 _LARGEST_FROM_HEAP = 32 << 20
 _HEAP_GROWS_BY = 64 << 20
 _NEVER = 1 << 30
+_KEYS = ("MYSPINBOT_S3_", "MYSPINBOT_NATS_")
 _FATAL = re.compile(r"^Fatal Python error: [\w .-]{1,80}$")
 _FRAME = re.compile(r'^  File "([^"]+)", line (\d+) in (\S+)$')
 
@@ -46,6 +47,11 @@ def environment(threads: int) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": str(_NEVER),
         "MALLOC_TOP_PAD_": str(_HEAP_GROWS_BY),
     }
+
+
+def _without_keys(given: Mapping[str, str]) -> dict[str, str]:
+    """Without what opens store and broker: a stage asks neither, and reads what users send."""
+    return {name: value for name, value in given.items() if not name.startswith(_KEYS)}
 
 
 class StageProcess:
@@ -86,7 +92,7 @@ class StageProcess:
             limit=_LONGEST_LINE,
             # A group of its own, so that what the child starts is killed with it.
             start_new_session=True,
-            env={**os.environ, **environment(threads)},
+            env={**_without_keys(os.environ), **environment(threads)},
         )
 
     async def begin(self, folder: Path, task: protocol.Task) -> None:

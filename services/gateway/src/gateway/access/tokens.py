@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from contracts.base import Contract, Id, Sha256, Timestamp
+from contracts.base import DISGUISES, Contract, Id, Sha256, Timestamp
 from pydantic import Field, StringConstraints
 
 from contracts import subjects
@@ -30,7 +30,10 @@ _NO_DIGEST = "0" * 64
 TokenName = Annotated[
     str,
     StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$"
+        strip_whitespace=True,
+        min_length=1,
+        max_length=80,
+        pattern=rf"^[^\t\n\r{DISGUISES}]*$",
     ),
 ]
 
@@ -39,7 +42,7 @@ class TokenRecord(Contract):
     """What is kept of a token."""
 
     token_id: Id
-    name: TokenName
+    name: str
     owner: Id
     scopes: tuple[Scope, ...] = Field(min_length=1)
     created_at: Timestamp

@@ -1,24 +1,25 @@
 """Small pictures of large ones, made when they are asked for and kept for a while.
 
-Pictures come from strangers, so their size is looked at before they are decoded, and only one
-is decoded at a time: no more than one large picture is ever in memory.
+Pictures come from strangers, so a process of its own decodes them, one at a time: no more than one
+large picture is ever in memory, and not in ours.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
-import warnings
 from collections import OrderedDict
 
+import structlog
 from contracts.artifacts import Artifact
 from contracts.media import PICTURE_FORMATS
-from PIL import Image, ImageOps
 from servicekit.objects import MissingObjectError, ObjectStore
+from servicekit.sandbox.helper import ConfinedError, Helper
 
+from gateway.artifacts import shrinking
 from gateway.artifacts.downloads import erased
 from gateway.problems import Problem, ProblemKind
-from gateway.uploads.content import HEADER_ERRORS
+
+log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "image/webp"
 LEAST, USUAL, MOST = 64, 320, 1024
@@ -26,7 +27,7 @@ LEAST, USUAL, MOST = 64, 320, 1024
 
 _KEPT_BYTES = 32_000_000
 _LARGEST_BYTES = 64_000_000
-_QUALITY = 80
+_LONGEST_BYTES = 8_000_000
 
 
 class Thumbnails:
@@ -36,6 +37,7 @@ class Thumbnails:
         self._store = store
         self._most_pixels = most_pixels
         self._turn = asyncio.Lock()
+        self._helper = Helper(shrinking.__name__, shrinking.LIMITS)
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._bytes = 0
 
@@ -60,36 +62,21 @@ class Thumbnails:
             data = await self._store.get(artifact)
         except MissingObjectError:
             raise erased() from None
-        return await asyncio.to_thread(shrunk, data, size, self._most_pixels)
+        wish = {"size": size, "most_pixels": self._most_pixels}
+        try:
+            answer, made = await asyncio.to_thread(self._helper.ask, wish, data, _LONGEST_BYTES)
+        except ConfinedError as error:
+            log.warning("thumbnail.given_up", key=artifact.key, reason=error.reason)
+            raise no_thumbnail("It would take too much, or is damaged.") from error
+        if refused := answer.get("refused"):
+            raise no_thumbnail(str(refused))
+        return bytes(made)
 
     def _keep(self, place: tuple[str, int], data: bytes) -> None:
         self._kept[place] = data
         self._bytes += len(data)
         while self._bytes > _KEPT_BYTES:
             self._bytes -= len(self._kept.popitem(last=False)[1])
-
-
-def shrunk(data: bytes, size: int, most_pixels: int) -> bytes:
-    """A picture as a small WebP, upright and without anything but its pixels; Problem if it fails.
-
-    JPEG is decoded at a fraction of its size from the start, which is several times as fast.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=tuple(PICTURE_FORMATS.values())) as image:
-                if image.width * image.height > most_pixels:
-                    raise no_thumbnail("It has too many pixels.")
-                image.draft("RGB", (2 * size, 2 * size))
-                upright = ImageOps.exif_transpose(image)
-                alpha = upright.has_transparency_data
-                small = upright.convert("RGBA" if alpha else "RGB")
-                small.thumbnail((size, size), Image.Resampling.LANCZOS)
-                made = io.BytesIO()
-                small.save(made, "WEBP", quality=_QUALITY, exif=b"", icc_profile=b"")
-                return made.getvalue()
-    except (*HEADER_ERRORS, Image.DecompressionBombError) as error:
-        raise no_thumbnail("It is damaged.") from error
 
 
 def no_thumbnail(why: str) -> Problem:

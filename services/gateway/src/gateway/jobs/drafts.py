@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Annotated, Any, Self
 
-from contracts.base import Contract, Id, JsonNumber, Name, Plain
+from contracts.base import CONTROLS, DISGUISES, Contract, Id, JsonNumber, Name, Plain
 from contracts.consent import Statement
 from contracts.events import JobType, Quality
 from contracts.graph import Graph
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gateway.jobs.filenames import FileName
 from gateway.problems import Problem, ProblemKind
 from gateway.settings import Limits
 
-# Control characters other than tab, line feed and carriage return have no place in what is spoken.
-Text = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"),
-]
+# What drives a terminal has no place in what is spoken.
+Text = Annotated[str, StringConstraints(strip_whitespace=True, pattern=rf"^[^{CONTROLS}]*$")]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, pattern=rf"^[^{DISGUISES}]*$")]
+_DISGUISED = re.compile(f"[{DISGUISES}]")
+
+
+def _undisguised(said: Statement) -> Statement:
+    # Here and not in the statement itself: those that are kept must stay readable.
+    if _DISGUISED.search(said.who + said.purpose):
+        raise ValueError("has characters that are not shown, or turn the direction of writing")
+    return said
 
 
 class UploadsDraft(Contract):
@@ -48,7 +55,7 @@ class JobDraft(Contract):
     profile_id: Id | None = Field(
         default=None, description="generate: the trained profile to speak with"
     )
-    name: Text | None = Field(default=None, description="train: what the profile is called")
+    name: Title | None = Field(default=None, description="train: what the profile is called")
     prompt: Text | None = Field(default=None, description="how the portrait should look")
     script: Text | None = Field(default=None, description="generate: the words to speak")
     topic: Text | None = Field(
@@ -62,7 +69,7 @@ class JobDraft(Contract):
     uploads: UploadsDraft = Field(
         default=UploadsDraft(), description="files that were uploaded before; see /api/uploads"
     )
-    consent: Statement | None = Field(
+    consent: Annotated[Statement, AfterValidator(_undisguised)] | None = Field(
         default=None,
         description="that the face and the voice may be used; a profile and a fork bring theirs",
     )

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Annotated
 
+from contracts.base import DISGUISES
 from pydantic import StringConstraints
 
 INPUT = "photo_names"
@@ -18,7 +19,7 @@ INPUT = "photo_names"
 _LONGEST = 255
 
 FileName = Annotated[
-    str, StringConstraints(max_length=_LONGEST, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+    str, StringConstraints(max_length=_LONGEST, pattern=rf"^[^\t\n\r{DISGUISES}]*$")
 ]
 """A file's name without its folders; empty if it is not known."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import structlog
-from contracts.base import Contract, Id, Name, Timestamp
+from contracts.base import DISGUISES, Contract, Id, Name, Timestamp
 from contracts.capabilities import Capabilities, JobOffer
 from contracts.events import JobType
 from contracts.graph import Graph
@@ -52,7 +52,10 @@ _TITLES = {
 PipelineName = Annotated[
     str,
     StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$"
+        strip_whitespace=True,
+        min_length=1,
+        max_length=80,
+        pattern=rf"^[^\t\n\r{DISGUISES}]*$",
     ),
 ]
 
@@ -67,6 +70,7 @@ class PipelineDraft(Contract):
 class PipelineRecord(PipelineDraft):
     """One's own pipeline as it is kept."""
 
+    name: str
     pipeline_id: Id
     owner: Id
     created_at: Timestamp

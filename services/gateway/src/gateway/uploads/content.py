@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 
-from contracts.media import PICTURE_FORMATS
+from contracts.media import PICTURE_ERRORS, PICTURE_FORMATS
 from PIL import Image
+
+from gateway.uploads.dimensions import avif_size, webp_size
 
 HEAD_BYTES = 32
 """How many first bytes `picture_type` and `sound_type` need, unless the file is shorter."""
 
-HEADER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow lets through, beside OSError, when a picture is cut off or damaged."""
+_OWN_READERS = {"image/webp": webp_size, "image/avif": avif_size}
+_READ_BY_PILLOW = tuple(name for kind, name in PICTURE_FORMATS.items() if kind not in _OWN_READERS)
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -82,13 +71,15 @@ def picture_size(head: bytes) -> tuple[int, int] | None:
 
     None if the header is not complete in `head`, or is damaged.
     """
+    if (own := _OWN_READERS.get(picture_type(head) or "")) is not None:
+        return own(head)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(head), formats=tuple(PICTURE_FORMATS.values())) as image:
+            with Image.open(io.BytesIO(head), formats=_READ_BY_PILLOW) as image:
                 return image.size
     except Image.DecompressionBombError:
         # More than Pillow itself would open; the exact number does not matter to anybody.
         return (1 << 16, 1 << 16)
-    except HEADER_ERRORS:
+    except PICTURE_ERRORS:
         return None

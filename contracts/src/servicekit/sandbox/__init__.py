@@ -1,0 +1,1 @@
+"""A process for what strangers send: it decodes, and can do nothing else (docs/security.md)."""
