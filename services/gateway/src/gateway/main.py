@@ -169,7 +169,8 @@ async def _work(
             group.create_task(planners.follow())
             group.create_task(_follow(live, started, queue.passed, running))
             group.create_task(outlook.follow(broker))
-            group.create_task(do_chores(broker, chores, Unread(running.readiness)))
+            unread, ack_wait_s = Unread(running.readiness), running.environment.ack_wait_s()
+            group.create_task(do_chores(broker, chores, unread, ack_wait_s=ack_wait_s))
             group.create_task(webhooks.work())
             group.create_task(sweep_for_ever(store))
 

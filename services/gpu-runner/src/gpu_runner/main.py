@@ -94,10 +94,11 @@ async def serve(service: Service) -> None:
         checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
         service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
         lanes = [each for each in lanes_of(devices, per_stage) if each[0] in allowed]
-        await _needed(service, broker, store, engines)
+        queue = CommandQueue(broker, environment.ack_wait_s())
+        await _needed(service, queue, store, engines)
         async with asyncio.TaskGroup() as group:
             for lane, device in lanes:
-                worker = LaneWorker(broker, bench, lane, device, engines, in_hand, tell_all)
+                worker = LaneWorker(queue, bench, lane, device, engines, in_hand, tell_all)
                 group.create_task(worker.work())
             service.readiness.reached("start")
             while True:
@@ -107,7 +108,7 @@ async def serve(service: Service) -> None:
 
 async def _needed(
     service: Service,
-    broker: Broker,
+    queue: CommandQueue,
     store: ObjectStore,
     engines: Mapping[tuple[str, str], Engine],
 ) -> None:
@@ -115,7 +116,7 @@ async def _needed(
 
     async def queue_there() -> None:
         for engine in engines.values():
-            await CommandQueue(broker).open(engine.kind, engine.lane)
+            await queue.open(engine.kind, engine.lane)
 
     await Need("queue", service.readiness).insist(queue_there, UnavailableError)
     await Need("objects", service.readiness).insist(lambda: bucket_answers(store), ObjectStoreError)

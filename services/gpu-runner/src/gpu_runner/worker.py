@@ -13,10 +13,9 @@ from contracts.commands import Lane, StageCommand
 from contracts.job import JobState
 from contracts.upcasting import UnknownEventError
 from eventlog import tracing
-from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
 from eventlog.patience import insist
-from eventlog.queue import HEARTBEAT_S, MAX_DELIVERIES, CommandQueue, Delivery
+from eventlog.queue import MAX_DELIVERIES, CommandQueue, Delivery
 from pydantic import ValidationError
 
 from contracts import events as e
@@ -78,7 +77,7 @@ class InHand:
 class LaneWorker:
     """Works off the commands of one lane on one device. Make several for several devices."""
 
-    broker: Broker
+    queue: CommandQueue
     bench: Bench
     lane: Lane
     device: str
@@ -91,23 +90,22 @@ class LaneWorker:
         """Take and do commands until the runner leaves."""
         metrics.SLOTS.labels(self.lane).inc()
         metrics.BUSY.labels(self.lane).inc(0)
-        queue = CommandQueue(self.broker)
         kinds = sorted({e.kind for e in self.engines.values() if e.lane is self.lane})
-        consumers = await self._open(queue, kinds)
-        await queue.hints(self.lane, self._hinted)
+        consumers = await self._open(kinds)
+        await self.queue.hints(self.lane, self._hinted)
         while not self.in_hand.leaving:
             try:
-                delivery = await self._next(queue, consumers)
+                delivery = await self._next(consumers)
                 if delivery is not None:
                     await self._take(delivery)
             except EventLogError as error:
                 log.warning("runner.waiting", lane=self.lane, detail=str(error))
                 await asyncio.sleep(1.0)
-                consumers = await self._open(queue, kinds)
+                consumers = await self._open(kinds)
 
-    async def _open(self, queue: CommandQueue, kinds: Sequence[str]) -> dict[str, str]:
+    async def _open(self, kinds: Sequence[str]) -> dict[str, str]:
         async def open_all() -> dict[str, str]:
-            return {kind: await queue.open(kind, self.lane) for kind in kinds}
+            return {kind: await self.queue.open(kind, self.lane) for kind in kinds}
 
         return await insist(open_all)
 
@@ -115,9 +113,9 @@ class LaneWorker:
         with contextlib.suppress(asyncio.QueueFull):
             self._hints.put_nowait(kind)
 
-    async def _next(self, queue: CommandQueue, consumers: dict[str, str]) -> Delivery | None:
+    async def _next(self, consumers: dict[str, str]) -> Delivery | None:
         for kind, consumer in tuple(consumers.items()):
-            if delivery := await queue.pull(consumer):
+            if delivery := await self.queue.pull(consumer):
                 # Its next turn comes after all others', so that no kind waits for ever.
                 consumers[kind] = consumers.pop(kind)
                 return delivery
@@ -128,7 +126,7 @@ class LaneWorker:
             return None
         if kind not in consumers:
             return None
-        return await queue.pull(consumers[kind], wait_s=_HINT_WAIT_S)
+        return await self.queue.pull(consumers[kind], wait_s=_HINT_WAIT_S)
 
     async def _take(self, delivery: Delivery) -> None:
         if self.in_hand.leaving:
@@ -146,7 +144,7 @@ class LaneWorker:
             return
         key = (command.job, command.stage, command.attempt)
         if key in self.in_hand.attempts:
-            await delivery.later(HEARTBEAT_S)
+            await delivery.later(self.queue.heartbeat_s)
             return
         attempt = Attempt(
             self.bench, command, engine, self.device, delivery.number, self.in_hand.share
@@ -210,13 +208,13 @@ class LaneWorker:
         """A newer program has written into the job: a newer runner may understand it."""
         log.error("worker.history_unread", delivery=delivery.number, detail=str(error))
         if delivery.number < MAX_DELIVERIES:
-            await delivery.later(HEARTBEAT_S)
+            await delivery.later(self.queue.heartbeat_s)
         else:
             await self._refuse(delivery, "unknown-event", str(error))
 
     async def _heartbeat(self, delivery: Delivery) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(self.queue.heartbeat_s)
             with contextlib.suppress(EventLogError):
                 await delivery.working()
 
