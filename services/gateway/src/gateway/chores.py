@@ -19,6 +19,7 @@ from eventlog.errors import EventLogError, UnavailableError
 from eventlog.reader import from_delivery, sequence_of
 from eventlog.receipt import ACK_WAIT_S, BEATS, Receipt
 from eventlog.topology import CHORES_CONSUMER
+from servicekit.failpoints import Failpoint, reached
 from servicekit.objects import ObjectStoreError
 
 from contracts import subjects
@@ -75,7 +76,9 @@ async def _handle(recorded: Recorded, receipt: Receipt, chores: Chores, heartbea
     beating = asyncio.create_task(_beat(receipt, heartbeat_s)) if wanted else None
     try:
         for chore in wanted:
+            await reached(Failpoint.GATEWAY_BEFORE_CHORE)
             await chore(recorded)
+            await reached(Failpoint.GATEWAY_CHORE_BEFORE_ACK)
     except (EventLogError, ObjectStoreError) as error:
         log.warning("chore.again", job=recorded.job, type=recorded.type, detail=str(error))
         await receipt.later(_pause_s(receipt.number))

@@ -20,6 +20,7 @@ from contracts.stagelog import Level
 from eventlog import tracing
 from eventlog.log import utc_now
 from opentelemetry import trace
+from servicekit.failpoints import Failpoint, reached
 from servicekit.objects import MissingObjectError, ObjectStoreError
 
 from contracts import events as e
@@ -125,6 +126,7 @@ class Attempt:
         await self._progress.begin(stage.fraction)
         try:
             await self._started(stage.checkpoint)
+            await reached(Failpoint.RUNNER_STARTED)
             ending = await self._perform(folder, stage.checkpoint)
             if self._stopped:
                 self._note_outcome("stopped")
@@ -155,6 +157,7 @@ class Attempt:
                 await self._process.kill()
             shutil.rmtree(folder, ignore_errors=True)
             await self._lines.finish()
+        await reached(Failpoint.RUNNER_BEFORE_END_TOLD)
         await self._tell(event)
         span = trace.get_current_span()
         span.set_attribute("myspinbot.outcome", event.type_name())
@@ -270,6 +273,7 @@ class Attempt:
 
     async def _checkpointed(self, transfer: Transfer, line: protocol.Checkpointed) -> None:
         async with self._uploads:
+            await reached(Failpoint.RUNNER_BEFORE_CHECKPOINT_STORED)
             try:
                 artifact = await transfer.put_checkpoint(line.directory, line.step)
             except ObjectStoreError as error:
@@ -277,6 +281,7 @@ class Attempt:
                 return
             finally:
                 shutil.rmtree(line.directory, ignore_errors=True)
+        await reached(Failpoint.RUNNER_BEFORE_CHECKPOINT_TOLD)
         await self._tell(
             e.StageCheckpointed(
                 stage=self.command.stage,
@@ -307,6 +312,7 @@ class Attempt:
 
     async def _completed(self, done: protocol.Done, begun: float) -> e.Event:
         duration_s = self.bench.clock() - begun
+        await reached(Failpoint.RUNNER_BEFORE_OUTPUTS_STORED)
         with tracing.within("store outputs", attributes=spans.attributes(self.command)):
             outputs = await self._transfer().put_outputs(done.outputs)
         stored = self.bench.clock() - begun - duration_s

@@ -17,6 +17,7 @@ from eventlog.errors import EventLogError, UnavailableError
 from eventlog.patience import insist
 from eventlog.queue import MAX_DELIVERIES, CommandQueue, Delivery
 from pydantic import ValidationError
+from servicekit.failpoints import Failpoint, reached
 
 from contracts import events as e
 from gpu_runner import metrics, spans
@@ -172,6 +173,7 @@ class LaneWorker:
 
     async def _do(self, delivery: Delivery, attempt: Attempt) -> None:
         command = attempt.command
+        await reached(Failpoint.RUNNER_TAKEN)
         try:
             state = await insist(lambda: self._state(command), _CATCH_UP_S)
         except UnknownEventError as error:
@@ -193,6 +195,7 @@ class LaneWorker:
         if not ended:
             await delivery.later(0.0)
             return
+        await reached(Failpoint.RUNNER_BEFORE_ACK)
         with contextlib.suppress(EventLogError):
             # If it is not confirmed, it is delivered again, and the log says that it is done.
             await delivery.done()
