@@ -182,7 +182,7 @@ class LaneWorker:
         if not state.wants(command.stage, command.attempt):
             await insist(delivery.done)
             return
-        heartbeat = asyncio.create_task(self._heartbeat(delivery))
+        heartbeat = asyncio.create_task(self._heartbeat(delivery, attempt, state))
         await spans.link_former(self.bench.log, command, delivery)
         try:
             ended = await attempt.run(state)
@@ -215,11 +215,21 @@ class LaneWorker:
         else:
             await self._refuse(delivery, "unknown-event", str(error))
 
-    async def _heartbeat(self, delivery: Delivery) -> None:
+    async def _heartbeat(self, delivery: Delivery, attempt: Attempt, state: JobState) -> None:
+        """Say that the attempt is worked on, and end it once the log does not want it any more.
+
+        A stop command is only quicker: whoever was to send it may have died of that, and whoever
+        was to hear it may have been frozen while another runner did the work.
+        """
+        command = attempt.command
         while True:
             await asyncio.sleep(self.queue.heartbeat_s)
-            with contextlib.suppress(EventLogError):
+            with contextlib.suppress(EventLogError, UnknownEventError):
                 await delivery.working()
+                state = await self.bench.log.fold(command.job, state)
+                if not state.wants(command.stage, command.attempt):
+                    log.info("stage.unwanted", job=command.job, stage=command.stage)
+                    await attempt.stop()
 
     async def _refuse(self, delivery: Delivery, code: str, cause: str) -> None:
         event = e.StageFailed(
