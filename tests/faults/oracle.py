@@ -95,8 +95,7 @@ async def _queue_is_empty(visit: Visit) -> None:
     """Nothing is left to be given out: neither a command nor a letter nor a chore."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            info = await visit.broker.api(f"STREAM.INFO.{subjects.COMMANDS}")
-            if info["state"]["messages"] == 0 and await _chores_are_done(visit):
+            if await visit.commands() == 0 and await _chores_are_done(visit):
                 return
             await asyncio.sleep(0.05)
 

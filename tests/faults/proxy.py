@@ -153,6 +153,7 @@ def proxy(port: int, target: int) -> Iterator[Proxy]:
         async with server:
             await ending.wait()
             between._cut_all()
+            await asyncio.gather(*between._links, return_exceptions=True)
 
     def run() -> None:
         asyncio.set_event_loop(between._loop)

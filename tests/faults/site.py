@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import subprocess
+import sys
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from servicekit.objects import ObjectStore, open_store
 from servicekit.settings import Environment
 from servicekit.streams import make_streams
 
+from contracts import subjects
 from tests.faults.proxy import Proxy, proxy
 from tests.support.broker import NatsServer, nats_server
 from tests.support.objectstore import ObjectServer, object_server
@@ -86,6 +90,26 @@ class Site:
             # The next start is without what was asked for this time.
             armed.environment = program.environment
 
+    def waits_for(self, name: str) -> list[str]:
+        """What a service says that it waits for; all of that which does not answer is `process`."""
+        port = self.programs[name].environment["MYSPINBOT_ADMIN_PORT"]
+        try:
+            said = httpx.get(f"http://127.0.0.1:{port}/ready", timeout=5).json()
+        except httpx.TransportError:
+            return ["process"]
+        return list(said["waitingFor"])
+
+    def launch(self, name: str) -> None:
+        """Start a service that is not to become ready."""
+        program = self.programs[name]
+        with program.log.open("ab") as log:
+            program.process = subprocess.Popen(
+                [sys.executable, "-m", program.module],
+                env={**os.environ, **program.environment},
+                stdout=log,
+                stderr=log,
+            )
+
     async def died(self, name: str) -> None:
         """Return when a service has been killed; anything else that ends it is a failure."""
         process = self.programs[name].process
@@ -107,6 +131,10 @@ class Site:
         ready = f"http://127.0.0.1:{port}/ready"
         self.programs[name] = Program(first.module, settings, ready, self.folder / f"{name}.log")
         await self.start(name)
+
+    def retire(self, name: str) -> None:
+        """End a service that a test has added."""
+        self.programs.pop(name).kill()
 
     def signal(self, name: str, number: int) -> None:
         process = self.programs[name].process
@@ -154,10 +182,22 @@ class Visit:
         """The types of a job's events."""
         return [recorded.type async for recorded in self.log.read_job(job)]
 
+    async def commands(self) -> int:
+        """How many are in the queue."""
+        info = await self.broker.api(f"STREAM.INFO.{subjects.COMMANDS}")
+        return int(info["state"]["messages"])
+
     async def until_told(self, job: str, event_type: str) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while event_type not in await self.told(job):  # noqa: ASYNC110 - the log is asked
                 await asyncio.sleep(0.02)
+
+
+async def until(happens: Callable[[], bool]) -> None:
+    """Return once something is so, in another process or thread."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not happens():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
 
 
 def count(stage_id: str, **params: object) -> dict[str, Any]:

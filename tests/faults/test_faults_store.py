@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from contracts.job import JobStatus
@@ -11,7 +11,7 @@ from servicekit.failpoints import Action, Failpoint, Trap
 
 from tests.faults.oracle import judge, state_at_end
 from tests.faults.proxy import CALM, Proxy
-from tests.faults.site import PATIENCE_S, Site, count, running_site, visit
+from tests.faults.site import Site, count, running_site, until, visit
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]
 
@@ -27,12 +27,6 @@ LARGE = 20 << 20
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running_site(tmp_path_factory.mktemp("store")) as running:
         yield running
-
-
-async def until(happens: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not happens():  # noqa: ASYNC110 - another process is waited for
-            await asyncio.sleep(0.02)
 
 
 def drop_connections(way: Proxy) -> None:
