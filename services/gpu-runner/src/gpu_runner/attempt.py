@@ -152,6 +152,12 @@ class Attempt:
                 self._note_outcome("stopped" if self._stopped else "handed_over")
                 return self._stopped
             event = await self._failed(failures.STORE_AWAY)
+        except OSError as error:
+            # Whatever else it is, the runner cannot go on; but this is over with the attempt.
+            if not failures.is_full_disk(error):
+                raise
+            log.warning("stage.disk_full", job=command.job, detail=str(error))
+            event = await self._failed(failures.DISK_FULL)
         finally:
             if self._process is not None:
                 await self._process.kill()
@@ -276,7 +282,7 @@ class Attempt:
             await reached(Failpoint.RUNNER_BEFORE_CHECKPOINT_STORED)
             try:
                 artifact = await transfer.put_checkpoint(line.directory, line.step)
-            except ObjectStoreError as error:
+            except (ObjectStoreError, OSError) as error:
                 log.warning("stage.checkpoint_lost", job=self.command.job, detail=str(error))
                 return
             finally:
