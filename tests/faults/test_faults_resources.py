@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import resource
 import socket
 import subprocess
@@ -40,62 +39,78 @@ def enlarge(disk: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
-async def test_a_full_scratch_disk_fails_the_stage_with_a_cause_and_nothing_else(
-    tmp_path: Path,
-) -> None:
-    with (
-        small_disk(tmp_path / "small", "8m") as disk,
-        running_site(tmp_path / "site", own={"runner": {"SCRATCH": str(disk)}}) as site,
-    ):
+def test_a_full_scratch_disk_fails_the_stage_with_a_cause_and_nothing_else(tmp_path: Path) -> None:
+    async def fill(site: Site) -> None:
         async with visit(site) as at:
             job = await at.ask("fills", count("one", does="fill"))
             state = await state_at_end(at, job)
             assert state.failure is not None
             assert "disk" in state.failure.cause + state.failure.remedy
-            await judge(at, {job: JobStatus.FAILED})
+            # What one stage has made can be more than there is room for in the next.
+            second = {**count("two"), "inputs": {"x": {"stage": "one", "output": "count"}}}
+            large = await at.ask("large", count("one", size=12 << 20), second)
+            state = await state_at_end(at, large)
+            assert state.failure is not None
+            assert state.failure.code == "disk-full"
+            await judge(at, {job: JobStatus.FAILED, large: JobStatus.FAILED})
             # The room that it took is there again.
             await at.ask("after", count("one"))
             await judge(at)
 
+    with (
+        small_disk(tmp_path / "small", "8m") as disk,
+        running_site(tmp_path / "site", own={"runner": {"SCRATCH": str(disk)}}) as site,
+    ):
+        asyncio.run(fill(site))
 
-async def test_a_full_disk_under_the_database_is_waited_for(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "small", "600k") as disk:
+
+def test_a_full_disk_under_the_database_is_waited_for(tmp_path: Path) -> None:
+    async def fill(site: Site, disk: Path) -> None:
+        async with visit(site) as at:
+            fill_up(disk)
+            for number in range(10):
+                await at.ask(f"kept-{number}", count("one"))
+            await until(lambda: "database" in site.waits_for("projector"))
+            enlarge(disk, "64m")
+            await judge(at)
+
+    with small_disk(tmp_path / "small", "4m") as disk:
         database = f"sqlite+aiosqlite:///{disk}/views.db"
         with running_site(tmp_path / "site", database=database) as site:
-            async with visit(site) as at:
-                (disk / "filler").write_bytes(bytes(_free(disk)))
-                await at.ask("kept")
-                await until(lambda: "database" in site.waits_for("projector"))
-                enlarge(disk, "64m")
-                await judge(at)
+            asyncio.run(fill(site, disk))
 
 
-async def test_a_full_disk_under_the_log_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
-    with (
-        small_disk(tmp_path / "site" / "nats" / "jetstream", "48m") as disk,
-        running_site(tmp_path / "site") as site,
-    ):
+def test_a_full_disk_under_the_log_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
+    async def fill(site: Site, disk: Path) -> None:
         async with visit(site) as at:
             await at.ask("before")
-            filler = disk / "filler"
-            filler.write_bytes(bytes(_free(disk)))
+            filler = fill_up(disk)
             asking = [asyncio.create_task(at.ask(f"full-{number}")) for number in range(3)]
-            await until(
-                lambda: site.said("gateway", "503") or site.said("planner", "append_failed")
-            )
+            log = site.server.folder / "nats.log"
+            await until(lambda: "no space left" in log.read_text())
             enlarge(disk, "256m")
             filler.unlink()
-            # JetStream is off for good once it could not write, until its server starts again.
+            # JetStream may be off for good once it could not write, until its server starts again.
             site.server.kill()
             await asyncio.to_thread(site.server.start)
             await prepare(site)
             await asyncio.gather(*asking)
             await judge(at)
 
+    with (
+        small_disk(tmp_path / "site" / "nats" / "jetstream", "48m") as disk,
+        running_site(tmp_path / "site") as site,
+    ):
+        asyncio.run(fill(site, disk))
 
-def _free(disk: Path) -> int:
-    state = os.statvfs(disk)
-    return state.f_bavail * state.f_frsize
+
+def fill_up(disk: Path) -> Path:
+    """Take all the room that there is; returns the file that has it."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return filler
 
 
 @pytest.fixture(scope="module")
