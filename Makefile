@@ -26,7 +26,7 @@ export DEMO_SCRIPT := $(call given,SCRIPT)
 export DEMO_CONSENT := $(call given,CONSENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-jobs bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom audit clean
+.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-jobs bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom audit soak-faults clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -52,6 +52,8 @@ help:
 	@echo "make bench-start  measure how soon the planner is ready on a long log"
 	@echo "make bench-media  measure how fast speech and videos are made, and their memory"
 	@echo "make bench-lora   measure the training of a LoRA against a plain script"
+	@echo "make soak-faults FAULTS=<number>"
+	@echo "             kill, freeze and cut off services at random, 10,000 times, and look what is lost"
 	@echo "make images  build the images of a deployment, with what they are made of attached to them"
 	@echo "make sbom    write what each image is made of, as CycloneDX files in build/sbom"
 	@echo "make audit   look for known vulnerabilities in everything that is installed, by name and version"
@@ -122,6 +124,11 @@ bench-start: .venv/.installed-dev
 
 bench-likeness: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.likeness
+
+# What was done is kept, so that it goes on where it was stopped.
+soak-faults: .venv/.installed-dev
+	@mkdir -p build
+	@$(BIN)/python -u -m tests.faults.soak --faults $(or $(FAULTS),10000) --kept build/soak-faults.json
 
 # No recordings of people are shipped.
 bench-voice: .venv/.installed-dev

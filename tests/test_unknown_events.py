@@ -150,7 +150,9 @@ async def worker(world: World) -> AsyncIterator[LaneWorker]:
         async def unchanged() -> None:
             return
 
-        yield LaneWorker(world.broker, bench, Lane.CPU, "cpu", known, InHand(), unchanged)
+        yield LaneWorker(
+            CommandQueue(world.broker), bench, Lane.CPU, "cpu", known, InHand(), unchanged
+        )
 
 
 async def delivered(world: World, times: int) -> Delivery:

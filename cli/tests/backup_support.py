@@ -24,7 +24,6 @@ from eventlog.broker import API, Broker, connect
 from eventlog.checkpoints import Notary
 from eventlog.log import EventLog
 from eventlog.topology import CHORES_CONSUMER
-from gateway_stack import Program
 from myspinbot.backup.installation import Installation, at_home
 from myspinbot.backup.streams import order
 from myspinbot.embedded import stack
@@ -35,6 +34,7 @@ from servicekit.objects import ObjectStore, open_store
 from contracts import events as e
 from contracts import subjects
 from tests.support.ports import free_ports
+from tests.support.service import Program
 
 Messages = list[dict[str, Any]]
 Item = TypeVar("Item")

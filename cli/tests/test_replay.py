@@ -20,7 +20,6 @@ from contracts.envelope import Recorded, Stored, store
 from eventlog.broker import connect
 from eventlog.log import EventLog
 from eventlog.topology import ensure
-from gateway_stack import Program
 from myspinbot.errors import FAILED, MISUSED, NOT_FOUND, UNREACHABLE, CommandError
 from myspinbot.replaying.decisions import difference_lines
 from myspinbot.replaying.folding import Folding
@@ -31,6 +30,7 @@ from contracts import subjects
 from tests.support.broker import NatsServer, nats_server
 from tests.support.histories import HISTORIES, all_histories, load
 from tests.support.ports import free_ports
+from tests.support.service import Program
 
 MANY = 40
 RETRIED = load(HISTORIES / "retried-from-checkpoint.jsonl")

@@ -19,11 +19,11 @@ from eventlog.broker import connect
 from eventlog.topology import ensure
 from planner.snapshots import FILE
 
-from services.gateway.tests.gateway_stack import Program
 from tests.load.replay_log import fill
 from tests.support.broker import NatsServer, nats_server
 from tests.support.goals import Goals
 from tests.support.ports import free_ports
+from tests.support.service import Program
 
 MB = 1_000_000
 

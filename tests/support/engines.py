@@ -7,6 +7,7 @@ child process.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -23,10 +24,22 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     does: Literal[
-        "count", "refuse", "crash", "die", "abort", "hang", "talk", "die_after_checkpoint"
+        "count",
+        "refuse",
+        "crash",
+        "die",
+        "abort",
+        "hang",
+        "talk",
+        "checkpoint",
+        "die_after_checkpoint",
+        "fill",
+        "devour",
     ] = "count"
     steps: int = 3
     pause_s: float = 0.0
+    size: int = 0
+    """Bytes that the result has at least."""
 
 
 def run(context: StageContext) -> StageResult:
@@ -45,6 +58,10 @@ def run(context: StageContext) -> StageResult:
             os.abort()
         case "talk":
             _talk(context)
+        case "fill":
+            _fill(context)
+        case "devour":
+            _devour()
         case "hang":
             while True:
                 context.report.progress(1, 10, "step")
@@ -52,18 +69,41 @@ def run(context: StageContext) -> StageResult:
     for step in range(first + 1, params.steps + 1):
         time.sleep(params.pause_s)
         context.report.progress(step, params.steps, "step")
-        if params.does == "die_after_checkpoint" and first == 0 and step == 2:
-            folder = context.scratch / "checkpoint"
-            folder.mkdir()
-            (folder / "step").write_text(str(step))
-            context.report.checkpoint(folder, step)
-            # The runner takes the folder away when it has it.
-            while folder.exists():
-                time.sleep(0.02)
-            os.kill(os.getpid(), signal.SIGKILL)
+        if params.does.endswith("checkpoint") and first == 0 and step == 2:
+            _checkpoint(context, step)
+            if params.does == "die_after_checkpoint":
+                os.kill(os.getpid(), signal.SIGKILL)
     result = context.output / "count.txt"
     result.write_text(f"{first}..{params.steps}")
+    with result.open("ab") as file:
+        file.truncate(max(result.stat().st_size, params.size))
     return StageResult({"count": [result]}, {"first": first, "inputs": len(context.inputs)})
+
+
+def _checkpoint(context: StageContext, step: int) -> None:
+    """Hands over a checkpoint, and returns once the runner has it."""
+    folder = context.scratch / "checkpoint"
+    folder.mkdir()
+    (folder / "step").write_text(str(step))
+    context.report.checkpoint(folder, step)
+    # The runner takes the folder away when it has it.
+    while folder.exists():
+        time.sleep(0.02)
+
+
+def _fill(context: StageContext) -> None:
+    """Writes until the disk is full."""
+    with (context.scratch / "filler").open("wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+
+def _devour() -> None:
+    """Takes memory until there is none."""
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    taken = []
+    while True:
+        taken.append(bytearray(64 << 20))
 
 
 def _talk(context: StageContext) -> None:

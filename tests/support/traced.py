@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from gateway_stack import Program, make_streams
+from gateway_stack import make_streams
 
 from tests.support.broker import nats_server
 from tests.support.objectstore import object_server
 from tests.support.ports import free_ports
+from tests.support.service import Program
 
 ENDED = ("completed", "failed", "cancelled")
 

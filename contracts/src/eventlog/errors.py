@@ -45,6 +45,18 @@ class GapError(EventLogError):
         self.found = found
 
 
+class LogShrunkError(EventLogError):
+    """The log is shorter than it was: its end is lost. Nothing may be appended in its place."""
+
+    def __init__(self, seen: int, end: int) -> None:
+        super().__init__(
+            f"the log ends at event {end}, and event {seen} was in it before: events are lost; "
+            "restore the stream from a backup before going on"
+        )
+        self.seen = seen
+        self.end = end
+
+
 class BrokerError(EventLogError):
     """The broker answered with an error that is none of the above."""
 

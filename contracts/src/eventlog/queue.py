@@ -1,7 +1,7 @@
 """The work queue of stage commands: published by the planner, worked off by runners.
 
 There is one durable consumer for each kind of stage and lane. A message that is neither
-finished nor heard of for `ACK_WAIT_S` is delivered again, to any runner.
+finished nor heard of for some time is delivered again, to any runner.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from nats.aio.msg import Msg
 from contracts import subjects
 from eventlog.broker import API, Broker
 from eventlog.errors import BrokerError
-from eventlog.receipt import Receipt
+from eventlog.receipt import ACK_WAIT_S, BEATS, Receipt
 
-ACK_WAIT_S = 30.0
-HEARTBEAT_S = 10.0
 MAX_DELIVERIES = 5
 _SECOND = 1_000_000_000
 _SUBJECT_IS_TAKEN = (10077,)
@@ -36,10 +34,15 @@ class Delivery(Receipt):
 
 
 class CommandQueue:
-    """The queue, as the planner and the runners see it."""
+    """The queue, as the planner and the runners see it.
 
-    def __init__(self, broker: Broker) -> None:
+    All runners must agree on `ack_wait_s`: the consumer is as the last of them has opened it.
+    """
+
+    def __init__(self, broker: Broker, ack_wait_s: float = ACK_WAIT_S) -> None:
         self._broker = broker
+        self._ack_wait_s = ack_wait_s
+        self.heartbeat_s = ack_wait_s / BEATS
 
     async def publish(self, command: StageCommand, traceparent: str | None) -> bool:
         """Put a command on the queue; False if it is there already."""
@@ -69,7 +72,7 @@ class CommandQueue:
                     "durable_name": name,
                     "filter_subject": subjects.commands(kind, lane),
                     "ack_policy": "explicit",
-                    "ack_wait": int(ACK_WAIT_S * _SECOND),
+                    "ack_wait": int(self._ack_wait_s * _SECOND),
                     "max_deliver": MAX_DELIVERIES,
                     "max_ack_pending": 10_000,
                 },

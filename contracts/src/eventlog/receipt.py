@@ -10,6 +10,10 @@ from nats.errors import ConnectionClosedError, OutboundBufferLimitError
 from eventlog.broker import Broker
 from eventlog.errors import UnavailableError
 
+ACK_WAIT_S = 30.0
+"""How long a message may be neither settled nor heard of before it is delivered again."""
+BEATS = 3
+"""Whoever works on one says so this often in that time."""
 _SECOND = 1_000_000_000
 
 

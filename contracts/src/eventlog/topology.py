@@ -8,6 +8,7 @@ from typing import Any
 from contracts import subjects
 from eventlog.broker import Broker
 from eventlog.errors import BrokerError
+from eventlog.receipt import ACK_WAIT_S
 
 _SECOND = 1_000_000_000
 _NAME_IN_USE = 10058
@@ -167,7 +168,9 @@ def _board(name: str, board_subjects: list[str], age_s: int, replicas: int) -> d
     }
 
 
-async def ensure(broker: Broker, replicas: int = 1) -> tuple[str, ...]:
+async def ensure(
+    broker: Broker, replicas: int = 1, ack_wait_s: float = ACK_WAIT_S
+) -> tuple[str, ...]:
     """Make all streams, or bring them to this configuration. Safe to repeat; takes `admin`.
 
     Returns the names of those that a newer program has made. They stay as they are, and so do
@@ -178,12 +181,13 @@ async def ensure(broker: Broker, replicas: int = 1) -> tuple[str, ...]:
         for config in (*lasting_streams(replicas), *derived_streams(replicas))
         if not await _create(broker, config, update=True)
     ]
-    for stream, consumer in (
-        (subjects.DEAD_LETTERS, DLQ_CONSUMER),
-        (subjects.JOBS, CHORES_CONSUMER),
-        (subjects.DELIVERIES, DELIVERIES_CONSUMER),
+    for stream, consumer, wait_s in (
+        (subjects.DEAD_LETTERS, DLQ_CONSUMER, ack_wait_s),
+        (subjects.JOBS, CHORES_CONSUMER, ack_wait_s),
+        # Whose receiver is slow is not called a second time meanwhile.
+        (subjects.DELIVERIES, DELIVERIES_CONSUMER, ACK_WAIT_S),
     ):
-        await _open_consumer(broker, stream, consumer, update=stream not in newer)
+        await _open_consumer(broker, stream, consumer, wait_s, update=stream not in newer)
     return tuple(newer)
 
 
@@ -195,12 +199,14 @@ def told_of_newer(streams: Sequence[str]) -> str:
     )
 
 
-async def _open_consumer(broker: Broker, stream: str, name: str, *, update: bool) -> None:
+async def _open_consumer(
+    broker: Broker, stream: str, name: str, ack_wait_s: float, *, update: bool
+) -> None:
     config = {
         "durable_name": name,
         "name": name,
         "ack_policy": "explicit",
-        "ack_wait": 30 * _SECOND,
+        "ack_wait": int(ack_wait_s * _SECOND),
         "deliver_policy": "all",
         "max_deliver": -1,
         # What waits for its next try must not keep others from their first.

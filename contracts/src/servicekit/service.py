@@ -15,7 +15,7 @@ import uvloop
 from eventlog.broker import Broker, connect
 from eventlog.metrics import CONNECTED
 
-from servicekit import admin, logs, metrics, traces
+from servicekit import admin, failpoints, logs, metrics, traces
 from servicekit.admin import Readiness
 from servicekit.jobspans import JobSpanProcessor
 from servicekit.settings import Environment, SettingsError
@@ -62,6 +62,7 @@ def run(name: str, body: Callable[[Service], Awaitable[None]]) -> None:
     environment = Environment.current()
     try:
         logs.configure(name, environment.text("LOG_LEVEL", "INFO"))
+        failpoints.refuse_elsewhere(environment)
         tracing = traces.configure(name, environment)
         service = Service(name, environment, spans=tracing.jobs if tracing else None)
         metrics.READY.set_function(lambda: float(service.readiness.ready))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eventlog.broker import BrokerAddress
+from eventlog.receipt import ACK_WAIT_S
 
 PREFIX = "MYSPINBOT_"
 
@@ -78,6 +79,13 @@ class Environment:
     def broker(self, role: str) -> BrokerAddress:
         """Where the broker is, and the seed of this role's user."""
         return BrokerAddress(self.text("NATS_URL"), role, self.path("NATS_SEED"))
+
+    def ack_wait_s(self) -> float:
+        """After how long work that nobody speaks of is given out again: the same for all."""
+        seconds = self.number("ACK_WAIT_S", ACK_WAIT_S)
+        if seconds < 1:
+            raise SettingsError(f"{PREFIX}ACK_WAIT_S must be 1 or more, not {seconds:g}")
+        return seconds
 
     def stream_replicas(self) -> int:
         """On how many of the broker's servers each stream is kept: 1, 3 or 5."""

@@ -28,11 +28,11 @@ async def make_streams(environment: Environment) -> None:
 
     Raises EventLogError if the broker refuses, such as one with fewer servers than replicas.
     """
-    replicas = environment.stream_replicas()
+    replicas, ack_wait_s = environment.stream_replicas(), environment.ack_wait_s()
     broker = await connect(environment.broker("admin"))
     try:
         # A cluster answers once it has a leader.
-        newer = await insist(lambda: ensure(broker, replicas), _PATIENCE_S)
+        newer = await insist(lambda: ensure(broker, replicas, ack_wait_s), _PATIENCE_S)
     finally:
         await broker.close()
     if newer:

@@ -22,7 +22,7 @@ import schemathesis
 from eventlog.broker import connect
 from gateway.app import build
 from gateway_media import PHOTO, RECORDING
-from gateway_stack import Program, Stack, running_stack
+from gateway_stack import Stack, running_stack
 from gateway_story import Story
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 from schemathesis.core.parameters import ParameterLocation
@@ -33,6 +33,7 @@ from servicekit.objects import open_store
 from contracts import events as e
 from tests.support.ports import free_ports
 from tests.support.samples import CONSENT_FORM
+from tests.support.service import Program
 
 # One test for each operation of the document, and all of them have the same name to pytest.
 pytestmark = pytest.mark.alone

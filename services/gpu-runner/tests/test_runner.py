@@ -196,11 +196,11 @@ async def test_kinds_of_stages_take_turns_so_that_none_waits_for_ever(
         return
 
     bench = Bench(world.log, board, StageLogs(world.broker), world.store, "r", tmp_path)
-    worker = LaneWorker(world.broker, bench, Lane.CPU, "cpu", {}, InHand(), unchanged)
+    worker = LaneWorker(queue, bench, Lane.CPU, "cpu", {}, InHand(), unchanged)
     consumers = {kind: await queue.open(kind, Lane.CPU) for kind in ("first_kind", "second_kind")}
     taken = []
     for _ in range(5):
-        delivery = await worker._next(queue, consumers)
+        delivery = await worker._next(consumers)
         assert delivery is not None
         taken.append(delivery.subject.kind)
         await delivery.done()

@@ -25,6 +25,7 @@ _OTHERS = (
     "API",
     "SNAPSHOTS",
     "CREDENTIALS",
+    "FAILPOINTS",
 )
 
 
@@ -35,7 +36,7 @@ def admin_ports(ports: Mapping[str, int]) -> dict[str, int]:
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """What children get of our environment: all but addresses and credentials of other stacks."""
+    """What children get of our environment: all but what belongs to other stacks, and to tests."""
     ours = tuple(f"MYSPINBOT_{prefix}" for prefix in _OTHERS)
     return {name: value for name, value in environment.items() if not name.startswith(ours)}
 

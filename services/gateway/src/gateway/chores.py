@@ -17,8 +17,9 @@ from contracts.upcasting import UnknownEventError
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
 from eventlog.reader import from_delivery, sequence_of
-from eventlog.receipt import Receipt
+from eventlog.receipt import ACK_WAIT_S, BEATS, Receipt
 from eventlog.topology import CHORES_CONSUMER
+from servicekit.failpoints import Failpoint, reached
 from servicekit.objects import ObjectStoreError
 
 from contracts import subjects
@@ -33,21 +34,24 @@ Chores = Sequence[tuple[Collection[type[Event]], Chore]]
 
 _WORKERS = 4
 _PULL_S = 20.0
-_HEARTBEAT_S = 10.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 
 
 async def do_chores(
-    broker: Broker, chores: Chores, unread: Unread, workers: int = _WORKERS
+    broker: Broker,
+    chores: Chores,
+    unread: Unread,
+    workers: int = _WORKERS,
+    ack_wait_s: float = ACK_WAIT_S,
 ) -> None:
     """Handle the log's events without end. Those that cannot be read wait for who can."""
     async with asyncio.TaskGroup() as group:
         for _ in range(workers):
-            group.create_task(_work(broker, chores, unread))
+            group.create_task(_work(broker, chores, unread, ack_wait_s / BEATS))
 
 
-async def _work(broker: Broker, chores: Chores, unread: Unread) -> None:
+async def _work(broker: Broker, chores: Chores, unread: Unread, heartbeat_s: float) -> None:
     while True:
         try:
             msg = await broker.pull(subjects.JOBS, CHORES_CONSUMER, _PULL_S)
@@ -61,18 +65,20 @@ async def _work(broker: Broker, chores: Chores, unread: Unread) -> None:
                 unread.met(sequence_of(msg), error)
                 await receipt.later(AGAIN_S)
             else:
-                await _handle(recorded, receipt, chores)
+                await _handle(recorded, receipt, chores, heartbeat_s)
         except UnavailableError as error:
             log.warning("chores.waiting", detail=str(error))
             await asyncio.sleep(_FIRST_PAUSE_S)
 
 
-async def _handle(recorded: Recorded, receipt: Receipt, chores: Chores) -> None:
+async def _handle(recorded: Recorded, receipt: Receipt, chores: Chores, heartbeat_s: float) -> None:
     wanted = [chore for types, chore in chores if type(recorded.event) in types]
-    beating = asyncio.create_task(_beat(receipt)) if wanted else None
+    beating = asyncio.create_task(_beat(receipt, heartbeat_s)) if wanted else None
     try:
         for chore in wanted:
+            await reached(Failpoint.GATEWAY_BEFORE_CHORE)
             await chore(recorded)
+            await reached(Failpoint.GATEWAY_CHORE_BEFORE_ACK)
     except (EventLogError, ObjectStoreError) as error:
         log.warning("chore.again", job=recorded.job, type=recorded.type, detail=str(error))
         await receipt.later(_pause_s(receipt.number))
@@ -91,7 +97,7 @@ def _pause_s(failures: int) -> float:
     return float(min(_FIRST_PAUSE_S * 2 ** min(failures - 1, 20), _LONGEST_PAUSE_S))
 
 
-async def _beat(receipt: Receipt) -> None:
+async def _beat(receipt: Receipt, every_s: float) -> None:
     while True:
-        await asyncio.sleep(_HEARTBEAT_S)
+        await asyncio.sleep(every_s)
         await receipt.working()

@@ -35,6 +35,7 @@ from gateway.jobs.cards import Cards
 from gateway.jobs.names import Names, Texts
 from gateway.live import LiveJobs
 from gateway.live.table import Passer
+from gateway.orphans import collect_for_ever
 from gateway.profiles.erasure import erasing_people
 from gateway.settings import Settings
 from gateway.unread import Unread
@@ -171,9 +172,11 @@ async def _work(
             group.create_task(planners.follow())
             group.create_task(_follow(live, started, queue.passed, running))
             group.create_task(outlook.follow(broker))
-            group.create_task(do_chores(broker, chores, Unread(running.readiness)))
+            unread, ack_wait_s = Unread(running.readiness), running.environment.ack_wait_s()
+            group.create_task(do_chores(broker, chores, unread, ack_wait_s=ack_wait_s))
             group.create_task(webhooks.work())
             group.create_task(sweep_for_ever(store))
+            group.create_task(collect_for_ever(broker, event_log, store))
 
 
 async def _follow(

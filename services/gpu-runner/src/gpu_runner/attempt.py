@@ -20,6 +20,7 @@ from contracts.stagelog import Level
 from eventlog import tracing
 from eventlog.log import utc_now
 from opentelemetry import trace
+from servicekit.failpoints import Failpoint, reached
 from servicekit.objects import MissingObjectError, ObjectStoreError
 
 from contracts import events as e
@@ -122,10 +123,10 @@ class Attempt:
         folder.mkdir(parents=True)
         begun = self.bench.clock()
         stage = state.stages[command.stage]
-        if self.delivery > 1 or command.attempt > 1:
-            await self._progress.begin(stage.fraction)
+        await self._progress.begin(stage.fraction, first=self.delivery * command.attempt == 1)
         try:
             await self._started(stage.checkpoint)
+            await reached(Failpoint.RUNNER_STARTED)
             ending = await self._perform(folder, stage.checkpoint)
             if self._stopped:
                 self._note_outcome("stopped")
@@ -151,11 +152,18 @@ class Attempt:
                 self._note_outcome("stopped" if self._stopped else "handed_over")
                 return self._stopped
             event = await self._failed(failures.STORE_AWAY)
+        except OSError as error:
+            # Whatever else it is, the runner cannot go on; but this is over with the attempt.
+            if not failures.is_full_disk(error):
+                raise
+            log.warning("stage.disk_full", job=command.job, detail=str(error))
+            event = await self._failed(failures.DISK_FULL)
         finally:
             if self._process is not None:
                 await self.bench.children.release(self._process)
             shutil.rmtree(folder, ignore_errors=True)
             await self._lines.finish()
+        await reached(Failpoint.RUNNER_BEFORE_END_TOLD)
         await self._tell(event)
         span = trace.get_current_span()
         span.set_attribute("myspinbot.outcome", event.type_name())
@@ -273,13 +281,15 @@ class Attempt:
 
     async def _checkpointed(self, transfer: Transfer, line: protocol.Checkpointed) -> None:
         async with self._uploads:
+            await reached(Failpoint.RUNNER_BEFORE_CHECKPOINT_STORED)
             try:
                 artifact = await transfer.put_checkpoint(line.directory, line.step)
-            except ObjectStoreError as error:
+            except (ObjectStoreError, OSError) as error:
                 log.warning("stage.checkpoint_lost", job=self.command.job, detail=str(error))
                 return
             finally:
                 shutil.rmtree(line.directory, ignore_errors=True)
+        await reached(Failpoint.RUNNER_BEFORE_CHECKPOINT_TOLD)
         await self._tell(
             e.StageCheckpointed(
                 stage=self.command.stage,
@@ -310,6 +320,7 @@ class Attempt:
 
     async def _completed(self, done: protocol.Done, begun: float) -> e.Event:
         duration_s = self.bench.clock() - begun
+        await reached(Failpoint.RUNNER_BEFORE_OUTPUTS_STORED)
         with tracing.within("store outputs", attributes=spans.attributes(self.command)):
             outputs = await self._transfer().put_outputs(done.outputs)
         stored = self.bench.clock() - begun - duration_s

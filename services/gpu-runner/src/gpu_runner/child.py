@@ -23,7 +23,7 @@ from typing import IO, Any
 from contracts.stagelog import Level
 from pydantic import BaseModel, ValidationError
 
-from gpu_runner import crew, protocol
+from gpu_runner import crew, failures, protocol
 from gpu_runner.credentials import Signing
 from gpu_runner.orphan import die_with_parent
 from gpu_runner.stage import Report, StageContext, StageError, StageResult
@@ -142,6 +142,8 @@ def _failure(error: Exception) -> protocol.Failed:
             remedy="Choose a lower quality or smaller settings, or a machine with more memory",
             retryable=True,
         )
+    if failures.is_full_disk(error):
+        return failures.DISK_FULL
     where = traceback.extract_tb(error.__traceback__)[-1]
     return protocol.Failed(
         code="stage-crashed",

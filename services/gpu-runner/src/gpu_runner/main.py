@@ -98,12 +98,11 @@ async def serve(service: Service) -> None:
         checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
         service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
         lanes = [each for each in lanes_of(devices, per_stage) if each[0] in allowed]
-        await _needed(service, broker, store, engines)
+        queue = CommandQueue(broker, environment.ack_wait_s())
+        await _needed(service, queue, store, engines)
         async with contextlib.aclosing(bench.children), asyncio.TaskGroup() as group:
             for lane, device in lanes:
-                worker = LaneWorker(
-                    broker, bench, lane, device, engines, in_hand, announcer.changed
-                )
+                worker = LaneWorker(queue, bench, lane, device, engines, in_hand, announcer.changed)
                 group.create_task(worker.work())
             service.readiness.reached("start")
             await announcer.run()
@@ -111,7 +110,7 @@ async def serve(service: Service) -> None:
 
 async def _needed(
     service: Service,
-    broker: Broker,
+    queue: CommandQueue,
     store: ObjectStore,
     engines: Mapping[tuple[str, str], Engine],
 ) -> None:
@@ -119,7 +118,7 @@ async def _needed(
 
     async def queue_there() -> None:
         for engine in engines.values():
-            await CommandQueue(broker).open(engine.kind, engine.lane)
+            await queue.open(engine.kind, engine.lane)
 
     await Need("queue", service.readiness).insist(queue_there, UnavailableError)
     await Need("objects", service.readiness).insist(lambda: bucket_answers(store), ObjectStoreError)

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable
 
 from servicekit.admin import Readiness
-from servicekit.objects import MissingObjectError, ObjectStore, ObjectStoreError
+from servicekit.objects import ObjectStore, ObjectStoreError
 from servicekit.waiting import Need
 
 LONGEST_S = 600.0
@@ -20,10 +20,8 @@ LONGEST_S = 600.0
 
 async def bucket_answers(store: ObjectStore) -> None:
     """Return if the bucket is there; ObjectStoreError if it is not, or nobody answers."""
-    try:
-        await store.call("head_bucket", Bucket=store.bucket)
-    except MissingObjectError as error:
-        raise ObjectStoreError(f"there is no bucket {store.bucket} yet") from error
+    # Not `head_bucket`: its answer has no body, and a refusal would say only that it is one.
+    await store.call("list_objects_v2", Bucket=store.bucket, MaxKeys=1)
 
 
 async def until_store_answers(

@@ -39,12 +39,14 @@ class ProgressWriter:
         """Seconds until all is done, if that can be told."""
         return self._pace.eta_s
 
-    async def begin(self, known: float) -> None:
+    async def begin(self, known: float, *, first: bool) -> None:
         """Find out how far earlier attempts were seen to be, so that progress does not go back.
 
-        `known` is the fraction that the log knows of.
+        `known` is the fraction that the log knows of; before the `first` attempt there was nothing.
         """
         self._high = known
+        if first:
+            return
         try:
             async for note in self.board.all(self._subject):
                 self._high = max(known, StageProgress.model_validate_json(note.data).high)

@@ -65,12 +65,12 @@ class Transfer:
     async def put_checkpoint(self, directory: Path, step: int) -> Artifact:
         """A checkpoint's folder as one object."""
         archive = directory.with_suffix(".tar")
-        with tarfile.open(archive, "w") as tar:
-            tar.add(directory, arcname=".")
         try:
+            with tarfile.open(archive, "w") as tar:
+                tar.add(directory, arcname=".")
             return await self.put(archive, f"checkpoint/{step}.tar")
         finally:
-            archive.unlink()
+            archive.unlink(missing_ok=True)
 
     async def fetch_checkpoint(self, artifact: Artifact, folder: Path) -> Path:
         """A checkpoint as the folder that it was."""

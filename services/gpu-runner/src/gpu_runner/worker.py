@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,11 +13,11 @@ from contracts.commands import Lane, StageCommand
 from contracts.job import JobState
 from contracts.upcasting import UnknownEventError
 from eventlog import tracing
-from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
 from eventlog.patience import insist
-from eventlog.queue import HEARTBEAT_S, MAX_DELIVERIES, CommandQueue, Delivery
+from eventlog.queue import MAX_DELIVERIES, CommandQueue, Delivery
 from pydantic import ValidationError
+from servicekit.failpoints import Failpoint, reached
 
 from contracts import events as e
 from gpu_runner import metrics, spans
@@ -80,7 +79,7 @@ class InHand:
 class LaneWorker:
     """Works off the commands of one lane on one device. Make several for several devices."""
 
-    broker: Broker
+    queue: CommandQueue
     bench: Bench
     lane: Lane
     device: str
@@ -96,23 +95,22 @@ class LaneWorker:
         """Take and do commands until the runner leaves."""
         metrics.SLOTS.labels(self.lane).inc()
         metrics.BUSY.labels(self.lane).inc(0)
-        queue = CommandQueue(self.broker)
         kinds = sorted({e.kind for e in self.engines.values() if e.lane is self.lane})
-        consumers = await self._open(queue, kinds)
-        await queue.hints(self.lane, self._hinted)
+        consumers = await self._open(kinds)
+        await self.queue.hints(self.lane, self._hinted)
         while not self.in_hand.leaving:
             try:
-                delivery = await self._next(queue, consumers)
+                delivery = await self._next(consumers)
                 if delivery is not None:
                     await self._take(delivery)
             except EventLogError as error:
                 log.warning("runner.waiting", lane=self.lane, detail=str(error))
                 await asyncio.sleep(1.0)
-                consumers = await self._open(queue, kinds)
+                consumers = await self._open(kinds)
 
-    async def _open(self, queue: CommandQueue, kinds: Sequence[str]) -> dict[str, str]:
+    async def _open(self, kinds: Sequence[str]) -> dict[str, str]:
         async def open_all() -> dict[str, str]:
-            return {kind: await queue.open(kind, self.lane) for kind in kinds}
+            return {kind: await self.queue.open(kind, self.lane) for kind in kinds}
 
         return await insist(open_all)
 
@@ -120,17 +118,17 @@ class LaneWorker:
         self._promising[kind] = _HINT_WAIT_S
         self._stirred.set()
 
-    async def _next(self, queue: CommandQueue, consumers: Mapping[str, str]) -> Delivery | None:
+    async def _next(self, consumers: Mapping[str, str]) -> Delivery | None:
         """The next command. To ask all consumers each time would cost more than a light stage."""
         self._stirred.clear()
-        if time.monotonic() - self._looked_at > _LOOK_AGAIN_S:
+        if self.bench.clock() - self._looked_at > _LOOK_AGAIN_S:
             # A hint may be lost, and what was given back or not acknowledged comes without one.
-            self._looked_at = time.monotonic()
+            self._looked_at = self.bench.clock()
             self._promising = dict.fromkeys(consumers, 0.0) | self._promising
         for kind, wait_s in tuple(self._promising.items()):
             # If it has one, its next turn comes after all others', so that none waits for ever.
             del self._promising[kind]
-            if kind in consumers and (delivery := await queue.pull(consumers[kind], wait_s)):
+            if kind in consumers and (delivery := await self.queue.pull(consumers[kind], wait_s)):
                 self._promising.setdefault(kind, 0.0)
                 return delivery
         with contextlib.suppress(TimeoutError):
@@ -154,7 +152,7 @@ class LaneWorker:
             return
         key = (command.job, command.stage, command.attempt)
         if key in self.in_hand.attempts:
-            await delivery.later(HEARTBEAT_S)
+            await delivery.later(self.queue.heartbeat_s)
             return
         attempt = Attempt(
             self.bench, command, engine, self.device, delivery.number, self.in_hand.share
@@ -182,6 +180,7 @@ class LaneWorker:
 
     async def _do(self, delivery: Delivery, attempt: Attempt) -> None:
         command = attempt.command
+        await reached(Failpoint.RUNNER_TAKEN)
         try:
             state = await insist(lambda: self._state(command), _CATCH_UP_S)
         except UnknownEventError as error:
@@ -190,7 +189,7 @@ class LaneWorker:
         if not state.wants(command.stage, command.attempt):
             await insist(delivery.done)
             return
-        heartbeat = asyncio.create_task(self._heartbeat(delivery))
+        heartbeat = asyncio.create_task(self._heartbeat(delivery, attempt, state))
         await spans.link_former(self.bench.log, command, delivery)
         try:
             ended = await attempt.run(state)
@@ -203,6 +202,7 @@ class LaneWorker:
         if not ended:
             await delivery.later(0.0)
             return
+        await reached(Failpoint.RUNNER_BEFORE_ACK)
         with contextlib.suppress(EventLogError):
             # If it is not confirmed, it is delivered again, and the log says that it is done.
             await delivery.done()
@@ -218,15 +218,25 @@ class LaneWorker:
         """A newer program has written into the job: a newer runner may understand it."""
         log.error("worker.history_unread", delivery=delivery.number, detail=str(error))
         if delivery.number < MAX_DELIVERIES:
-            await delivery.later(HEARTBEAT_S)
+            await delivery.later(self.queue.heartbeat_s)
         else:
             await self._refuse(delivery, "unknown-event", str(error))
 
-    async def _heartbeat(self, delivery: Delivery) -> None:
+    async def _heartbeat(self, delivery: Delivery, attempt: Attempt, state: JobState) -> None:
+        """Say that the attempt is worked on, and end it once the log does not want it any more.
+
+        A stop command is only quicker: whoever was to send it may have died of that, and whoever
+        was to hear it may have been frozen while another runner did the work.
+        """
+        command = attempt.command
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            with contextlib.suppress(EventLogError):
+            await asyncio.sleep(self.queue.heartbeat_s)
+            with contextlib.suppress(EventLogError, UnknownEventError):
                 await delivery.working()
+                state = await self.bench.log.fold(command.job, state)
+                if not state.wants(command.stage, command.attempt):
+                    log.info("stage.unwanted", job=command.job, stage=command.stage)
+                    await attempt.stop()
 
     async def _refuse(self, delivery: Delivery, code: str, cause: str) -> None:
         event = e.StageFailed(

@@ -10,7 +10,7 @@ from contracts.capabilities import PlannerManifest, RunnerManifest
 from eventlog.board import Board
 from eventlog.broker import Broker
 from eventlog.deadletters import dead_letters
-from eventlog.errors import EventLogError, UnavailableError
+from eventlog.errors import EventLogError, GapError, LogShrunkError, UnavailableError
 from eventlog.log import EventLog, utc_now
 from eventlog.patience import insist
 from eventlog.queue import CommandQueue
@@ -40,7 +40,7 @@ async def plan(service: Service) -> None:
             halted: Exception | None = None
             try:
                 await _plan(service, broker)
-            except* UnreadableEventError as group:
+            except* (UnreadableEventError, GapError, LogShrunkError) as group:
                 halted = group.exceptions[0]
             log.error("planner.halted", detail=str(halted))
             service.readiness.lost(f"operator: {halted}")
@@ -76,12 +76,22 @@ async def _plan(service: Service, broker: Broker) -> None:
         memory=await insist(lambda: snapshots.recall(event_log, end)),
     )
 
+    back = asyncio.Event()
     metrics.STANDING.look = reconciler.standing
 
     async def fleet_changed(manifests: tuple[RunnerManifest, ...]) -> None:
         await reconciler.fleet_changed(Fleet(manifests, known_since))
 
+    async def watch_end() -> None:
+        while True:
+            await back.wait()
+            back.clear()
+            seen, now = reconciler.memory.position, await insist(event_log.position)
+            if now.created == end.created and now.last_sequence < seen:
+                raise LogShrunkError(seen, now.last_sequence)
+
     async def broker_returned() -> None:
+        back.set()
         await insist(lambda: ensure_derived(broker, replicas))
         await reconciler.republish()
 
@@ -95,6 +105,7 @@ async def _plan(service: Service, broker: Broker) -> None:
         group.create_task(follow(broker, reconciler, snapshots, end.last_sequence, caught_up))
         group.create_task(live_runners(broker, utc_now).follow(fleet_changed))
         group.create_task(reconciler.keep_time())
+        group.create_task(watch_end())
         group.create_task(_announce(service, broker, grace_s))
         group.create_task(_settle_dead_letters(broker, reconciler))
 

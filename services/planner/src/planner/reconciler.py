@@ -24,6 +24,7 @@ from eventlog.errors import ConflictError, EventLogError
 from eventlog.log import EventLog
 from eventlog.patience import insist
 from eventlog.queue import CommandQueue
+from servicekit.failpoints import Failpoint, reached
 
 from contracts import events as e
 from contracts import subjects
@@ -120,7 +121,9 @@ class Reconciler:
             remedy="Look at the runners' logs; most often memory was short: try a lower quality",
             retryable=False,
         )
+        await reached(Failpoint.PLANNER_BEFORE_DEAD_LETTER)
         await self._log.tell(letter.job, event)
+        await reached(Failpoint.PLANNER_AFTER_DEAD_LETTER)
         metrics.DEAD_LETTERS.inc()
         log.warning("planner.dead_letter", job=letter.job, stage=letter.stage)
 
@@ -180,14 +183,17 @@ class Reconciler:
 
     async def _stop(self, stop: StopCommand) -> None:
         subject = subjects.stop(stop.job, stop.stage, stop.attempt)
+        await reached(Failpoint.PLANNER_BEFORE_STOP)
         await insist(lambda: self._control.post(subject, stop.to_json()))
         log.info("planner.stopped", job=stop.job, stage=stop.stage, attempt=stop.attempt)
 
     async def _publish(self, command: StageCommand, traceparent: str | None) -> None:
+        await reached(Failpoint.PLANNER_BEFORE_COMMAND)
         with spans.sending(command, traceparent) as sent_from:
             if await insist(lambda: self._queue.publish(command, sent_from)):
                 metrics.COMMANDS.labels(command.kind).inc()
                 log.info("planner.commanded", job=command.job, stage=command.stage)
+        await reached(Failpoint.PLANNER_AFTER_COMMAND)
 
     async def _publish_outstanding(self) -> None:
         for state in self._memory.jobs.values():
@@ -223,6 +229,7 @@ class Reconciler:
             return
         with spans.deciding(state, decision.events, began, cause):
             recorded = [self._log.record(job, event) for event in decision.events]
+            await reached(Failpoint.PLANNER_BEFORE_APPEND)
             try:
                 await self._log.append(recorded, expected=state.sequence)
             except ConflictError:
@@ -233,6 +240,7 @@ class Reconciler:
                 log.warning("planner.append_failed", job=job, detail=str(error))
                 self._wake(job, self._now() + _APPEND_PAUSE)
                 return
+            await reached(Failpoint.PLANNER_AFTER_APPEND)
             for event in decision.events:
                 metrics.DECISIONS.labels(event.type_name()).inc()
                 log.info("planner.decided", job=job, type=event.type_name())

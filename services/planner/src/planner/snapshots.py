@@ -1,7 +1,7 @@
 """Keeps the planner's memory in a file from time to time, so that it starts fast.
 
-The file is a cache. Losing it, or finding it unusable, costs the time of reading the log, and
-nothing else depends on it.
+The file is a cache. Losing it, or finding it unusable, costs the time of reading the log. While it
+is there it also tells of a log that has lost its end, as a broker's disk may make it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 from contracts.envelope import Recorded
+from eventlog.errors import LogShrunkError
 from eventlog.log import EventLog, LogPosition, utc_now
 
 from planner.domain.memory import Memory
@@ -52,13 +53,16 @@ class Snapshots:
     async def recall(self, event_log: EventLog, end: LogPosition) -> Memory:
         """The memory to begin with: of the snapshot if it may be believed, else an empty one.
 
-        Raises UnavailableError if the log cannot be asked now.
+        Raises UnavailableError if the log cannot be asked now, and LogShrunkError if the snapshot
+        has seen more of this very log than there is: deciding anew would hide what was lost.
         """
         if self.folder is None:
             return Memory()
         path = self.folder / FILE
         try:
             header, body = opened(path.read_bytes())
+            if header.log_created == end.created and header.sequence > end.last_sequence:
+                raise LogShrunkError(header.sequence, end.last_sequence)
             stored = await event_log.read_at(header.sequence)
             header.must_match(end, stored, fingerprint())
             memory = memory_of(header, body)

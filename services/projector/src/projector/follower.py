@@ -28,6 +28,7 @@ from projector.database import Database
 from projector.errors import (
     DatabaseUnavailableError,
     HaltedError,
+    LogTooShortError,
     PositionMovedError,
 )
 from projector.projection import Projection
@@ -162,7 +163,7 @@ class Follower:
         while True:
             await asyncio.sleep(_LOOK_AGAIN_S)
             try:
-                _, end = await positions.open_at_end(
+                known, end = await positions.open_at_end(
                     self._database, (*self._projections, jobs.SCRATCH), self._log
                 )
             except (DatabaseUnavailableError, EventLogError):
@@ -172,7 +173,13 @@ class Follower:
                     self._readiness.reached(f"operator: {error}")
                     await self._halt(error := other)
                 continue
-            if not error.in_log or end.created != halted_in:
+            replaced = end.created != halted_in
+            if isinstance(error, LogTooShortError) and not replaced:
+                # Grown to where it was, it has other events there than those in the views.
+                if max(known.values(), default=0) >= error.position:
+                    continue
+                return error
+            if not error.in_log or replaced:
                 return error
 
     async def _resume(self, error: HaltedError) -> None:

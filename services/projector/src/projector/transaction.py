@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from servicekit.failpoints import Failpoint, reached
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from projector import positions
@@ -25,8 +26,11 @@ class Transaction:
 
     async def carry_out(self, database: Database) -> None:
         """All of it or nothing. Raises PositionMovedError, DatabaseUnavailableError."""
+        await reached(Failpoint.PROJECTOR_BEFORE_TRANSACTION)
         async with database.writing() as connection:
             await self.carry_out_in(database, connection)
+            await reached(Failpoint.PROJECTOR_BEFORE_COMMIT)
+        await reached(Failpoint.PROJECTOR_AFTER_COMMIT)
 
     async def carry_out_in(self, database: Database, connection: AsyncConnection) -> None:
         """The same within a transaction of the caller's."""

@@ -12,6 +12,7 @@ from contracts.events import ConsentGiven, JobRequested, JobType
 from eventlog.errors import ConflictError, UnavailableError
 from eventlog.log import utc_now
 from fastapi import APIRouter, Depends, Request, Response
+from servicekit.failpoints import Failpoint, reached
 from servicekit.objects import MissingObjectError
 
 from gateway import idempotency, metrics, openapi
@@ -100,6 +101,7 @@ async def _submit(asked: _Asked, job_type: JobType | None) -> StatusView:
         consent = await consents.given(
             uploads, draft.consent, lent.trained_by, inputs, by=owner, now=utc_now()
         )
+        await reached(Failpoint.GATEWAY_BEFORE_STORE)
         for name, text in draft.texts().items():
             inputs[name] = (await uploads.text(text),)
         if any(received.names):
@@ -172,6 +174,7 @@ async def enter(
     events = (event, consent) if consent else (event,)
     try:
         recorded = [gateway.log.record(job, one) for one in events]
+        await reached(Failpoint.GATEWAY_BEFORE_APPEND)
         sequence = await gateway.log.append(recorded, expected=0)
     except (UnavailableError, asyncio.CancelledError):
         # It may have entered the log all the same, and then it needs its files.
@@ -186,6 +189,7 @@ async def enter(
         if earlier.deleted:
             raise no_such_job() from None
     else:
+        await reached(Failpoint.GATEWAY_AFTER_APPEND)
         uploads.keep()
         metrics.JOBS.labels(event.type.value).inc()
         log.info("job.requested", job=job, type=event.type.value, sequence=sequence)

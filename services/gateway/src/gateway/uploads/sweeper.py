@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -36,41 +37,54 @@ async def sweep_for_ever(store: ObjectStore) -> None:
 async def sweep(store: ObjectStore, before: datetime) -> int:
     """Erase what was uploaded before a time, whole or in parts; how many there were."""
     swept = 0
-    async for key, multipart, time in _lying_there(store):
-        if time >= before:
-            continue
-        if multipart is None:
-            await store.delete(key)
-        else:
-            try:
-                await store.call(
-                    "abort_multipart_upload", Bucket=store.bucket, Key=key, UploadId=multipart
-                )
-            except MissingObjectError:
-                continue
-        swept += 1
+    async for lying in lying_there(store, FOLDER):
+        if lying.time < before:
+            swept += await erase(store, lying)
     if swept:
         log.info("uploads.swept", count=swept)
     return swept
 
 
-async def _lying_there(store: ObjectStore) -> AsyncIterator[tuple[str, str | None, datetime]]:
-    """(key, the store's name of the multipart upload if it is one, time) of every upload."""
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """What is in the store since a time; `multipart` is its name there while it is in parts."""
+
+    key: str
+    multipart: str | None
+    time: datetime
+
+
+async def erase(store: ObjectStore, lying: Lying) -> bool:
+    """Remove it; False if its parts were put together or dropped since."""
+    if lying.multipart is None:
+        await store.delete(lying.key)
+        return True
+    try:
+        await store.call(
+            "abort_multipart_upload", Bucket=store.bucket, Key=lying.key, UploadId=lying.multipart
+        )
+    except MissingObjectError:
+        return False
+    return True
+
+
+async def lying_there(store: ObjectStore, folder: str) -> AsyncIterator[Lying]:
+    """Every object below a folder, and then every one that is in parts."""
     token: dict[str, str] = {}
     while True:
-        page = await store.call("list_objects_v2", Bucket=store.bucket, Prefix=FOLDER, **token)
+        page = await store.call("list_objects_v2", Bucket=store.bucket, Prefix=folder, **token)
         for item in page.get("Contents", ()):
-            yield item["Key"], None, item["LastModified"]
+            yield Lying(item["Key"], None, item["LastModified"])
         if not page.get("IsTruncated"):
             break
         token = {"ContinuationToken": page["NextContinuationToken"]}
     marker: dict[str, str] = {}
     while True:
         page = await store.call(
-            "list_multipart_uploads", Bucket=store.bucket, Prefix=FOLDER, **marker
+            "list_multipart_uploads", Bucket=store.bucket, Prefix=folder, **marker
         )
         for item in page.get("Uploads", ()):
-            yield item["Key"], item["UploadId"], item["Initiated"]
+            yield Lying(item["Key"], item["UploadId"], item["Initiated"])
         if not page.get("IsTruncated"):
             return
         marker = {
