@@ -49,3 +49,10 @@ def test_what_is_set_nowhere_has_its_default_or_is_asked_for() -> None:
     assert settings(S3_BUCKET="").text("S3_BUCKET", "myspinbot") == ""
     with pytest.raises(SettingsError, match="set MYSPINBOT_S3_BUCKET"):
         settings().text("S3_BUCKET")
+
+
+def test_work_is_not_given_out_again_at_once() -> None:
+    assert settings().ack_wait_s() == 30
+    assert settings(ACK_WAIT_S="2").ack_wait_s() == 2
+    with pytest.raises(SettingsError, match="ACK_WAIT_S must be 1 or more"):
+        settings(ACK_WAIT_S="0.5").ack_wait_s()

@@ -202,6 +202,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kept", type=Path, help="the file that remembers what was done")
     told = parser.parse_args()
+    # Whoever ends it, what it has started ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(soak(told.faults, told.seed, told.kept).text())
 
 
