@@ -169,9 +169,14 @@ class Broker:
     async def many(
         self, subject: str, body: Mapping[str, Any], timeout: float = 5.0
     ) -> AsyncIterator[Msg]:
-        """A direct get that has many replies: each message until the end of the batch."""
+        """A direct get that has many replies: each message until the end of the batch.
+
+        Each tells which came before it. In a cluster some are lost if a connection between servers
+        breaks, and that is an UnavailableError: whoever reads again gets all of them.
+        """
         inbox = self.client.new_inbox()
         sub = await self.client.subscribe(inbox)
+        before = "0"
         try:
             await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
             while True:
@@ -179,13 +184,17 @@ class Broker:
                     msg = await _next(sub, timeout)
                 except NatsTimeoutError as error:
                     raise UnavailableError(subject) from error
-                status = (msg.headers or {}).get("Status")
-                if status in ("204", "404"):
-                    return
+                headers = msg.headers or {}
+                status = headers.get("Status")
                 if status == "503":
                     raise UnavailableError(subject)
+                if status not in (None, "204", "404"):
+                    raise BrokerError(subject, int(status), str(headers))
+                if headers.get("Nats-Last-Sequence", before) != before:
+                    raise UnavailableError(f"{subject} (a reply was lost on its way)")
                 if status is not None:
-                    raise BrokerError(subject, int(status), str(msg.headers))
+                    return
+                before = headers.get("Nats-Sequence", before)
                 yield msg
         except ConnectionClosedError as error:
             raise UnavailableError(f"{subject} (connection closed)") from error
