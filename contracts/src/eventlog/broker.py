@@ -141,6 +141,24 @@ class Broker:
             _check_passing(subject, error)
         return reply
 
+    async def send(
+        self,
+        subject: str,
+        payload: bytes,
+        headers: Mapping[str, str] | None = None,
+        reply: str = "",
+    ) -> None:
+        """Send a message on its way, and do not wait for what becomes of it.
+
+        Raises UnavailableError when too much waits already for a broker that is away.
+        """
+        try:
+            await self.client.publish(
+                subject, payload, reply=reply, headers=dict(headers or {}) or None
+            )
+        except (ConnectionClosedError, OutboundBufferLimitError) as error:
+            raise UnavailableError(subject) from error
+
     async def pull(self, stream: str, consumer: str, wait_s: float = 0.0) -> Msg | None:
         """The next message of a pull consumer, or None if none comes within `wait_s`."""
         body: dict[str, int | bool] = {"batch": 1}
@@ -153,13 +171,13 @@ class Broker:
         inbox = self.client.new_inbox()
         try:
             subscription = await self.client.subscribe(inbox, max_msgs=1)
-            await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
+            await self.send(subject, json.dumps(body).encode(), reply=inbox)
             try:
                 msg = await _next(subscription, wait_s + 2.0)
             except NatsTimeoutError:
                 await subscription.unsubscribe()
                 return None
-        except (ConnectionClosedError, OutboundBufferLimitError) as error:
+        except ConnectionClosedError as error:
             raise UnavailableError(subject) from error
         status = (msg.headers or {}).get("Status")
         if status == "503":
@@ -178,7 +196,7 @@ class Broker:
         sub = await self.client.subscribe(inbox)
         before = "0"
         try:
-            await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
+            await self.send(subject, json.dumps(body).encode(), reply=inbox)
             while True:
                 try:
                     msg = await _next(sub, timeout)
