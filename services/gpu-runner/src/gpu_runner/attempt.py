@@ -29,7 +29,7 @@ from gpu_runner.catalogue import Engine
 from gpu_runner.credentials import Signing
 from gpu_runner.lines import LineWriter
 from gpu_runner.outage import until_store_answers
-from gpu_runner.process import StageProcess
+from gpu_runner.process import Child
 from gpu_runner.progress import ProgressWriter
 from gpu_runner.transfer import Transfer
 from gpu_runner.waiting import first_of
@@ -50,7 +50,7 @@ class Attempt:
     device: str
     delivery: int
     threads: Callable[[], int]
-    _process: StageProcess | None = None
+    _process: Child | None = None
     _stopped: bool = False
     _leaving: bool = False
     _kept: asyncio.Event = field(default_factory=asyncio.Event)
@@ -249,7 +249,7 @@ class Attempt:
         self, folder: Path, task: protocol.Task, transfer: Transfer
     ) -> protocol.Done | protocol.Failed | None:
         """Run the child process and pass on what it says, until its end."""
-        self._process = await StageProcess.start(folder, task, self.threads())
+        self._process = await self.bench.start(folder, task, self.threads())
         trace.get_current_span().set_attribute("process.pid", self._process.pid)
         ending: protocol.Done | protocol.Failed | None = None
         async with asyncio.TaskGroup() as group:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eventlog.board import Board
+from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog
 from eventlog.stagelogs import StageLogs
 from servicekit.admin import Readiness
 from servicekit.objects import ObjectStore
+
+from gpu_runner.process import Child, StageProcess
+from gpu_runner.protocol import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class Bench:
     """
 
     log: EventLog
-    progress: Board
+    progress: KeyValue
     lines: StageLogs
     store: ObjectStore
     runner: str
@@ -30,3 +33,5 @@ class Bench:
     readiness: Readiness = field(default_factory=Readiness)
     credentials: Path | None = None
     clock: Callable[[], float] = time.monotonic
+    start: Callable[[Path, Task, int], Awaitable[Child]] = StageProcess.start
+    """Starts the child for a task in its folder, to compute with so many threads."""

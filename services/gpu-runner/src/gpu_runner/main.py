@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from contracts.commands import Lane, StopCommand
 from eventlog.board import Board, Note
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
-from eventlog.log import EventLog, utc_now
+from eventlog.keyvalue import KeyValue
 from eventlog.queue import CommandQueue
 from eventlog.registry import ANNOUNCE_EVERY_S, announce
 from eventlog.stagelogs import StageLogs
@@ -47,29 +48,29 @@ _FINISH_S = 0.0
 _CHECKPOINT_WAIT_S = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a runner has to work with: each lane with its device, and engines by kind and name."""
+
+    devices: tuple[Device, ...]
+    lanes: Sequence[tuple[Lane, str]]
+    engines: Mapping[tuple[str, str], Engine]
+
+
 async def serve(service: Service) -> None:
     """Announce what this machine can do, and do it. Runs until stopped."""
     environment = service.environment
     runner = environment.text("RUNNER_ID", _default_id())
     scratch = make_scratch(environment.path("SCRATCH") or Path(tempfile.gettempdir()))
     credentials = find_credentials(environment)
-    devices = find_devices()
-    allowed, per_stage = allowed_lanes(environment), devices_per_stage(environment)
-    engines = {
-        (engine.kind, engine.name): engine
-        for engine in load_engines(environment)
-        if engine.lane in allowed
-    }
-    in_hand = InHand()
-    metrics.MACHINE.devices, metrics.MACHINE.scratch = devices, scratch
-    metrics.MACHINE.engines, metrics.MACHINE.silences = tuple(engines), in_hand.silences
+    machine = _find_machine(environment)
     async with (
         service.broker("runner") as broker,
         open_store(StoreAddress.of(environment)) as store,
     ):
         bench = Bench(
-            log=EventLog(broker, "gpu-runner"),
-            progress=Board(broker, subjects.PROGRESS, subjects.ALL_PROGRESS),
+            log=service.event_log(broker, "gpu-runner"),
+            progress=KeyValue(broker, subjects.PROGRESS),
             lines=StageLogs(broker),
             store=store,
             runner=runner,
@@ -77,32 +78,51 @@ async def serve(service: Service) -> None:
             readiness=service.readiness,
             credentials=credentials,
         )
+        await work(service, broker, bench, machine)
 
-        async def tell_all() -> None:
-            manifest = RunnerManifest(
-                runner=runner,
-                devices=devices,
-                engines=tuple(engine.manifest() for engine in engines.values()),
-                busy=len(in_hand.attempts),
-                announced_at=utc_now(),
-            )
-            with contextlib.suppress(EventLogError):
-                await announce(broker, manifest)
 
-        await _hear_stops(broker, in_hand)
-        finish_s = environment.number("DRAIN_S", _FINISH_S)
-        checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
-        service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
-        lanes = [each for each in lanes_of(devices, per_stage) if each[0] in allowed]
-        await _needed(service, broker, store, engines)
-        async with asyncio.TaskGroup() as group:
-            for lane, device in lanes:
-                worker = LaneWorker(broker, bench, lane, device, engines, in_hand, tell_all)
-                group.create_task(worker.work())
-            service.readiness.reached("start")
-            while True:
-                await tell_all()
-                await asyncio.sleep(ANNOUNCE_EVERY_S)
+def _find_machine(environment: Environment) -> Machine:
+    devices = find_devices()
+    allowed, per_stage = allowed_lanes(environment), devices_per_stage(environment)
+    engines = {
+        (engine.kind, engine.name): engine
+        for engine in load_engines(environment)
+        if engine.lane in allowed
+    }
+    lanes = [each for each in lanes_of(devices, per_stage) if each[0] in allowed]
+    return Machine(devices, lanes, engines)
+
+
+async def work(service: Service, broker: Broker, bench: Bench, machine: Machine) -> None:
+    """The same for a machine that is known, at a bench that is ready."""
+    engines, in_hand = machine.engines, InHand()
+    metrics.MACHINE.devices, metrics.MACHINE.scratch = machine.devices, bench.scratch
+    metrics.MACHINE.engines, metrics.MACHINE.silences = tuple(engines), in_hand.silences
+
+    async def tell_all() -> None:
+        manifest = RunnerManifest(
+            runner=bench.runner,
+            devices=machine.devices,
+            engines=tuple(engine.manifest() for engine in engines.values()),
+            busy=len(in_hand.attempts),
+            announced_at=service.now(),
+        )
+        with contextlib.suppress(EventLogError):
+            await announce(broker, manifest)
+
+    await _hear_stops(broker, in_hand)
+    finish_s = service.environment.number("DRAIN_S", _FINISH_S)
+    checkpoint_s = service.environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
+    service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
+    await _needed(service, broker, bench.store, engines)
+    async with asyncio.TaskGroup() as group:
+        for lane, device in machine.lanes:
+            worker = LaneWorker(broker, bench, lane, device, engines, in_hand, tell_all)
+            group.create_task(worker.work())
+        service.readiness.reached("start")
+        while True:
+            await tell_all()
+            await asyncio.sleep(ANNOUNCE_EVERY_S)
 
 
 async def _needed(

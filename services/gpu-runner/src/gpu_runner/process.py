@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path, PurePath
+from typing import Protocol
 
 import structlog
 from contracts.stagelog import Level
@@ -46,6 +47,19 @@ def environment(threads: int) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": str(_NEVER),
         "MALLOC_TOP_PAD_": str(_HEAP_GROWS_BY),
     }
+
+
+class Child(Protocol):
+    """What an attempt needs of the process that does its stage."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def messages(self) -> AsyncIterator[protocol.Message]: ...
+
+    def ask_checkpoint(self) -> None: ...
+
+    async def kill(self) -> None: ...
 
 
 class StageProcess:
