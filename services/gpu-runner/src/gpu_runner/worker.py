@@ -182,7 +182,7 @@ class LaneWorker:
         if not state.wants(command.stage, command.attempt):
             await insist(delivery.done)
             return
-        heartbeat = asyncio.create_task(self._heartbeat(delivery))
+        heartbeat = asyncio.create_task(self._heartbeat(delivery, attempt, state))
         await spans.link_former(self.bench.log, command, delivery)
         try:
             ended = await attempt.run(state)
@@ -214,11 +214,22 @@ class LaneWorker:
         else:
             await self._refuse(delivery, "unknown-event", str(error))
 
-    async def _heartbeat(self, delivery: Delivery) -> None:
+    async def _heartbeat(self, delivery: Delivery, attempt: Attempt, state: JobState) -> None:
+        """Keep the command, and stop once the log says that nobody wants the result any more.
+
+        The planner says so too, and sooner; but that word is lost if we are cut off when it comes,
+        or if the planner dies before it gives it.
+        """
+        command = attempt.command
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             with contextlib.suppress(EventLogError):
                 await delivery.working()
+            # What a newer program has told is no reason to stop.
+            with contextlib.suppress(EventLogError, UnknownEventError):
+                state = await self.bench.log.fold(command.job, state)
+            if not state.wants(command.stage, command.attempt):
+                await attempt.stop()
 
     async def _refuse(self, delivery: Delivery, code: str, cause: str) -> None:
         event = e.StageFailed(
