@@ -157,16 +157,17 @@ def posts_progress_over_anything(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(KeyValue, "put", blind)
 
 
-MUTANTS: tuple[Plant, ...] = (
-    appends_whatever_came_between,
-    acknowledges_before_it_tells,
-    heeds_only_the_planners_word,
-    lets_progress_go_back,
-    takes_the_word_of_any_attempt,
-    forgets_to_publish_again,
-    ignores_dead_letters,
-    writes_rows_apart_from_their_position,
-    does_not_count_what_it_reads,
-    takes_what_arrives_for_all,
-    posts_progress_over_anything,
-)
+MUTANTS: dict[Plant, int] = {
+    appends_whatever_came_between: 2,
+    acknowledges_before_it_tells: 26,
+    heeds_only_the_planners_word: 118,
+    lets_progress_go_back: 50,
+    takes_the_word_of_any_attempt: 291,
+    forgets_to_publish_again: 112,
+    ignores_dead_letters: 108,
+    writes_rows_apart_from_their_position: 1,
+    does_not_count_what_it_reads: 1,
+    takes_what_arrives_for_all: 1,
+    posts_progress_over_anything: 1,
+}
+"""Each with a seed from which on it pays to look for it."""
