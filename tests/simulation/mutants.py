@@ -165,7 +165,7 @@ MUTANTS: dict[Plant, int] = {
     takes_the_word_of_any_attempt: 291,
     forgets_to_publish_again: 112,
     ignores_dead_letters: 108,
-    writes_rows_apart_from_their_position: 1,
+    writes_rows_apart_from_their_position: 23,
     does_not_count_what_it_reads: 1,
     takes_what_arrives_for_all: 1,
     posts_progress_over_anything: 1,
