@@ -26,7 +26,7 @@ export DEMO_SCRIPT := $(call given,SCRIPT)
 export DEMO_CONSENT := $(call given,CONSENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-jobs bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom audit soak-faults clean
+.PHONY: help setup setup-dev setup-engines demo up test lint format schemas release-schemas conformance bench bench-jobs bench-live bench-replay bench-start bench-likeness bench-media bench-voice images sbom audit soak-faults soak-simulation clean
 
 help:
 	@echo "make demo    run the main job on the sample input, and show where its results are"
@@ -41,6 +41,8 @@ help:
 	@echo "             freeze the shapes of the events that this release is the first to have"
 	@echo "make conformance"
 	@echo "             send the gateway thousands of requests made from its OpenAPI document"
+	@echo "make soak-simulation SEEDS=<number>"
+	@echo "             explore so many simulated worlds on all processors; goes on where it stopped"
 	@echo "make bench   measure speed and memory"
 	@echo "make bench-jobs  measure what a job costs besides its work"
 	@echo "make bench-live  measure how late 500 clients hear of what happens"
@@ -108,6 +110,10 @@ release-schemas: .venv/.installed-dev
 
 conformance: .venv/.installed-dev
 	CONFORMANCE_EXAMPLES=300 $(BIN)/pytest --timeout 3600 services/gateway/tests/test_gateway_conformance.py
+
+SEEDS ?= 1000000
+soak-simulation: .venv/.installed-dev
+	@$(BIN)/python -m tests.simulation --soak $(SEEDS) --state build/soak-simulation.json
 
 bench: .venv/.installed-dev
 	@$(BIN)/python -m tests.load.main_job

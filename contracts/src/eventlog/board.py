@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from nats.aio.msg import Msg
 
 from eventlog.broker import API, Broker
 from eventlog.errors import BrokerError
+from eventlog.log import utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,17 @@ class Note:
 class Board:
     """One stream of latest values."""
 
-    def __init__(self, broker: Broker, stream: str, subject_filter: str) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        stream: str,
+        subject_filter: str,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._broker = broker
         self._stream = stream
         self._filter = subject_filter
+        self._now = now
 
     async def post(self, subject: str, data: bytes) -> None:
         """Put a message on the board in place of the earlier one of its subject."""
@@ -54,7 +62,7 @@ class Board:
         """Call back for every message posted from now on; returns what ends it."""
 
         async def received(msg: Msg) -> None:
-            await callback(Note(msg.subject, msg.data, datetime.now(UTC)))
+            await callback(Note(msg.subject, msg.data, self._now()))
 
         subscription = await self._broker.client.subscribe(self._filter, cb=received)
         return subscription.unsubscribe

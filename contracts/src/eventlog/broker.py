@@ -141,6 +141,24 @@ class Broker:
             _check_passing(subject, error)
         return reply
 
+    async def send(
+        self,
+        subject: str,
+        payload: bytes,
+        headers: Mapping[str, str] | None = None,
+        reply: str = "",
+    ) -> None:
+        """Send a message on its way, and do not wait for what becomes of it.
+
+        Raises UnavailableError when too much waits already for a broker that is away.
+        """
+        try:
+            await self.client.publish(
+                subject, payload, reply=reply, headers=dict(headers or {}) or None
+            )
+        except (ConnectionClosedError, OutboundBufferLimitError) as error:
+            raise UnavailableError(subject) from error
+
     async def pull(self, stream: str, consumer: str, wait_s: float = 0.0) -> Msg | None:
         """The next message of a pull consumer, or None if none comes within `wait_s`."""
         body: dict[str, int | bool] = {"batch": 1}
@@ -153,13 +171,13 @@ class Broker:
         inbox = self.client.new_inbox()
         try:
             subscription = await self.client.subscribe(inbox, max_msgs=1)
-            await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
+            await self.send(subject, json.dumps(body).encode(), reply=inbox)
             try:
                 msg = await _next(subscription, wait_s + 2.0)
             except NatsTimeoutError:
                 await subscription.unsubscribe()
                 return None
-        except (ConnectionClosedError, OutboundBufferLimitError) as error:
+        except ConnectionClosedError as error:
             raise UnavailableError(subject) from error
         status = (msg.headers or {}).get("Status")
         if status == "503":
@@ -169,23 +187,32 @@ class Broker:
     async def many(
         self, subject: str, body: Mapping[str, Any], timeout: float = 5.0
     ) -> AsyncIterator[Msg]:
-        """A direct get that has many replies: each message until the end of the batch."""
+        """A direct get that has many replies: each message until the end of the batch.
+
+        Each tells which came before it. In a cluster some are lost if a connection between servers
+        breaks, and that is an UnavailableError: whoever reads again gets all of them.
+        """
         inbox = self.client.new_inbox()
         sub = await self.client.subscribe(inbox)
+        before = "0"
         try:
-            await self.client.publish(subject, json.dumps(body).encode(), reply=inbox)
+            await self.send(subject, json.dumps(body).encode(), reply=inbox)
             while True:
                 try:
                     msg = await _next(sub, timeout)
                 except NatsTimeoutError as error:
                     raise UnavailableError(subject) from error
-                status = (msg.headers or {}).get("Status")
-                if status in ("204", "404"):
-                    return
+                headers = msg.headers or {}
+                status = headers.get("Status")
                 if status == "503":
                     raise UnavailableError(subject)
+                if status not in (None, "204", "404"):
+                    raise BrokerError(subject, int(status), str(headers))
+                if headers.get("Nats-Last-Sequence", before) != before:
+                    raise UnavailableError(f"{subject} (a reply was lost on its way)")
                 if status is not None:
-                    raise BrokerError(subject, int(status), str(msg.headers))
+                    return
+                before = headers.get("Nats-Sequence", before)
                 yield msg
         except ConnectionClosedError as error:
             raise UnavailableError(f"{subject} (connection closed)") from error

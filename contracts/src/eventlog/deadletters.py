@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 
 from contracts.subjects import CommandSubject
 
 from contracts import subjects
 from eventlog.broker import Broker
 from eventlog.errors import UnavailableError
+from eventlog.patience import insist
 from eventlog.queue import CommandQueue
 from eventlog.topology import DLQ_CONSUMER
 
@@ -36,8 +38,8 @@ async def dead_letters(broker: Broker) -> AsyncIterator[CommandSubject]:
         # Whoever terminates a message has told the log why; only vanished runners have not.
         if advisory["type"].endswith("max_deliver"):
             sequence = int(advisory["stream_seq"])
-            letter = await queue.subject_at(sequence)
+            letter = await insist(partial(queue.subject_at, sequence))
             if letter is not None:
                 yield letter
-                await queue.remove(sequence)
-        await broker.client.publish(msg.reply, b"+ACK")
+                await insist(partial(queue.remove, sequence))
+        await insist(partial(broker.send, msg.reply, b"+ACK"))

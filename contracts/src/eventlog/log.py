@@ -206,7 +206,7 @@ class EventLog:
                 headers |= {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
             subject = subjects.event(job, item.type)
             if number < len(stored):
-                await self._broker.client.publish(subject, item.body, headers=headers)
+                await self._broker.send(subject, item.body, headers)
                 continue
             if batch:
                 headers["Nats-Batch-Commit"] = "1"

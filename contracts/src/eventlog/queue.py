@@ -22,6 +22,7 @@ from eventlog.receipt import ACK_WAIT_S, BEATS, Receipt
 MAX_DELIVERIES = 5
 _SECOND = 1_000_000_000
 _SUBJECT_IS_TAKEN = (10077,)
+_NO_SUCH_SEQUENCE = 10043
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +114,10 @@ class CommandQueue:
         return CommandSubject.parse(subject) if subject else None
 
     async def remove(self, sequence: int) -> None:
-        """Delete a message that nobody may receive any more."""
-        await self._broker.api(f"STREAM.MSG.DELETE.{subjects.COMMANDS}", {"seq": sequence})
+        """Delete a message that nobody may receive any more; one that is gone is no error."""
+        try:
+            await self._broker.api(f"STREAM.MSG.DELETE.{subjects.COMMANDS}", {"seq": sequence})
+        except BrokerError as error:
+            # Another planner, or the last runner after all, has settled it.
+            if error.code != _NO_SUCH_SEQUENCE:
+                raise

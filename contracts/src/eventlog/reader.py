@@ -197,10 +197,7 @@ async def _ask(broker: Broker, name: str, inbox: str, window: int) -> None:
         "idle_heartbeat": int(_HEARTBEAT_S * _SECOND),
     }
     subject = f"{API}CONSUMER.MSG.NEXT.{subjects.JOBS}.{name}"
-    try:
-        await broker.client.publish(subject, json.dumps(body).encode(), reply=inbox)
-    except ConnectionClosedError as error:
-        raise UnavailableError(subject) from error
+    await broker.send(subject, json.dumps(body).encode(), reply=inbox)
 
 
 async def _stirred(incoming: _Window) -> bool:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from nats.errors import ConnectionClosedError, OutboundBufferLimitError
-
 from eventlog.broker import Broker
-from eventlog.errors import UnavailableError
 
 ACK_WAIT_S = 30.0
 """How long a message may be neither settled nor heard of before it is delivered again."""
@@ -40,7 +37,7 @@ class Receipt:
 
     async def working(self) -> None:
         """Say that the message is still being worked on."""
-        await self._say(b"+WPI")
+        await self.broker.send(self.reply, b"+WPI")
 
     async def done(self) -> None:
         """Take the message off the queue; UnavailableError if the broker did not confirm it."""
@@ -49,14 +46,8 @@ class Receipt:
     async def later(self, delay_s: float) -> None:
         """Give the message back, to be delivered again after a delay."""
         delay = json.dumps({"delay": int(delay_s * _SECOND)})
-        await self._say(f"-NAK {delay}".encode())
+        await self.broker.send(self.reply, f"-NAK {delay}".encode())
 
     async def hopeless(self, reason: str) -> None:
         """Take the message off the queue for good; the broker keeps a note of it."""
-        await self._say(f"+TERM {reason}".encode())
-
-    async def _say(self, word: bytes) -> None:
-        try:
-            await self.broker.client.publish(self.reply, word)
-        except (ConnectionClosedError, OutboundBufferLimitError) as error:
-            raise UnavailableError(self.reply) from error
+        await self.broker.send(self.reply, f"+TERM {reason}".encode())

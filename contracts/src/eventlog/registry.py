@@ -50,7 +50,7 @@ class Registry(Generic[M]):
     def __init__(
         self, broker: Broker, model: type[M], subject_filter: str, now: Callable[[], datetime]
     ) -> None:
-        self._board = Board(broker, subjects.RUNNERS, subject_filter)
+        self._board = Board(broker, subjects.RUNNERS, subject_filter, now)
         self._model: type[M] = model
         self._now = now
         self._known: dict[str, tuple[datetime, M]] = {}

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import structlog
 from contracts.stagelog import StageLine
 from nats.aio.msg import Msg
-from nats.errors import ConnectionClosedError, OutboundBufferLimitError
 from pydantic import ValidationError
 
 from contracts import subjects
 from eventlog.broker import API, Broker
-from eventlog.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +36,7 @@ class StageLogs:
         Raises UnavailableError when too much waits already for a broker that is away.
         """
         subject = subjects.stage_log(line.job, line.stage, line.attempt)
-        try:
-            await self._broker.client.publish(subject, line.to_json())
-        except (ConnectionClosedError, OutboundBufferLimitError) as error:
-            raise UnavailableError(subject) from error
+        await self._broker.send(subject, line.to_json())
 
     async def read(
         self,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from contracts import subjects
 from eventlog.broker import Broker
 from eventlog.errors import BrokerError
+from eventlog.log import utc_now
 from eventlog.receipt import ACK_WAIT_S
 
 _SECOND = 1_000_000_000
@@ -169,17 +171,24 @@ def _board(name: str, board_subjects: list[str], age_s: int, replicas: int) -> d
 
 
 async def ensure(
-    broker: Broker, replicas: int = 1, ack_wait_s: float = ACK_WAIT_S
+    broker: Broker,
+    replicas: int = 1,
+    ack_wait_s: float = ACK_WAIT_S,
+    now: Callable[[], datetime] = utc_now,
 ) -> tuple[str, ...]:
     """Make all streams, or bring them to this configuration. Safe to repeat; takes `admin`.
 
     Returns the names of those that a newer program has made. They stay as they are, and so do
     their consumers: a shorter age, for example, would delete what is older.
     """
+    configs: list[tuple[dict[str, Any], Mapping[str, int]]] = [
+        (config, {}) for config in lasting_streams(replicas)
+    ]
+    configs += [(config, _numbers(now())) for config in derived_streams(replicas)]
     newer = [
         config["name"]
-        for config in (*lasting_streams(replicas), *derived_streams(replicas))
-        if not await _create(broker, config, update=True)
+        for config, numbers in configs
+        if not await _create(broker, config, numbers, update=True)
     ]
     for stream, consumer, wait_s in (
         (subjects.DEAD_LETTERS, DLQ_CONSUMER, ack_wait_s),
@@ -220,18 +229,31 @@ async def _open_consumer(
             raise
 
 
-async def ensure_derived(broker: Broker, replicas: int = 1) -> None:
+async def ensure_derived(
+    broker: Broker, replicas: int = 1, now: Callable[[], datetime] = utc_now
+) -> None:
     """Make the streams that a restarted broker has forgotten; those that exist stay as they are."""
     for config in derived_streams(replicas):
-        await _create(broker, config, update=False)
+        await _create(broker, config, _numbers(now()), update=False)
 
 
-async def _create(broker: Broker, config: dict[str, Any], *, update: bool) -> bool:
+def _numbers(now: datetime) -> dict[str, int]:
+    """Where a stream begins to count that may be made anew: never where the one before it did.
+
+    Acknowledgements and dead letters name a message by its number alone. One of a stream that is no
+    more would take another runner's command off the queue, or fail it.
+    """
+    return {"first_seq": int(now.timestamp() * 1000)}
+
+
+async def _create(
+    broker: Broker, config: dict[str, Any], numbers: Mapping[str, int], *, update: bool
+) -> bool:
     """Make a stream, or bring it to this; False if a newer program has made it."""
     name = config["name"]
     stamped = {**config, "metadata": {_LAYOUT_KEY: str(LAYOUT)}}
     try:
-        await broker.api(f"STREAM.CREATE.{name}", stamped)
+        await broker.api(f"STREAM.CREATE.{name}", {**stamped, **numbers})
     except BrokerError as error:
         if error.code != _NAME_IN_USE:
             raise

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
 import uvloop
 from eventlog.broker import Broker, connect
+from eventlog.log import EventLog, utc_now
 from eventlog.metrics import CONNECTED
 
 from servicekit import admin, failpoints, logs, metrics, traces
@@ -33,6 +36,12 @@ class Service:
     spans: JobSpanProcessor | None = None
     drain: Callable[[], Awaitable[None]] | None = None
     """What the body wants done, once it is told to stop, before it is cancelled."""
+    now: Callable[[], datetime] = utc_now
+    entropy: Callable[[int], bytes] = secrets.token_bytes
+
+    def event_log(self, broker: Broker, source: str) -> EventLog:
+        """The log, told by this service's clock under the name of a source."""
+        return EventLog(broker, source, self.now, self.entropy)
 
     @contextlib.asynccontextmanager
     async def broker(self, role: str) -> AsyncIterator[Broker]:

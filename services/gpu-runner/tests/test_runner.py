@@ -13,9 +13,9 @@ from contracts.envelope import Recorded
 from contracts.graph import Binding, RetryPolicy, Stage
 from contracts.job import JobStatus, StageStatus
 from contracts.stagelog import Level, StageLine
-from eventlog.board import Board
 from eventlog.broker import connect
 from eventlog.errors import UnavailableError
+from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog
 from eventlog.queue import CommandQueue
 from eventlog.stagelogs import StageLogs
@@ -158,7 +158,7 @@ async def test_checkpoints_are_told_in_the_order_in_which_they_were_kept(
     job = await world.ask(counting(does="hang"))
     await world.until(job, "StageStarted")
     log = LosingLog(world.broker, "gpu-runner")
-    board = Board(world.broker, subjects.PROGRESS, subjects.ALL_PROGRESS)
+    board = KeyValue(world.broker, subjects.PROGRESS)
     bench = Bench(log, board, StageLogs(world.broker), world.store, "r", tmp_path)
     attempt = Attempt(bench, counted(job, 1), ENGINES[0], "cpu", 1, lambda: 1)
     kept = Artifact(key="kept", size=1, sha256="0" * 64, media_type="application/x-tar")
@@ -185,7 +185,7 @@ async def test_kinds_of_stages_take_turns_so_that_none_waits_for_ever(
 ) -> None:
     queue, board = (
         CommandQueue(world.broker),
-        Board(world.broker, subjects.PROGRESS, subjects.ALL_PROGRESS),
+        KeyValue(world.broker, subjects.PROGRESS),
     )
     for number in range(3):
         for kind in ("first_kind", "second_kind")[: 2 if number else 1]:

@@ -30,7 +30,7 @@ from gpu_runner.catalogue import Engine
 from gpu_runner.credentials import Signing
 from gpu_runner.lines import LineWriter
 from gpu_runner.outage import until_store_answers
-from gpu_runner.process import StageProcess
+from gpu_runner.process import Child
 from gpu_runner.progress import ProgressWriter
 from gpu_runner.transfer import Transfer
 from gpu_runner.waiting import first_of
@@ -51,7 +51,7 @@ class Attempt:
     device: str
     delivery: int
     threads: Callable[[], int]
-    _process: StageProcess | None = None
+    _process: Child | None = None
     _stopped: bool = False
     _leaving: bool = False
     _kept: asyncio.Event = field(default_factory=asyncio.Event)

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from eventlog.board import Board
+from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog
 from eventlog.stagelogs import StageLogs
 from servicekit.admin import Readiness
 from servicekit.objects import ObjectStore
 
-from gpu_runner.children import Children
+from gpu_runner.children import Children, Nursery
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,12 @@ class Bench:
     """
 
     log: EventLog
-    progress: Board
+    progress: KeyValue
     lines: StageLogs
     store: ObjectStore
     runner: str
     scratch: Path
     readiness: Readiness = field(default_factory=Readiness)
     credentials: Path | None = None
-    children: Children = field(default_factory=Children)
+    children: Nursery[Any] = field(default_factory=Children)
     clock: Callable[[], float] = time.monotonic

@@ -7,9 +7,22 @@ which is nothing for a training and nearly all of a stage that only writes a few
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from gpu_runner import protocol
-from gpu_runner.process import StageProcess
+from gpu_runner.process import Child, StageProcess
+
+C = TypeVar("C", bound=Child)
+
+
+class Nursery(Protocol[C]):
+    """Where an attempt has its child from."""
+
+    async def start(self, folder: Path, task: protocol.Task, threads: int, *, light: bool) -> C: ...
+
+    async def release(self, process: C) -> None: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Children:

@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from contracts.commands import Lane, StopCommand
 from eventlog.board import Board, Note
 from eventlog.broker import Broker
 from eventlog.errors import EventLogError, UnavailableError
-from eventlog.log import EventLog, utc_now
+from eventlog.keyvalue import KeyValue
 from eventlog.queue import CommandQueue
 from eventlog.registry import announce
 from eventlog.stagelogs import StageLogs
@@ -49,6 +50,15 @@ _FINISH_S = 0.0
 _CHECKPOINT_WAIT_S = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a runner has to work with: each lane with its device, and engines by kind and name."""
+
+    devices: tuple[Device, ...]
+    lanes: Sequence[tuple[Lane, str]]
+    engines: Mapping[tuple[str, str], Engine]
+
+
 async def serve(service: Service) -> None:
     """Announce what this machine can do, and do it. Runs until stopped."""
     environment = service.environment
@@ -56,23 +66,14 @@ async def serve(service: Service) -> None:
     scratch = make_scratch(environment.path("SCRATCH") or Path(tempfile.gettempdir()))
     credentials = find_credentials(environment)
     tell_lacking()
-    devices = find_devices()
-    allowed, per_stage = allowed_lanes(environment), devices_per_stage(environment)
-    engines = {
-        (engine.kind, engine.name): engine
-        for engine in load_engines(environment)
-        if engine.lane in allowed
-    }
-    in_hand = InHand()
-    metrics.MACHINE.devices, metrics.MACHINE.scratch = devices, scratch
-    metrics.MACHINE.engines, metrics.MACHINE.silences = tuple(engines), in_hand.silences
+    machine = _find_machine(environment)
     async with (
         service.broker("runner") as broker,
         open_store(StoreAddress.of(environment)) as store,
     ):
         bench = Bench(
-            log=EventLog(broker, "gpu-runner"),
-            progress=Board(broker, subjects.PROGRESS, subjects.ALL_PROGRESS),
+            log=service.event_log(broker, "gpu-runner"),
+            progress=KeyValue(broker, subjects.PROGRESS),
             lines=StageLogs(broker),
             store=store,
             runner=runner,
@@ -80,32 +81,51 @@ async def serve(service: Service) -> None:
             readiness=service.readiness,
             credentials=credentials,
         )
+        await work(service, broker, bench, machine)
 
-        async def tell_all() -> None:
-            manifest = RunnerManifest(
-                runner=runner,
-                devices=devices,
-                engines=tuple(engine.manifest() for engine in engines.values()),
-                busy=len(in_hand.attempts),
-                announced_at=utc_now(),
-            )
-            with contextlib.suppress(EventLogError):
-                await announce(broker, manifest)
 
-        announcer = Announcer(tell_all)
-        await _hear_stops(broker, in_hand)
-        finish_s = environment.number("DRAIN_S", _FINISH_S)
-        checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
-        service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
-        lanes = [each for each in lanes_of(devices, per_stage) if each[0] in allowed]
-        queue = CommandQueue(broker, environment.ack_wait_s())
-        await _needed(service, queue, store, engines)
-        async with contextlib.aclosing(bench.children), asyncio.TaskGroup() as group:
-            for lane, device in lanes:
-                worker = LaneWorker(queue, bench, lane, device, engines, in_hand, announcer.changed)
-                group.create_task(worker.work())
-            service.readiness.reached("start")
-            await announcer.run()
+def _find_machine(environment: Environment) -> Machine:
+    devices = find_devices()
+    allowed, per_stage = allowed_lanes(environment), devices_per_stage(environment)
+    engines = {
+        (engine.kind, engine.name): engine
+        for engine in load_engines(environment)
+        if engine.lane in allowed
+    }
+    lanes = [each for each in lanes_of(devices, per_stage) if each[0] in allowed]
+    return Machine(devices, lanes, engines)
+
+
+async def work(service: Service, broker: Broker, bench: Bench, machine: Machine) -> None:
+    """The same for a machine that is known, at a bench that is ready."""
+    environment, engines, in_hand = service.environment, machine.engines, InHand()
+    metrics.MACHINE.devices, metrics.MACHINE.scratch = machine.devices, bench.scratch
+    metrics.MACHINE.engines, metrics.MACHINE.silences = tuple(engines), in_hand.silences
+
+    async def tell_all() -> None:
+        manifest = RunnerManifest(
+            runner=bench.runner,
+            devices=machine.devices,
+            engines=tuple(engine.manifest() for engine in engines.values()),
+            busy=len(in_hand.attempts),
+            announced_at=service.now(),
+        )
+        with contextlib.suppress(EventLogError):
+            await announce(broker, manifest)
+
+    announcer = Announcer(tell_all)
+    await _hear_stops(broker, in_hand)
+    finish_s = environment.number("DRAIN_S", _FINISH_S)
+    checkpoint_s = environment.number("CHECKPOINT_WAIT_S", _CHECKPOINT_WAIT_S)
+    service.drain = lambda: in_hand.leave(finish_s, checkpoint_s)
+    queue = CommandQueue(broker, environment.ack_wait_s())
+    await _needed(service, queue, bench.store, engines)
+    async with contextlib.aclosing(bench.children), asyncio.TaskGroup() as group:
+        for lane, device in machine.lanes:
+            worker = LaneWorker(queue, bench, lane, device, engines, in_hand, announcer.changed)
+            group.create_task(worker.work())
+        service.readiness.reached("start")
+        await announcer.run()
 
 
 async def _needed(

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path, PurePath
+from typing import Protocol
 
 import structlog
 from contracts.stagelog import Level
@@ -52,6 +53,19 @@ def environment(threads: int) -> dict[str, str]:
 def _without_keys(given: Mapping[str, str]) -> dict[str, str]:
     """Without what opens store and broker: a stage asks neither, and reads what users send."""
     return {name: value for name, value in given.items() if not name.startswith(_KEYS)}
+
+
+class Child(Protocol):
+    """What an attempt needs of the process that does its stage."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def messages(self) -> AsyncIterator[protocol.Message]: ...
+
+    def ask_checkpoint(self) -> None: ...
+
+    async def kill(self) -> None: ...
 
 
 class StageProcess:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import structlog
 from contracts.commands import StageCommand
 from contracts.progress import StageProgress
-from eventlog.board import Board
 from eventlog.errors import EventLogError
+from eventlog.keyvalue import KeyValue, RevisionError
 from eventlog.log import utc_now
 
 from contracts import subjects
@@ -24,15 +24,20 @@ _EVERY_S = 0.4
 
 @dataclass(slots=True)
 class ProgressWriter:
-    """Posts how far an attempt is, a few times a second at most."""
+    """Posts how far an attempt is, a few times a second at most.
 
-    board: Board
+    Two runners may work on one attempt, where one of them was taken for dead. Each posts only over
+    what it has seen, so that the highest that was shown stays the highest.
+    """
+
+    board: KeyValue
     command: StageCommand
     clock: Callable[[], float] = time.monotonic
     _pace: Pace = field(default_factory=Pace)
     _high: float = 0.0
     _posted_at: float = float("-inf")
     _unit: str | None = None
+    _seen: int = 0
 
     @property
     def eta_s(self) -> float | None:
@@ -48,10 +53,15 @@ class ProgressWriter:
         if first:
             return
         try:
-            async for note in self.board.all(self._subject):
-                self._high = max(known, StageProgress.model_validate_json(note.data).high)
+            await self._look()
         except EventLogError as error:
             log.warning("stage.progress_unknown", job=self.command.job, detail=str(error))
+
+    async def _look(self) -> None:
+        entry = await self.board.get(self._subject)
+        self._seen = entry.revision if entry else 0
+        if entry:
+            self._high = max(self._high, entry.read(StageProgress).high)
 
     async def write(self, line: protocol.Progress) -> None:
         """Post what the stage says, unless it has just said something."""
@@ -62,6 +72,23 @@ class ProgressWriter:
         self._posted_at = now
         fraction = min(max(line.done / line.total, 0.0), 1.0) if line.total else 0.0
         self._high = max(self._high, fraction)
+        self._unit = line.unit
+        pace = metrics.pace_of(self.command.kind, self.command.engine, line.unit)
+        pace.set(self._pace.rate or 0.0)
+        try:
+            await self._post(line, fraction)
+        except EventLogError as error:
+            log.warning("stage.progress_lost", job=self.command.job, detail=str(error))
+
+    async def _post(self, line: protocol.Progress, fraction: float) -> None:
+        try:
+            await self._put(line, fraction)
+        except RevisionError:
+            # Another runner works on it as well, or the broker has forgotten all of it.
+            await self._look()
+            await self._put(line, fraction)
+
+    async def _put(self, line: protocol.Progress, fraction: float) -> None:
         progress = StageProgress(
             job=self.command.job,
             stage=self.command.stage,
@@ -76,13 +103,7 @@ class ProgressWriter:
             eta_s=self._pace.eta_s,
             at=utc_now(),
         )
-        self._unit = line.unit
-        pace = metrics.pace_of(self.command.kind, self.command.engine, line.unit)
-        pace.set(self._pace.rate or 0.0)
-        try:
-            await self.board.post(self._subject, progress.to_json())
-        except EventLogError as error:
-            log.warning("stage.progress_lost", job=self.command.job, detail=str(error))
+        self._seen = await self.board.put(self._subject, progress.to_json(), self._seen)
 
     def finish(self) -> None:
         """Nothing is done any more."""

@@ -11,7 +11,7 @@ from eventlog.board import Board
 from eventlog.broker import Broker
 from eventlog.deadletters import dead_letters
 from eventlog.errors import EventLogError, GapError, LogShrunkError, UnavailableError
-from eventlog.log import EventLog, utc_now
+from eventlog.log import EventLog
 from eventlog.patience import insist
 from eventlog.queue import CommandQueue
 from eventlog.registry import ANNOUNCE_EVERY_S, announce, live_runners
@@ -45,7 +45,7 @@ async def plan(service: Service) -> None:
             log.error("planner.halted", detail=str(halted))
             service.readiness.lost(f"operator: {halted}")
             # Stay, so that /ready tells why and a restart does not hide it.
-            await _replaced(EventLog(broker, "planner"))
+            await _replaced(service.event_log(broker, "planner"))
             log.info("planner.resumed")
             service.readiness.reached(f"operator: {halted}")
 
@@ -61,17 +61,17 @@ async def _replaced(event_log: EventLog) -> None:
 
 
 async def _plan(service: Service, broker: Broker) -> None:
-    event_log = EventLog(broker, "planner")
+    event_log = service.event_log(broker, "planner")
     grace_s = service.environment.number("RUNNER_GRACE_S", RUNNER_GRACE_S)
     replicas = service.environment.stream_replicas()
-    known_since = utc_now()
+    known_since = service.now()
     end = await Need("log", service.readiness).insist(event_log.position, UnavailableError)
-    snapshots = Snapshots(service.environment.path("SNAPSHOTS"), end.created)
+    snapshots = Snapshots(service.environment.path("SNAPSHOTS"), end.created, now=service.now)
     reconciler = Reconciler(
         event_log,
         CommandQueue(broker),
         Board(broker, subjects.CONTROL, subjects.ALL_STOPS),
-        utc_now,
+        service.now,
         runner_grace_s=grace_s,
         memory=await insist(lambda: snapshots.recall(event_log, end)),
     )
@@ -92,18 +92,18 @@ async def _plan(service: Service, broker: Broker) -> None:
 
     async def broker_returned() -> None:
         back.set()
-        await insist(lambda: ensure_derived(broker, replicas))
+        await insist(lambda: ensure_derived(broker, replicas, service.now))
         await reconciler.republish()
 
     async def caught_up() -> None:
         await reconciler.go_live()
         service.readiness.reached("start")
 
-    await insist(lambda: ensure_derived(broker, replicas))
+    await insist(lambda: ensure_derived(broker, replicas, service.now))
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         stack.callback(broker.on_reconnect(broker_returned))
         group.create_task(follow(broker, reconciler, snapshots, end.last_sequence, caught_up))
-        group.create_task(live_runners(broker, utc_now).follow(fleet_changed))
+        group.create_task(live_runners(broker, service.now).follow(fleet_changed))
         group.create_task(reconciler.keep_time())
         group.create_task(watch_end())
         group.create_task(_announce(service, broker, grace_s))
@@ -114,7 +114,7 @@ async def _announce(service: Service, broker: Broker, grace_s: float) -> None:
     planner = service.environment.text("PLANNER_ID", "planner")
     while True:
         manifest = PlannerManifest(
-            planner=planner, offers=offers(), runner_grace_s=grace_s, announced_at=utc_now()
+            planner=planner, offers=offers(), runner_grace_s=grace_s, announced_at=service.now()
         )
         with contextlib.suppress(EventLogError):
             await announce(broker, manifest)

@@ -121,8 +121,9 @@ class Reconciler:
             remedy="Look at the runners' logs; most often memory was short: try a lower quality",
             retryable=False,
         )
+        recorded = self._log.record(letter.job, event)
         await reached(Failpoint.PLANNER_BEFORE_DEAD_LETTER)
-        await self._log.tell(letter.job, event)
+        await insist(lambda: self._log.offer(recorded))
         await reached(Failpoint.PLANNER_AFTER_DEAD_LETTER)
         metrics.DEAD_LETTERS.inc()
         log.warning("planner.dead_letter", job=letter.job, stage=letter.stage)
@@ -167,6 +168,9 @@ class Reconciler:
         """The job as it was before an event; one that had ended is read from the log again."""
         if not self._memory.lacks(recorded):
             return self._memory.before(recorded)
+        return await insist(lambda: self._read_before(recorded))
+
+    async def _read_before(self, recorded: Recorded) -> JobState:
         state = initial(recorded.job)
         async for earlier in self._log.read_job(recorded.job):
             if earlier.sequence < recorded.sequence:

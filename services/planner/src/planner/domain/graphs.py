@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from contracts.artifacts import Artifact
 from contracts.capabilities import JobOffer
 from contracts.events import JobRequested, JobType
@@ -33,8 +35,12 @@ def build(request: JobRequested) -> Graph:
     raise IncompleteRequestError("a pipeline job has no graph", "Send the graph with the request")
 
 
+@cache
 def offers() -> tuple[JobOffer, ...]:
-    """Every way of asking for a job, with the graph that it leads to."""
+    """Every way of asking for a job, with the graph that it leads to.
+
+    Made once, as a planner announces itself every few seconds.
+    """
     return tuple(
         JobOffer(type=job_type, needs=needs, may_have=may_have, graph=_example(job_type, names))
         for job_type, needs, may_have in _WAYS
