@@ -18,7 +18,7 @@ from eventlog import reader
 from eventlog.errors import ConflictError, EventLogError
 from eventlog.keyvalue import KeyValue
 from eventlog.log import EventLog
-from eventlog.queue import HEARTBEAT_S, Delivery
+from eventlog.queue import Delivery
 from gpu_runner.attempt import Attempt
 from gpu_runner.worker import LaneWorker
 from planner.reconciler import Reconciler
@@ -63,9 +63,9 @@ def acknowledges_before_it_tells(patch: pytest.MonkeyPatch) -> None:
 def heeds_only_the_planners_word(patch: pytest.MonkeyPatch) -> None:
     """A runner does not look at the log while it works."""
 
-    async def deaf(_: LaneWorker, delivery: Delivery, __: Attempt, ___: JobState) -> None:
+    async def deaf(worker: LaneWorker, delivery: Delivery, _: Attempt, __: JobState) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(worker.queue.heartbeat_s)
             with contextlib.suppress(EventLogError):
                 await delivery.working()
 
@@ -160,9 +160,9 @@ def posts_progress_over_anything(patch: pytest.MonkeyPatch) -> None:
 MUTANTS: dict[Plant, int] = {
     appends_whatever_came_between: 2,
     acknowledges_before_it_tells: 26,
-    heeds_only_the_planners_word: 118,
+    heeds_only_the_planners_word: 738,
     lets_progress_go_back: 50,
-    takes_the_word_of_any_attempt: 291,
+    takes_the_word_of_any_attempt: 134,
     forgets_to_publish_again: 112,
     ignores_dead_letters: 108,
     writes_rows_apart_from_their_position: 23,

@@ -201,8 +201,9 @@ async def on_the_queue(ask: Questions, _: random.Random) -> None:
     await ask.ask("cmd.stage.k.cpu.j.s.9", b"refused")
     await ask.ask(_NEXT, take)
     await ask.ask(ask.receipts[-1], b"+TERM why")
+    # The broker writes a letter when it finds the time.
     for _letter in range(3):
-        await ask.ask("$JS.API.CONSUMER.MSG.NEXT.DLQ.planner", look)
+        await ask.ask("$JS.API.CONSUMER.MSG.NEXT.DLQ.planner", take)
     second, third, hundredth = (_FIRST + after for after in (1, 2, 99))
     await ask.ask("$JS.API.DIRECT.GET.CMD", json.dumps({"seq": second}).encode())
     await ask.ask(f"$JS.ACK.CMD.{_KIND}.2.{second}.9.1.0", b"+ACK")

@@ -6,8 +6,16 @@ import gc
 
 import torch
 
-_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
-"""Torch tells of the processor's memory, and some backends of a device's, in words only."""
+_WORDS = (
+    "not enough memory",
+    "can't allocate memory",
+    "out of memory",
+    "could not create a primitive",
+)
+"""Torch tells of the processor's memory, and some backends of a device's, in words only.
+
+The last are oneDNN's, which says no more if it finds no room for what a convolution needs.
+"""
 
 
 class MemoryExhaustedError(Exception):
