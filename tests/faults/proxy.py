@@ -31,7 +31,7 @@ class Weather:
     silent: bool = False
     replies: bytes | None = None
     turns_bits: bool = False
-    """Whether what comes from the server is other than it was, behind the head of an answer."""
+    """Whether objects are other than they were; what a store says itself, in XML, is left alone."""
 
 
 CALM = Weather()
@@ -132,10 +132,17 @@ class Proxy:
 
 
 def _turned(proxy: Proxy) -> Callable[[bytes], bytes]:
+    of_the_store = False
+
     def turned(data: bytes) -> bytes:
-        if not proxy.weather.turns_bits:
+        nonlocal of_the_store
+        head, end, body = data.partition(b"\r\n\r\n")
+        if data.startswith(b"HTTP/"):
+            of_the_store = b"application/xml" in head
+        else:
+            head, end, body = b"", b"", data
+        if not proxy.weather.turns_bits or of_the_store:
             return data
-        head, end, body = data.rpartition(b"\r\n\r\n")
         return head + end + bytes(byte ^ 1 for byte in body)
 
     return turned

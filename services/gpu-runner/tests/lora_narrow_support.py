@@ -14,8 +14,8 @@ from gpu_runner.engines.diffusion.examples import Examples
 from gpu_runner.engines.diffusion.hooks import Hooks
 from gpu_runner.engines.diffusion.trainer import LoraTrainer
 
-MORE = 160_000_000
-"""Bytes beyond what the process has when it starts to train."""
+MORE = 330_000_000
+"""Bytes beyond what the process has when it starts to train: too few for a backward pass of all."""
 
 
 def taken() -> int:

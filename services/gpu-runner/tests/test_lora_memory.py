@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from gpu_runner.engines.diffusion.config import (
     SdxlConfig,
     TrainConfig,
 )
-from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError, ran_out
+from gpu_runner.engines.diffusion.exhaustion import MemoryExhaustedError, give_back, ran_out
 from gpu_runner.engines.diffusion.lessons import Lesson
 from gpu_runner.engines.diffusion.loading import Loading, load_base
 from gpu_runner.engines.diffusion.memory import free
@@ -294,6 +296,32 @@ def test_want_of_memory_is_known_by_type_or_word_and_other_errors_are_not() -> N
     assert all(map(ran_out, ERRORS))
     assert not ran_out(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not ran_out(ValueError("not enough memory"))
+
+
+class Torn(torch.autograd.Function):
+    """Has no way back."""
+
+    @staticmethod
+    def forward(_ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(_ctx: Any, _gradient: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+
+def test_what_a_failed_backward_pass_would_have_needed_is_given_back() -> None:
+    x = torch.ones(8, requires_grad=True)
+    kept = x.exp()
+    alive = weakref.ref(kept)
+    with pytest.raises(torch.OutOfMemoryError):
+        # The way that fails is the first of two: what the other one needs has its turn later.
+        (kept.sin().sum() + Torn.apply(x.cos()).sum()).backward()
+    del kept
+    gc.collect()
+    assert alive() is not None
+    give_back(CPU)
+    assert alive() is None
 
 
 class Recorder(torch.nn.Module):

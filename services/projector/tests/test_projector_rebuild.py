@@ -1,7 +1,7 @@
 """Rebuilding beside the live views and switching, while the projector works and answers."""
 
 import asyncio
-from asyncio.subprocess import Process
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -18,6 +18,7 @@ from projector.rebuild.whole import rebuild
 from projector_commands import lines_of, ran, started
 from projector_histories import eventful_story, job_id, request, story
 from projector_running import rows_in, running, tell
+from servicekit.failpoints import Action, Failpoint, Trap
 from sqlalchemy import Table, delete, event, inspect, select, text, update
 
 from contracts import subjects
@@ -130,24 +131,18 @@ async def test_whoever_asks_during_a_rebuild_sees_whole_and_growing_views(
         await assert_views_match_log(server.address("projector"), database_url)
 
 
-async def killed_on_its_way(process: Process, database: Database, shadow: str) -> int:
-    """End a rebuild at once when it has come some way; returns how far."""
-    async with asyncio.timeout(60):
-        while True:
-            async with database.writing() as connection:
-                # Held, so that it cannot get any further before it is dead.
-                mine = POSITION.c.projection == shadow
-                await connection.execute(
-                    update(POSITION).where(mine).values(sequence=POSITION.c.sequence)
-                )
-                wanted = select(POSITION.c.sequence).where(mine)
-                position = (await connection.execute(wanted)).scalar()
-                if position:
-                    process.kill()
-                    await process.wait()
-                    return int(position)
-            # It is the rebuild's turn to write.
-            await asyncio.sleep(0.01)
+async def killed_on_its_way(
+    server: NatsServer, database: Database, database_url: str, name: str
+) -> int:
+    """A rebuild that dies when it has come some way; returns how far."""
+    trap = Trap(Failpoint.PROJECTOR_AFTER_COMMIT, Action.KILL, nth=2)
+    process = await started(
+        server, database_url, REBUILD, "--projection", name, MYSPINBOT_FAILPOINTS=str(trap)
+    )
+    assert await process.wait() == -signal.SIGKILL
+    async with database.reading() as connection:
+        wanted = select(POSITION.c.sequence).where(POSITION.c.projection == f"{name}_rebuild")
+        return int((await connection.execute(wanted)).scalar_one())
 
 
 async def test_a_rebuild_that_was_killed_goes_on_where_it_was(
@@ -156,9 +151,8 @@ async def test_a_rebuild_that_was_killed_goes_on_where_it_was(
     last = await told(log, 240)
     await filled(server, database_url)
     right = await rows_in(database_url)
-    process = await started(server, database_url, REBUILD, "--projection", "timeline")
-    position = await killed_on_its_way(process, database, "timeline_rebuild")
-    assert position < last
+    position = await killed_on_its_way(server, database, database_url, "timeline")
+    assert 0 < position < last
     rows = await rows_in(database_url)
     assert {row for row in rows.pop(POSITION.name) if "_rebuild" not in str(row[0])} == set(
         right[POSITION.name]
@@ -189,8 +183,7 @@ async def test_a_rebuild_can_begin_anew_where_another_was_interrupted(
 ) -> None:
     last = await told(log, 240)
     await filled(server, database_url)
-    process = await started(server, database_url, REBUILD, "--projection", "jobs")
-    assert await killed_on_its_way(process, database, "jobs_rebuild") < last
+    assert await killed_on_its_way(server, database, database_url, "jobs") < last
     status, lines = await ran(server, database_url, REBUILD, "--projection", "jobs", "--fresh")
     assert (status, lines[-1]["events"]) == (0, last)
 

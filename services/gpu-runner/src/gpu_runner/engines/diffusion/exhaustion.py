@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -36,8 +37,22 @@ def ran_out(error: BaseException) -> bool:
 
 def give_back(device: torch.device) -> None:
     """Let go of what nobody holds any more, so that smaller pieces find room."""
+    _empty_backward_queue()
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def _empty_backward_queue() -> None:
+    """Let this thread forget what is left to do of a backward pass that has failed.
+
+    torch keeps that in a queue of the thread, and with it all that the pass would have needed, till
+    some later pass takes it out (https://github.com/pytorch/pytorch/pull/33157). What was made
+    last is taken out first, and each thread counts for itself; so one step that was the first of
+    another thread comes after everything else.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(lambda: torch.zeros((), requires_grad=True) * 1).result()
+    first.backward()
